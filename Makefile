@@ -1,0 +1,44 @@
+# X-CLIP Search: every target sets up .venv first, if it is missing or stale.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+SOURCES := app xclip index tests benchmarks
+
+.PHONY: help demo serve test check format bench motion-tiny clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: $(VENV)/installed ## generate clips, ingest and search them, leave the service running (ARGS=--exit to stop)
+	$(RUN)/xclip-search demo $(ARGS)
+
+serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
+	$(RUN)/xclip-search serve $(ARGS)
+
+test: $(VENV)/installed ## run all tests
+	$(RUN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed ## lint, format and types
+	$(RUN)/ruff check $(SOURCES)
+	$(RUN)/ruff format --check $(SOURCES)
+	$(RUN)/mypy
+
+format: $(VENV)/installed ## put the code into its format
+	$(RUN)/ruff check --fix $(SOURCES)
+	$(RUN)/ruff format $(SOURCES)
+
+bench: $(VENV)/installed ## measure retrieval on held-out clips, through the REST API
+	$(RUN)/python -m benchmarks.retrieval $(ARGS)
+
+motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour on one core)
+	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build .demo-data .training
