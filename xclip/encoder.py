@@ -1,0 +1,160 @@
+"""A loaded model as the service uses it: NumPy in, NumPy out, nothing of torch outside.
+
+Letters: B videos or segments, T frames, S crop edge, N texts, P patches, D width.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xclip import scoring
+from xclip.hub import locate
+from xclip.model import XCLIPModel
+from xclip.preprocess import FrameGeometry, normalise
+from xclip.processor import XCLIPProcessor
+from xclip.weights import fingerprint, load_model
+
+# Rows of the prompt generator computed at once; bounds its memory whatever is asked.
+_ROWS_AT_ONCE = 4096
+_TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedVideos:
+    """What is stored of B segments; see `xclip.scoring`.
+
+    embedding : float32, shape = (B, D), of length 1
+    prompt : float16, shape = (B, P, D); the rounding moves a logit by thousandths at most
+    """
+
+    embedding: NDArray[np.float32]
+    prompt: NDArray[np.float16]
+
+
+class Encoder:
+    """Encodes texts and videos and scores one against the other.
+
+    name : str
+        What the model was loaded as.
+    fingerprint : str
+        16 hex digits of configuration, weights and preprocessing. What two encoders with the same
+        fingerprint store can be mixed.
+    num_frames, geometry, dim, prompt_shape, logit_scale
+        T; what is done to a frame; D; (P, D); the factor of a cosine in a logit, as in exp().
+    """
+
+    def __init__(
+        self, model: XCLIPModel, processor: XCLIPProcessor, name: str, device: str = "cpu"
+    ) -> None:
+        vision = model.config.vision_config
+        preprocessing = processor.image_processor.preprocessing
+        self.name = name
+        self.fingerprint = fingerprint(model, preprocessing.to_dict())
+        self.num_frames = vision.num_frames
+        self.geometry: FrameGeometry = preprocessing.geometry
+        self.dim = model.config.projection_dim
+        self.prompt_shape = (vision.num_patches, self.dim)
+        self.logit_scale = float(model.logit_scale.detach().exp())
+        self.device = device
+        self.dtype = str(model.text_projection.weight.dtype).removeprefix("torch.")
+        self._model = model.to(device).eval()
+        self._tokenizer = processor.tokenizer
+        self._preprocessing = preprocessing
+
+    @classmethod
+    def load(
+        cls,
+        source: str,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        num_threads: int | None = None,
+    ) -> Encoder:
+        """Load a packaged checkpoint ("motion-tiny"), a folder or a hub id.
+
+        device : str
+            A torch device, or "auto": the first GPU if there is one.
+        num_threads : int, optional
+            CPU threads of the whole process for one operation.
+
+        Raises WeightsError, ConfigError, TokenizerError.
+        """
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Both halves come from the commit that a branch names now, whatever is pushed meanwhile.
+        commit = locate(source, revision).commit
+        processor = XCLIPProcessor.from_pretrained(source, commit)
+        return cls(load_model(source, commit), processor, source, device)
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.
+
+        Texts of equal length run together, so none is ever padded. The text of special tokens is
+        read as plain text.
+        """
+        groups: defaultdict[int, list[int]] = defaultdict(list)
+        rows = [self._tokenizer.encode(text) for text in texts]
+        for place, row in enumerate(rows):
+            groups[len(row)].append(place)
+        features = np.empty((len(rows), self.dim), np.float32)
+        for places in groups.values():
+            for start in range(0, len(places), _TEXTS_AT_ONCE):
+                chunk = places[start : start + _TEXTS_AT_ONCE]
+                ids = torch.tensor([rows[place] for place in chunk], device=self.device)
+                features[chunk] = _to_numpy(self._model.get_text_features(ids))
+        return features
+
+    @torch.inference_mode()
+    def encode_video(self, frames: NDArray[np.uint8]) -> EncodedVideos:
+        """Encode segments of sampled frames, already resized and cropped.
+
+        frames : uint8 RGB, shape = (B, T, S, S, 3)
+        Raises ValueError for another shape or dtype.
+        """
+        crop = self.geometry.crop
+        expected = (self.num_frames, crop, crop, 3)
+        if frames.ndim != 5 or frames.shape[1:] != expected or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frames are uint8 of shape (B, {', '.join(map(str, expected))}), not "
+                f"{frames.dtype} of shape {frames.shape}"
+            )
+        pixels = normalise(torch.tensor(frames, device=self.device), self._preprocessing)
+        stored = scoring.encode_video(self._model, pixels)
+        prompt = stored.prompt.to(torch.float16).cpu().numpy()
+        return EncodedVideos(_to_numpy(stored.embedding), cast("NDArray[np.float16]", prompt))
+
+    @torch.inference_mode()
+    def score(
+        self, text_embeddings: NDArray[np.float32], stored: EncodedVideos
+    ) -> NDArray[np.float32]:
+        """Return X-CLIP's logits, float32 (B, N), as `forward` would for these videos and texts.
+
+        text_embeddings : float32, shape = (N, D), as `encode_text` gives them
+        """
+        texts = torch.tensor(text_embeddings, dtype=torch.float32, device=self.device)
+        videos = len(stored.embedding)
+        logits = np.empty((videos, len(texts)), np.float32)
+        step = max(1, _ROWS_AT_ONCE // max(1, len(texts)))
+        for start in range(0, videos if len(texts) else 0, step):
+            part = slice(start, start + step)
+            chunk = scoring.StoredVideos(
+                torch.tensor(stored.embedding[part], dtype=torch.float32, device=self.device),
+                torch.tensor(stored.prompt[part], dtype=torch.float32, device=self.device),
+            )
+            logits[part] = _to_numpy(scoring.score(self._model, texts, chunk))
+        return logits
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return cast("NDArray[np.float32]", tensor.to(torch.float32).cpu().numpy())

@@ -1,0 +1,98 @@
+"""Everything that goes wrong in `xclip`, each leaf with a stable `code`.
+
+XCLIPError
+├── ConfigError            config_invalid
+├── WeightsError           weights_invalid
+├── TokenizerError         tokenizer_invalid
+└── VideoError
+    ├── EmptyFile          empty_file
+    ├── UnreadableVideo    unreadable_video
+    ├── NoVideoStream      no_video_stream
+    ├── UnsupportedCodec   unsupported_codec
+    ├── NoDecodableFrame   no_decodable_frame
+    ├── VideoTooLarge      too_large
+    ├── DecodeTimeout      decode_timeout
+    └── DecoderCrashed     decoder_crashed
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class XCLIPError(Exception):
+    """Root of the package's errors; `code` never changes once published."""
+
+    code: ClassVar[str] = "xclip_error"
+
+
+class ConfigError(XCLIPError, ValueError):
+    """A model configuration that cannot describe a network."""
+
+    code = "config_invalid"
+
+
+class WeightsError(XCLIPError):
+    """Weights that are missing, unreadable or do not fit the configuration."""
+
+    code = "weights_invalid"
+
+
+class TokenizerError(XCLIPError):
+    """A tokenizer that is missing, unreadable or does not fit the text tower."""
+
+    code = "tokenizer_invalid"
+
+
+class VideoError(XCLIPError):
+    """A file whose frames cannot be had; the message is a sentence for the person who sent it."""
+
+    code = "video_error"
+
+
+class EmptyFile(VideoError):
+    """The file holds no bytes."""
+
+    code = "empty_file"
+
+
+class UnreadableVideo(VideoError):
+    """No allowed container format recognises the bytes, or the container is damaged."""
+
+    code = "unreadable_video"
+
+
+class NoVideoStream(VideoError):
+    """The container holds no moving picture (audio only, or cover art)."""
+
+    code = "no_video_stream"
+
+
+class UnsupportedCodec(VideoError):
+    """The video stream's codec is unknown or not on the allow-list."""
+
+    code = "unsupported_codec"
+
+
+class NoDecodableFrame(VideoError):
+    """The stream was found, but not one frame of it could be decoded."""
+
+    code = "no_decodable_frame"
+
+
+class VideoTooLarge(VideoError):
+    """Pixels, packets, duration or memory exceed the limits."""
+
+    code = "too_large"
+
+
+class DecodeTimeout(VideoError):
+    """Decoding did not end within its wall-clock limit and was killed."""
+
+    code = "decode_timeout"
+
+
+class DecoderCrashed(VideoError):
+    """The decoder process died."""
+
+    code = "decoder_crashed"

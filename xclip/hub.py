@@ -1,0 +1,91 @@
+"""Where a checkpoint's files are: in this package, in a folder, or in a Hugging Face repository."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from xclip.errors import WeightsError
+
+CONFIG_FILE = "config.json"
+PACKAGED = Path(__file__).parent / "checkpoints"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_FILE_NAME = re.compile(r"[\w-][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The files of one checkpoint at one revision.
+
+    `folder` holds what was found so far; for a hub repository files appear there when asked for.
+    """
+
+    folder: Path
+    repository: str | None = None
+    commit: str | None = None
+
+    def find(self, name: str) -> Path | None:
+        """Path of a file, fetched when it is not here yet; None when the checkpoint has none.
+
+        Raises WeightsError when the hub cannot be asked, and for a name that leaves the folder.
+        """
+        if not _FILE_NAME.fullmatch(name):
+            raise WeightsError(f"{name!r} is not a plain file name")
+        path = self.folder / name
+        if path.is_file():
+            return path
+        if self.repository is None or self.commit is None:
+            return None
+        if _known_absent(self.repository, name, self.commit):
+            return None
+        return _fetch(self.repository, name, self.commit)
+
+
+def locate(source: str | Path, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint by the name of a packaged one, by folder or by hub id.
+
+    revision : str, optional
+        Branch, tag or commit of a hub repository. All files come from the commit it names now.
+
+    Raises WeightsError when there is none.
+    """
+    text = str(source)
+    if (PACKAGED / text / CONFIG_FILE).is_file():
+        return Checkpoint(PACKAGED / text)
+    if Path(source).is_dir():
+        return Checkpoint(Path(source))
+    if not _HUB_ID.fullmatch(text):
+        raise WeightsError(f"{text!r} is neither a folder nor the id of a hub repository")
+    config = _fetch(text, CONFIG_FILE, revision)
+    if config is None:
+        raise WeightsError(f"the hub repository {text!r} holds no {CONFIG_FILE}")
+    # The cache keeps one folder per commit, so its name pins the files that follow.
+    return Checkpoint(config.parent, text, config.parent.name)
+
+
+def _fetch(repository: str, name: str, revision: str | None) -> Path | None:
+    """Download one file to the hub cache, or take it from there; None when it does not exist."""
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
+    except (EntryNotFoundError, OSError, ValueError) as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        raise WeightsError(
+            f"no folder is called {repository!r}, and {name} of the hub repository of that name"
+            f"{f' at revision {revision!r}' if revision else ''} cannot be had: {error}"
+        ) from error
+
+
+def _known_absent(repository: str, name: str, commit: str) -> bool:
+    """Whether the hub has said before that this commit has no such file.
+
+    Without a network the hub would be asked again and again, for minutes.
+    """
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+
+    return try_to_load_from_cache(repository, name, revision=commit) is _CACHED_NO_EXIST
