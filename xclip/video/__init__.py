@@ -1,0 +1,1 @@
+"""Video files in, segments of frames out."""

@@ -1,0 +1,220 @@
+"""Which files are opened, how, and which of their streams is the moving picture.
+
+The bytes are hostile until proven otherwise. What keeps libav from reading anything but them:
+only self-contained container formats are recognised (a playlist or a concat script would open
+other files), no protocol is allowed, and the name libav sees is ours, never the uploader's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import av
+import av.error
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from xclip.errors import (
+    EmptyFile,
+    NoVideoStream,
+    UnreadableVideo,
+    UnsupportedCodec,
+    VideoTooLarge,
+)
+
+# Demuxer names as libav spells them. Not here on purpose: hls, concat, dash, sdp, image2, tty and
+# the raw elementary streams, which carry no timestamps.
+FORMATS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2"),
+    *("matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif"),
+)
+
+# Decoder names as libav spells them (AV1 is decoded by libdav1d).
+DECODERS = frozenset(
+    {
+        *("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "h263", "mpeg1video", "mpeg2video"),
+        *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "flv", "vp6", "vp6f"),
+        *("theora", "mjpeg", "dvvideo", "prores", "dnxhd", "ffv1", "huffyuv", "gif"),
+    }
+)
+
+# Pictures that accompany a video without being it.
+_STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+
+_READ_SIZE = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one file may ask for; beyond a `max_` the file is refused as VideoTooLarge.
+
+    max_pixels : int
+        Width times height of a picture, rows padded as decoders pad them. The default takes 8K.
+    max_packets : int
+        Pictures in the stream.
+    max_duration_s : float
+        Seconds from the first picture to the end of the last.
+    max_streams : int
+        Streams of any kind in the container.
+    longest_still_s : float
+        A picture shown for longer is taken for a broken timestamp, and the gap closed.
+    damaged_packets : int
+        Packets that may fail to be read, and again that may fail to decode, before the rest of the
+        stream is given up.
+    """
+
+    max_pixels: int = 36_000_000
+    max_packets: int = 2_000_000
+    max_duration_s: float = 12 * 3600.0
+    max_streams: int = 64
+    longest_still_s: float = 600.0
+    damaged_packets: int = 200
+
+
+class SeekableFile(Protocol):
+    """What is asked of a file: an open binary one, or bytes in memory."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+
+class _Upload:
+    """A file without its name: libav guesses formats from extensions, and prints names."""
+
+    name = "<upload>"
+
+    def __init__(self, file: SeekableFile) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+@contextmanager
+def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContainer]:
+    """Open `file` from its start; libav's errors inside the block leave as VideoErrors.
+
+    Raises EmptyFile, UnreadableVideo (format not allowed, or damaged) and VideoTooLarge (memory).
+    """
+    if file.seek(0, os.SEEK_END) == 0:
+        raise EmptyFile("The file is empty.")
+    file.seek(0, os.SEEK_SET)
+    options = {
+        "format_whitelist": ",".join(FORMATS),
+        "protocol_whitelist": "none",
+        "codec_whitelist": ",".join(sorted(DECODERS)),
+        "max_streams": str(limits.max_streams),
+        "max_pixels": str(limits.max_pixels),
+        "probesize": "5000000",
+        "analyzeduration": "10000000",
+    }
+    try:
+        with av.open(
+            _Upload(file), "r", options=options, metadata_errors="replace", buffer_size=_READ_SIZE
+        ) as container:
+            yield container
+    except MemoryError as error:
+        raise VideoTooLarge("The file asks for more memory than one video may use.") from error
+    except av.error.FFmpegError as error:
+        raise UnreadableVideo(
+            "The file is damaged, incomplete or not a video format this service reads."
+        ) from error
+
+
+def choose_stream(container: InputContainer) -> VideoStream:
+    """The stream a player would show: libav's best, unless that is cover art or undecodable.
+
+    Raises NoVideoStream and UnsupportedCodec.
+    """
+    moving = [stream for stream in container.streams.video if not stream.disposition & _STILLS]
+    if not moving:
+        raise NoVideoStream("The file holds no moving picture.")
+    playable = [stream for stream in moving if _decoder_name(stream) in DECODERS]
+    if not playable:
+        names = ", ".join(sorted({_decoder_name(stream) or "unknown" for stream in moving}))
+        raise UnsupportedCodec(f"The video is coded as {names}, which is not supported.")
+    best = container.streams.best("video")
+    for stream in playable:
+        if best is not None and stream.index == best.index:
+            return stream
+    return max(playable, key=lambda stream: stream.width * stream.height)
+
+
+def _decoder_name(stream: VideoStream) -> str | None:
+    # PyAV's stubs promise a context, but a stream without any decoder has None.
+    context = cast("VideoCodecContext | None", stream.codec_context)
+    return None if context is None else context.name
+
+
+def packets(
+    container: InputContainer, stream: VideoStream, limits: Limits
+) -> Iterator[Packet[VideoStream]]:
+    """The stream's non-empty packets in file order, past up to `damaged_packets` read errors."""
+    for _ in range(limits.damaged_packets + 1):
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
+        except (av.error.FFmpegError, IndexError):
+            # libav says "out of memory" for a damaged size, too; PyAV stumbles with IndexError over
+            # a stream that begins in the middle of a file. Reading goes on behind the packet.
+            continue
+        return
+
+
+class TolerantDecoder:
+    """One stream's decoder, single-threaded, that forgives a bounded number of damaged packets."""
+
+    def __init__(self, stream: VideoStream, limits: Limits) -> None:
+        context = stream.codec_context
+        if context.width * context.height > limits.max_pixels:
+            raise VideoTooLarge(
+                f"Pictures of {context.width}x{context.height} exceed {limits.max_pixels} pixels."
+            )
+        # The container's option of the same name reaches only its own probing, not this decoder.
+        context.options = {"max_pixels": str(limits.max_pixels)}
+        context.thread_type = ThreadType.NONE
+        context.thread_count = 1
+        self._context = context
+        self._forgiven = limits.damaged_packets
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether more packets were damaged than are forgiven."""
+        return self._forgiven < 0
+
+    def decode(self, packet: Packet[VideoStream], *, wanted: bool = True) -> list[VideoFrame]:
+        """Pictures that come out when `packet` goes in; an unwanted one may be skipped."""
+        self._context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        return self._pictures(packet)
+
+    def flush(self) -> list[VideoFrame]:
+        """Pictures still held back for reordering; the decoder takes no packet after this."""
+        return self._pictures(None)
+
+    def _pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:
+            return self._context.decode(packet)
+        except MemoryError:
+            raise
+        except av.error.FFmpegError:
+            self._forgiven -= 1
+            return []

@@ -1,0 +1,161 @@
+"""Segments of a video as the model takes them: T square frames each, plus a thumbnail.
+
+Letters: T frames of a segment, S edge of the model's square frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from xclip.preprocess import FrameGeometry, resize_and_crop
+from xclip.video.containers import Limits, SeekableFile
+from xclip.video.orientation import Orientation
+from xclip.video.pictures import ShownPicture, shown_pictures
+from xclip.video.probe import Probe, probe
+from xclip.video.sample import Segmentation, Window, instants, windows
+
+# Wider thumbnails than this are made lower instead.
+_WIDEST_THUMBNAIL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """What is wanted of a video.
+
+    num_frames : T
+    geometry : how a frame becomes S x S
+    thumbnail_height : pixels at most; small videos are not enlarged
+    """
+
+    segmentation: Segmentation
+    num_frames: int
+    geometry: FrameGeometry
+    thumbnail_height: int = 180
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def largest_thumbnail(self) -> tuple[int, int]:
+        """(height, width) no thumbnail exceeds."""
+        return self.thumbnail_height, self.thumbnail_height * _WIDEST_THUMBNAIL
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSegment:
+    """One window of a video.
+
+    index : position among the video's segments, from 0
+    start, end : seconds from the first picture
+    frames : uint8, shape = (T, S, S, 3), RGB
+    thumbnail : uint8, shape = (h, w, 3), RGB, the middle frame uncropped, in display proportions
+    unique_frames : different pictures among the T; fewer than T in short or damaged stretches
+    """
+
+    index: int
+    start: float
+    end: float
+    frames: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
+    unique_frames: int
+
+
+def decode_segments(file: SeekableFile, request: DecodeRequest) -> Iterator[DecodedSegment]:
+    """Probe and decode `file`; segments leave in order, each as soon as its last frame is known.
+
+    Raises the leaves of VideoError that a file itself can cause, some only while iterating.
+    """
+    return decode_probed(file, probe(file, request.limits), request)
+
+
+def decode_probed(
+    file: SeekableFile, found: Probe, request: DecodeRequest
+) -> Iterator[DecodedSegment]:
+    """`decode_segments` for a file already probed; it is read again from its start.
+
+    Memory is bounded by the windows open at once, not by the video's length.
+    """
+    assembly = _Assembly(windows(found.info.duration_s, request.segmentation), request)
+    for shown in shown_pictures(file, found, assembly.moments, request.limits):
+        yield from assembly.place(shown)
+
+
+@dataclass(slots=True)
+class _OpenSegment:
+    frames: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8] | None = None
+    unique_frames: int = 0
+    filled: int = 0
+
+
+class _Assembly:
+    """Windows being filled from pictures that arrive once, in order, and may serve several."""
+
+    def __init__(self, planned: list[Window], request: DecodeRequest) -> None:
+        moments = np.concatenate([instants(window, request.num_frames) for window in planned])
+        self._order = np.argsort(moments, kind="stable")  # slot of each moment, window by window
+        self.moments = moments[self._order]
+        self._planned = planned
+        self._request = request
+        self._open: dict[int, _OpenSegment] = {}
+
+    def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
+        """Put one picture wherever it is on screen; segments it completes leave at once."""
+        orientation = Orientation.of(shown.frame)
+        stored = np.asarray(shown.frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
+        picture = orientation.apply(stored)
+        pixels = resize_and_crop(picture, self._request.geometry)  # (S, S, 3)
+        thumbnail: NDArray[np.uint8] | None = None
+        served: set[int] = set()
+        for position in self._order[shown.first : shown.last].tolist():
+            index, slot = divmod(position, self._request.num_frames)
+            if index not in self._open:
+                empty = np.empty((self._request.num_frames, *pixels.shape), dtype=np.uint8)
+                self._open[index] = _OpenSegment(empty)
+            segment = self._open[index]
+            segment.frames[slot] = pixels
+            segment.filled += 1
+            segment.unique_frames += index not in served
+            served.add(index)
+            if slot == self._request.num_frames // 2:
+                if thumbnail is None:
+                    thumbnail = self._thumbnail(picture, orientation, shown.aspect_ratio)
+                segment.thumbnail = thumbnail
+            if segment.filled == self._request.num_frames:
+                yield self._close(index)
+
+    def _close(self, index: int) -> DecodedSegment:
+        segment = self._open.pop(index)
+        assert segment.thumbnail is not None, "the middle slot has been filled"
+        window = self._planned[index]
+        return DecodedSegment(
+            index=index,
+            start=window.start,
+            end=window.end,
+            frames=segment.frames,
+            thumbnail=segment.thumbnail,
+            unique_frames=segment.unique_frames,
+        )
+
+    def _thumbnail(
+        self, picture: NDArray[np.uint8], orientation: Orientation, aspect_ratio: float
+    ) -> NDArray[np.uint8]:
+        """picture : as displayed but with the stored pixels' shape → small, with square pixels."""
+        shown_height, shown_width = float(picture.shape[0]), float(picture.shape[1])
+        if orientation.transpose:
+            shown_height *= aspect_ratio
+        else:
+            shown_width *= aspect_ratio
+        most_height, most_width = self._request.largest_thumbnail
+        scale = min(1.0, most_height / shown_height, most_width / shown_width)
+        height = max(1, round(shown_height * scale))
+        width = max(1, round(shown_width * scale))
+        channels_first = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, H, W)
+        small = functional.interpolate(
+            channels_first, size=(height, width), mode="bilinear", antialias=True
+        )
+        return small[0].permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,122 @@
+"""What a file really holds: one pass over its packets, and its first picture decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from xclip.errors import NoDecodableFrame, VideoTooLarge
+from xclip.video.containers import (
+    Limits,
+    SeekableFile,
+    TolerantDecoder,
+    choose_stream,
+    open_container,
+    packets,
+)
+from xclip.video.orientation import Orientation
+from xclip.video.timeline import PacketStamps, Timeline
+
+_CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
+
+# Codecs whose decoders hand out pictures in the right order under the wrong timestamps.
+_MISTIMED_CODECS = frozenset({"vc1", "wmv3"})
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """Facts about a video.
+
+    container, codec : libav's short names, such as "mp4", "matroska", "h264", "av1"
+    width, height : pixels as displayed, after rotation
+    duration_s : from the first picture shown to the end of the last, by packets
+    frame_count : pictures in the container; damaged ones may not decode
+    rotation : degrees clockwise the stored picture is turned for display
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    duration_s: float
+    frame_count: int
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a decoding pass needs to know beforehand."""
+
+    info: VideoInfo
+    stream_index: int
+    timeline: Timeline
+
+
+def probe(file: SeekableFile, limits: Limits) -> Probe:
+    """Scan every packet of `file`'s video stream and decode up to the first picture.
+
+    Raises EmptyFile, UnreadableVideo, NoVideoStream, UnsupportedCodec, NoDecodableFrame and
+    VideoTooLarge.
+    """
+    with open_container(file, limits) as container:
+        stream = choose_stream(container)
+        stamps, first = _scan(container, stream, limits)
+        if first is None or not len(stamps):
+            raise NoDecodableFrame("Not one picture of the video could be decoded.")
+        timeline = _timeline(container, stream, stamps, limits)
+        orientation = Orientation.of(first)
+        width, height = first.width, first.height
+        if orientation.transpose:
+            width, height = height, width
+        info = VideoInfo(
+            container=_CONTAINER_NAMES.get(container.format.name, container.format.name),
+            codec=stream.codec_context.codec.canonical_name,
+            width=width,
+            height=height,
+            duration_s=timeline.duration_s,
+            frame_count=len(stamps),
+            rotation=orientation.rotation,
+        )
+        return Probe(info, stream.index, timeline)
+
+
+def _scan(
+    container: InputContainer, stream: VideoStream, limits: Limits
+) -> tuple[PacketStamps, VideoFrame | None]:
+    decoder = TolerantDecoder(stream, limits)
+    stamps = PacketStamps()
+    first: VideoFrame | None = None
+    for packet in packets(container, stream, limits):
+        if first is None and not decoder.gave_up:
+            first = next(iter(decoder.decode(packet)), None)
+        # An edit list cuts these off: they are decoded for others' sake and never shown.
+        if not packet.is_discard:
+            stamps.add(packet)
+        if len(stamps) > limits.max_packets:
+            raise VideoTooLarge(f"The video has more than {limits.max_packets} pictures.")
+    if first is None:
+        first = next(iter(decoder.flush()), None)
+    return stamps, first
+
+
+def _timeline(
+    container: InputContainer, stream: VideoStream, stamps: PacketStamps, limits: Limits
+) -> Timeline:
+    context = stream.codec_context
+    mistimed = container.format.name == "avi" or context.name in _MISTIMED_CODECS
+    assert stream.time_base is not None, "a demuxed stream has a time base"
+    timeline = stamps.timeline(
+        stream.time_base,
+        float(stream.average_rate) if stream.average_rate else None,
+        by_order=mistimed and context.has_b_frames,
+        longest_still_s=limits.longest_still_s,
+    )
+    if timeline.duration_s > limits.max_duration_s:
+        raise VideoTooLarge(
+            f"The video lasts {timeline.duration_s:.0f} s; at most {limits.max_duration_s:.0f} s "
+            "are taken."
+        )
+    return timeline

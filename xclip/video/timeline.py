@@ -1,0 +1,107 @@
+"""When each picture of a stream is shown, from the timestamps its packets really carry.
+
+Headers lie about frame counts, rates and durations; packets rarely do. Where they do (clocks that
+jump, no clock at all), pictures are timed by their order instead.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+_UNKNOWN = -(1 << 63)  # an int64 no timestamp takes
+_USUAL_RATE = 25.0  # pictures per second where nothing says otherwise
+_BACKWARD_JUMP_S = 1.0  # decode times that step back by less are jitter, by more a new clock
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Presentation times of N pictures, the first shown one at zero.
+
+    times : float64, shape = (N,), seconds, ascending
+    stamps : int64, shape = (N,), the same instants as container timestamps; None when pictures
+        are timed by their order, so that the k-th one out of the decoder is shown at `times[k]`
+    time_base : seconds per unit of `stamps`
+    duration_s : end of the last picture
+    """
+
+    times: NDArray[np.float64]
+    stamps: NDArray[np.int64] | None
+    time_base: Fraction
+    duration_s: float
+
+    def time_of(self, order: int, stamp: int | None) -> float | None:
+        """Seconds at which the picture that left the decoder as number `order` is shown."""
+        if self.stamps is None:
+            return float(self.times[min(order, len(self.times) - 1)])
+        if stamp is None:
+            return None
+        return float((stamp - int(self.stamps[0])) * self.time_base)
+
+
+@dataclass(slots=True)
+class PacketStamps:
+    """Timestamps of a stream's shown packets in file order, in units of the stream's time base."""
+
+    presentation: array[int] = field(default_factory=lambda: array("q"))
+    decoding: array[int] = field(default_factory=lambda: array("q"))
+    durations: array[int] = field(default_factory=lambda: array("q"))
+
+    def __len__(self) -> int:
+        return len(self.presentation)
+
+    def add(self, packet: Packet[VideoStream]) -> None:
+        """Note one packet."""
+        stamp = packet.dts if packet.pts is None else packet.pts
+        self.presentation.append(_UNKNOWN if stamp is None else stamp)
+        self.decoding.append(_UNKNOWN if packet.dts is None else packet.dts)
+        self.durations.append(packet.duration or 0)
+
+    def timeline(
+        self, time_base: Fraction, rate: float | None, *, by_order: bool, longest_still_s: float
+    ) -> Timeline:
+        """The timeline of at least one packet.
+
+        rate : pictures per second according to the header, used only where packets say nothing
+        by_order : presentation stamps are right as a set, but paired with the wrong pictures
+        longest_still_s : a longer gap is a broken clock
+        """
+        tick = float(time_base)
+        usual_s = 1.0 / rate if rate else 1.0 / _USUAL_RATE
+        stamps = np.array(self.presentation, dtype=np.int64)
+        known = stamps != _UNKNOWN
+        if known.sum() * 2 < len(stamps):
+            times = np.arange(len(stamps), dtype=np.float64) * usual_s
+            return Timeline(times, None, time_base, float(times[-1]) + usual_s)
+        durations = np.array(self.durations, dtype=np.int64)[known]
+        order = np.argsort(stamps[known], kind="stable")
+        stamps = stamps[known][order]
+        times = (stamps.astype(np.float64) - float(stamps[0])) * tick
+        if self._clock_jumps(tick) or np.diff(times).max(initial=0.0) > longest_still_s:
+            times = self._repaired(tick, usual_s, longest_still_s)
+            by_order = True
+        typical_s = float(np.median(np.diff(times))) if len(times) > 1 else usual_s
+        last_s = float(durations[order[-1]]) * tick
+        if not typical_s / 2 <= last_s <= longest_still_s:
+            last_s = typical_s or usual_s
+        return Timeline(times, None if by_order else stamps, time_base, float(times[-1]) + last_s)
+
+    def _clock_jumps(self, tick: float) -> bool:
+        decoding = np.array(self.decoding, dtype=np.int64)
+        steps = np.diff(decoding[decoding != _UNKNOWN].astype(np.float64)) * tick
+        return bool((steps < -_BACKWARD_JUMP_S).any())
+
+    def _repaired(self, tick: float, usual_s: float, longest_s: float) -> NDArray[np.float64]:
+        """Times rebuilt from the steps between decode times, impossible steps made typical ones."""
+        decoding = np.array(self.decoding, dtype=np.int64)
+        steps = np.diff(decoding.astype(np.float64)) * tick
+        believable = (steps > 0) & (steps <= longest_s)
+        believable &= (decoding[1:] != _UNKNOWN) & (decoding[:-1] != _UNKNOWN)
+        typical_s = float(np.median(steps[believable])) if believable.any() else usual_s
+        return np.concatenate([[0.0], np.cumsum(np.where(believable, steps, typical_s))])

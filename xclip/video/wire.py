@@ -1,0 +1,150 @@
+"""How a decoding process hands over its results: a small JSON header, then raw pixels.
+
+Never pickle: the process has parsed a stranger's bytes and may be theirs by now. Everything read is
+checked against the request, so the worst it can do is lie about pixels.
+
+One message is a 4-byte length, a JSON header of that length, and for a segment its frames and its
+thumbnail as bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xclip.errors import DecoderCrashed, VideoError
+from xclip.video.decode import DecodedSegment, DecodeRequest
+from xclip.video.probe import VideoInfo
+
+_LENGTH = struct.Struct("<I")
+_LONGEST_HEADER = 1 << 16
+
+# Fills the whole buffer from the pipe, or raises.
+ReadInto = Callable[[memoryview], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfVideo:
+    """The last message: every segment has been sent."""
+
+
+Message = VideoInfo | DecodedSegment | VideoError | EndOfVideo
+
+
+def send(pipe: BinaryIO, message: Message) -> None:
+    """Write one message; blocks while the reader is behind."""
+    match message:
+        case VideoInfo():
+            _send_header(pipe, {"kind": "info", **asdict(message)})
+        case DecodedSegment():
+            _send_header(
+                pipe,
+                {
+                    "kind": "segment",
+                    "index": message.index,
+                    "start": message.start,
+                    "end": message.end,
+                    "unique_frames": message.unique_frames,
+                    "thumbnail": message.thumbnail.shape[:2],
+                },
+            )
+            pipe.write(message.frames.data.cast("B"))
+            pipe.write(message.thumbnail.data.cast("B"))
+        case VideoError():
+            _send_header(pipe, {"kind": "error", "code": message.code, "message": str(message)})
+        case EndOfVideo():
+            _send_header(pipe, {"kind": "end"})
+    pipe.flush()
+
+
+def _send_header(pipe: BinaryIO, header: Mapping[str, object]) -> None:
+    encoded = json.dumps(header).encode()
+    pipe.write(_LENGTH.pack(len(encoded)) + encoded)
+
+
+def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
+    """Read one message. Raises DecoderCrashed for anything that is not one."""
+    (length,) = _LENGTH.unpack(_bytes(read_into, _LENGTH.size))
+    if length > _LONGEST_HEADER:
+        raise DecoderCrashed("The decoder process sent nonsense.")
+    try:
+        header = json.loads(_bytes(read_into, length))
+        match header["kind"]:
+            case "info":
+                return _info(header)
+            case "segment":
+                return _segment(header, read_into, request)
+            case "error":
+                return _error(header)
+            case "end":
+                return EndOfVideo()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DecoderCrashed("The decoder process sent nonsense.") from error
+    raise DecoderCrashed("The decoder process sent nonsense.")
+
+
+def _bytes(read_into: ReadInto, length: int) -> bytearray:
+    buffer = bytearray(length)
+    read_into(memoryview(buffer))
+    return buffer
+
+
+def _info(header: Mapping[str, object]) -> VideoInfo:
+    return VideoInfo(
+        container=str(header["container"]),
+        codec=str(header["codec"]),
+        width=_whole(header["width"]),
+        height=_whole(header["height"]),
+        duration_s=_seconds(header["duration_s"]),
+        frame_count=_whole(header["frame_count"]),
+        rotation=_whole(header["rotation"]),
+    )
+
+
+def _segment(
+    header: Mapping[str, object], read_into: ReadInto, request: DecodeRequest
+) -> DecodedSegment:
+    height, width = (_whole(edge) for edge in cast("list[object]", header["thumbnail"]))
+    most_height, most_width = request.largest_thumbnail
+    if not (1 <= height <= most_height and 1 <= width <= most_width):
+        raise ValueError(f"a thumbnail of {width}x{height}")
+    edge = request.geometry.crop
+    return DecodedSegment(
+        index=_whole(header["index"]),
+        start=_seconds(header["start"]),
+        end=_seconds(header["end"]),
+        frames=_pixels(read_into, (request.num_frames, edge, edge, 3)),
+        thumbnail=_pixels(read_into, (height, width, 3)),
+        unique_frames=_whole(header["unique_frames"]),
+    )
+
+
+def _error(header: Mapping[str, object]) -> VideoError:
+    for leaf in VideoError.__subclasses__():
+        if leaf.code == header["code"]:
+            return leaf(str(header["message"]))
+    raise ValueError(f"no error has the code {header['code']!r}")
+
+
+def _pixels(read_into: ReadInto, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    pixels = np.empty(shape, dtype=np.uint8)
+    read_into(pixels.data.cast("B"))
+    return pixels
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{value!r} is not a time")
+    return value
