@@ -1,0 +1,68 @@
+"""The catalog: every question and every change the service may put to its database.
+
+Each method is one transaction. What it returns is a value; when it has returned, the change has
+reached the disk. All of it may be called from any thread and from several processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from app.catalog import database
+from app.catalog.library import Library
+from app.catalog.queue import Queue
+from app.clock import Clock, SystemClock
+
+
+class Catalog(Library, Queue):
+    """The library and the queue over one database: a video and its job are one step."""
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+        max_attempts: int = 3,
+    ) -> Self:
+        """Open the database at an SQLAlchemy URL, made or brought to the newest schema first.
+
+        clock : times and leases are read from it; leases compare only between processes whose
+            clocks agree
+        max_attempts : how often a job is tried before it fails for good
+
+        Raises SchemaUnknown for a database written by a newer version of the program.
+        """
+        engine = database.open_engine(url)
+        try:
+            database.migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, clock or SystemClock(), entropy, max_attempts)
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises SQLAlchemyError when there is none."""
+        with self._read() as connection:
+            connection.execute(select(1))
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,97 @@
+"""How the database is opened: durable, one writer at a time, brought to the newest schema."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.catalog.errors import CatalogError, SchemaUnknown
+
+BUSY_TIMEOUT_S = 30.0
+WRITE = "catalog_write"  # execution option: this transaction will write
+MIGRATION_LOCK = 0x58434C4950  # "XCLIP": the advisory lock that PostgreSQL migrations queue on
+
+# Alembic keeps the migration it runs in module globals: one at a time in a process.
+_migrating = threading.Lock()
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `url` (SQLite file or PostgreSQL), its schema not yet looked at."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_size=16, max_overflow=48, pool_pre_ping=True)
+    if not parsed.database or parsed.database == ":memory:":
+        raise CatalogError("the catalog needs an SQLite file: memory is not shared or kept")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed, pool_size=16, max_overflow=48, connect_args={"timeout": BUSY_TIMEOUT_S}
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions take the write lock when they begin."""
+    return engine.execution_options(**{WRITE: True})
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to its newest form; any number of processes may do so at once.
+
+    Everything happens in one write transaction, so the others wait and then find nothing to do,
+    and a process that dies half-way leaves the schema as it was.
+    """
+    config = Config()
+    config.set_main_option("script_location", "app.catalog:migrations")
+    with _migrating, for_writing(engine).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise SchemaUnknown(
+                f"the database's schema is not known to this version of the program ({error}); "
+                "use the version that last wrote it, or a newer one"
+            ) from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    """Set what SQLite forgets with every connection."""
+    connection.isolation_level = None  # the driver's own BEGIN comes late, and never for reads
+    with closing(connection.cursor()) as cursor:
+        _switch_to_wal(cursor)
+        cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits with power
+        cursor.execute("PRAGMA foreign_keys = ON")
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """The switch does not wait for other connections as statements do: try until it is done."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            (mode,) = cursor.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+            continue
+        if mode != "wal":
+            raise CatalogError(f"the file system does not carry SQLite's WAL (got {mode!r})")
+        return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers queue when they begin: a read that turns into a write would fail with 'locked'."""
+    writes = connection.get_execution_options().get(WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

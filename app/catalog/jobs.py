@@ -1,0 +1,191 @@
+"""Jobs in SQL: queued work, held by one worker at a time under a lease that expires."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, insert, or_, select, update
+
+from app.catalog import tables, videos
+from app.catalog.errors import JobNotFound, LeaseLost
+from app.catalog.pages import fetch_page
+from app.catalog.records import Job, JobStatus, Page
+
+T = tables.jobs
+EXHAUSTED = "attempts_exhausted"
+NO_LEASE = {"lease_owner": None, "lease_token": None, "lease_expires_at": None}
+
+
+def put(connection: Connection, job_id: str, collection: str, video_id: str, now: datetime) -> None:
+    """Queue an ingest of the video."""
+    connection.execute(
+        insert(T).values(
+            id=job_id,
+            kind="ingest",
+            collection=collection,
+            video_id=video_id,
+            status="queued",
+            progress=0.0,
+            attempts=0,
+            created_at=now,
+        )
+    )
+
+
+def get(connection: Connection, job_id: str, *, lock: bool = False) -> Job:
+    """The job of that id. `lock` makes other writers of it wait for this transaction."""
+    statement = select(T).where(T.c.id == job_id)
+    row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
+    if row is None:
+        raise JobNotFound(f"no job {job_id!r}")
+    return _job(row)
+
+
+def held(connection: Connection, job_id: str, lease_token: str, ended: JobStatus) -> Job:
+    """The job, locked, if it runs under that lease, or has under it come to the end asked for.
+
+    Raises LeaseLost otherwise. A lease past its time that nobody has taken over still holds.
+    """
+    job = get(connection, job_id, lock=True)
+    if job.lease_token != lease_token or job.status not in ("running", ended):
+        raise LeaseLost(f"job {job_id!r} is {job.status} and not held under this lease")
+    return job
+
+
+def page(
+    connection: Connection,
+    status: JobStatus | None,
+    collection: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Job]:
+    """Jobs, the newest first."""
+    statement = select(T)
+    if status is not None:
+        statement = statement.where(T.c.status == status)
+    if collection is not None:
+        statement = statement.where(T.c.collection == collection)
+    return fetch_page(connection, statement, T.c.id, _job, cursor=cursor, limit=limit)
+
+
+def claimable(now: datetime) -> Select[Any]:
+    """The oldest job that waits, or whose worker let its lease run out."""
+    abandoned = and_(T.c.status == "running", T.c.lease_expires_at <= now)
+    waiting = or_(T.c.status == "queued", abandoned)
+    return select(T).where(waiting).order_by(T.c.id).limit(1)
+
+
+def next_claimable(connection: Connection, now: datetime) -> Job | None:
+    """That job, locked; rows that another claim has locked are passed over."""
+    row = connection.execute(claimable(now).with_for_update(skip_locked=True)).mappings().first()
+    return None if row is None else _job(row)
+
+
+def any_claimable(connection: Connection, now: datetime) -> bool:
+    """Whether a claim would find a job: a question that takes no write lock."""
+    return connection.execute(claimable(now)).first() is not None
+
+
+def start(
+    connection: Connection, job: Job, owner: str, token: str, now: datetime, expires: datetime
+) -> None:
+    """Hand the job to a worker."""
+    _set(
+        connection,
+        job.id,
+        status="running",
+        stage=None,
+        progress=0.0,
+        attempts=job.attempts + 1,
+        started_at=now,
+        lease_owner=owner,
+        lease_token=token,
+        lease_expires_at=expires,
+    )
+
+
+def beat(
+    connection: Connection,
+    job_id: str,
+    lease_token: str,
+    stage: str,
+    progress: float,
+    expires: datetime,
+) -> bool:
+    """Prolong the lease and note how far the work is; False when the lease no longer holds."""
+    mine = (T.c.id == job_id) & (T.c.lease_token == lease_token) & (T.c.status == "running")
+    values = {"stage": stage, "progress": progress, "lease_expires_at": expires}
+    return connection.execute(update(T).where(mine).values(**values)).rowcount == 1
+
+
+def succeed(connection: Connection, job_id: str, now: datetime) -> None:
+    """The work is done. The token stays, so that the same worker may ask again and hear so."""
+    _set(
+        connection,
+        job_id,
+        status="succeeded",
+        stage=None,
+        progress=1.0,
+        error_code=None,
+        error_message=None,
+        finished_at=now,
+        searchable_at=now,
+        lease_expires_at=None,
+    )
+
+
+def fail(connection: Connection, job: Job, code: str, message: str, now: datetime) -> None:
+    """The job ends here, and its video is failed unless an earlier ingest stands."""
+    _set(
+        connection,
+        job.id,
+        status="failed",
+        error_code=code,
+        error_message=message,
+        finished_at=now,
+        lease_expires_at=None,
+    )
+    videos.set_failed(connection, job.video_id, code, message)
+
+
+def queue_again(
+    connection: Connection,
+    job_id: str,
+    attempts: int,
+    error: tuple[str, str] | tuple[None, None] = (None, None),
+) -> None:
+    """Let the next free worker have it; `error` (code, message) stays visible until it ends."""
+    _set(
+        connection,
+        job_id,
+        status="queued",
+        stage=None,
+        progress=0.0,
+        attempts=attempts,
+        error_code=error[0],
+        error_message=error[1],
+        finished_at=None,
+        **NO_LEASE,
+    )
+
+
+def cancel(connection: Connection, job: Job, now: datetime) -> None:
+    """Nobody is to work on it any more; whoever does hears it from the next heartbeat."""
+    _set(connection, job.id, status="canceled", stage=None, finished_at=now, **NO_LEASE)
+    videos.set_failed(connection, job.video_id, "canceled", "The ingest was canceled.")
+
+
+def cancel_where(connection: Connection, condition: Any, now: datetime) -> None:
+    """Cancel every unfinished job that fits, because its video goes away."""
+    unfinished = T.c.status.in_(("queued", "running"))
+    values = {"status": "canceled", "stage": None, "finished_at": now, **NO_LEASE}
+    connection.execute(update(T).where(unfinished, condition).values(**values))
+
+
+def _set(connection: Connection, job_id: str, **values: object) -> None:
+    connection.execute(update(T).where(T.c.id == job_id).values(**values))
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(**row)

@@ -1,0 +1,265 @@
+"""The library: collections, videos, segments and the changes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from app.catalog import changes, collections, jobs, segments, tables, videos
+from app.catalog.records import (
+    Change,
+    Collection,
+    Filter,
+    Job,
+    Metadata,
+    NewVideo,
+    Page,
+    Removed,
+    Segment,
+    SegmentOfVideo,
+    VectorBatch,
+    Video,
+    VideoStatus,
+)
+from app.catalog.terms import check_metadata
+from app.catalog.transactions import Transactions
+
+NO_METADATA: Metadata = {}
+
+
+class Library(Transactions):
+    """What is in the library. Methods that name a collection raise CollectionNotFound."""
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        model: str,
+        window_s: float,
+        stride_s: float,
+        metadata: Metadata = NO_METADATA,
+    ) -> tuple[Collection, bool]:
+        """The collection of that name, and whether this call made it.
+
+        One that exists is returned as it is: whether it is the one wanted is for the caller to
+        see. Raises InvalidMetadata.
+        """
+        check_metadata(metadata)
+        fresh = Collection(
+            id=self._new_id("col"),
+            name=name,
+            model=model,
+            fingerprint=None,
+            dim=None,
+            window_s=window_s,
+            stride_s=stride_s,
+            metadata=metadata,
+            sequence=0,
+            created_at=self._now(),
+        )
+        try:
+            with self._write() as connection:
+                collections.put(connection, fresh)
+        except IntegrityError:
+            return self.get_collection(name), False
+        return fresh, True
+
+    def get_collection(self, name: str) -> Collection:
+        """The collection of that name."""
+        with self._read() as connection:
+            return collections.get(connection, name)
+
+    def list_collections(self, cursor: str | None = None, limit: int = 100) -> Page[Collection]:
+        """Collections by name. Raises InvalidCursor."""
+        with self._read() as connection:
+            return collections.page(connection, cursor, limit)
+
+    def update_collection_metadata(self, name: str, metadata: Metadata) -> Collection:
+        """Replace a collection's metadata. Raises InvalidMetadata."""
+        check_metadata(metadata)
+        with self._write() as connection:
+            collections.set_metadata(connection, name, metadata)
+            return collections.get(connection, name)
+
+    def delete_collection(self, name: str) -> Removed:
+        """Delete a collection with everything in it, and cancel its jobs."""
+        with self._write() as connection:
+            collections.get(connection, name, lock=True)
+            files = videos.files_of(connection, name)
+            jobs.cancel_where(connection, tables.jobs.c.collection == name, self._now())
+            collections.delete(connection, name)
+            return _removed(connection, files)
+
+    def count_videos(self, collection: str) -> int:
+        """How many videos the collection holds, whatever their status."""
+        with self._read() as connection:
+            return collections.count_rows(connection, tables.videos, collection)
+
+    def count_segments(self, collection: str) -> int:
+        """How many segments of the collection can be found."""
+        with self._read() as connection:
+            return collections.count_rows(connection, tables.segments, collection)
+
+    def add_video_with_job(self, collection: str, new: NewVideo) -> tuple[Video, Job, bool]:
+        """The video with these bytes, its latest job, and whether this call queued that job.
+
+        Bytes the collection does not hold become a new video. Bytes it holds are the video they
+        are, name and metadata unchanged; only one that failed gets a new job. Raises
+        InvalidMetadata.
+        """
+        check_metadata(new.metadata)
+        with self._write() as connection:
+            collections.get(connection, collection, lock=True)
+            video = videos.find_bytes(connection, collection, new.sha256)
+            if video is not None and video.status != "failed":
+                return video, jobs.get(connection, video.job_id), False
+            job_id = self._new_id("job")
+            if video is None:
+                video = self._new_video(collection, new, job_id)
+                videos.put(connection, video)
+            else:
+                videos.set_processing(connection, video.id, job_id)
+            jobs.put(connection, job_id, collection, video.id, self._now())
+            video = videos.get(connection, collection, video.id)
+            return video, jobs.get(connection, job_id), True
+
+    def get_video(self, collection: str, video_id: str) -> Video:
+        """The collection's video of that id. Raises VideoNotFound."""
+        with self._read() as connection:
+            return _video(connection, collection, video_id)
+
+    def list_videos(
+        self,
+        collection: str,
+        cursor: str | None = None,
+        limit: int = 100,
+        status: VideoStatus | None = None,
+    ) -> Page[Video]:
+        """The collection's videos, the newest first. Raises InvalidCursor."""
+        with self._read() as connection:
+            collections.get(connection, collection)
+            return videos.page(connection, collection, status, cursor, limit)
+
+    def update_video_metadata(self, collection: str, video_id: str, metadata: Metadata) -> Video:
+        """Replace a video's metadata. Raises VideoNotFound, InvalidMetadata."""
+        check_metadata(metadata)
+        with self._write() as connection:
+            _video(connection, collection, video_id)
+            videos.set_metadata(connection, video_id, metadata)
+            return videos.get(connection, collection, video_id)
+
+    def delete_video(self, collection: str, video_id: str) -> Removed:
+        """Delete a video and its segments, and cancel its job. Raises VideoNotFound."""
+        with self._write() as connection:
+            owner = collections.get(connection, collection, lock=True)
+            video = videos.get(connection, collection, video_id)
+            jobs.cancel_where(connection, tables.jobs.c.video_id == video_id, self._now())
+            segments.remove_all(connection, owner, video_id)
+            videos.remove(connection, video_id)
+            return _removed(connection, [(video_id, video.sha256)])
+
+    def is_media_referenced(self, sha256: str) -> bool:
+        """Whether a video of any collection holds these bytes."""
+        with self._read() as connection:
+            return videos.is_media_referenced(connection, sha256)
+
+    def list_segments(self, collection: str, video_id: str) -> list[Segment]:
+        """The video's segments in time order. Raises VideoNotFound."""
+        with self._read() as connection:
+            _video(connection, collection, video_id)
+            return segments.of_video(connection, video_id)
+
+    def segments_by_rows(self, rows: Iterable[int]) -> list[SegmentOfVideo]:
+        """The segments of these rows, in the order given; rows that are gone are left out."""
+        with self._read() as connection:
+            return segments.by_rows(connection, rows)
+
+    def segments_by_ids(self, collection: str, ids: Sequence[str]) -> list[SegmentOfVideo]:
+        """The collection's segments of these ids, in the order given. Raises SegmentNotFound."""
+        with self._read() as connection:
+            collections.get(connection, collection)
+            return segments.by_ids(connection, collection, ids)
+
+    def eligible_rows(self, collection: str, wanted: Filter | None) -> npt.NDArray[np.int64] | None:
+        """The segment rows a filter allows, ascending; None when it asks for nothing.
+
+        Every key must fit: the video's metadata under that key (or its id under `video_id`) is the
+        scalar, or one of the list. `true`, `1` and `"1"` differ, `1` and `1.0` do not. Raises
+        InvalidFilter.
+        """
+        with self._read() as connection:
+            collections.get(connection, collection)
+            return segments.eligible_rows(connection, collection, wanted)
+
+    def changes_since(self, collection_id: str, sequence: int, limit: int = 10_000) -> list[Change]:
+        """Up to `limit` changes after `sequence`, ascending; an empty list is the end.
+
+        Additions of rows that are gone already are left out. The last change of all has the
+        number of the collection's `sequence`.
+        """
+        with self._read() as connection:
+            collections.get_by_id(connection, collection_id)
+            return changes.since(connection, collection_id, sequence, limit)
+
+    def load_vectors(
+        self, collection_id: str, batch: int = 10_000
+    ) -> tuple[int, Iterator[VectorBatch]]:
+        """Every vector of the collection, and the sequence from which to follow the changes.
+
+        Changes made while the vectors are read may or may not be in them; following them applies
+        them (again), which adds and removes bear.
+        """
+        with self._read() as connection:
+            collection = collections.get_by_id(connection, collection_id)
+        return collection.sequence, self._vectors(collection, batch)
+
+    def _vectors(self, collection: Collection, batch: int) -> Iterator[VectorBatch]:
+        row = 0
+        while collection.dim is not None:
+            with self._read() as connection:
+                found = changes.vectors_after(
+                    connection, collection.name, row, collection.dim, batch
+                )
+            if found.rows.size == 0:
+                return
+            yield found
+            row = int(found.rows[-1])
+
+    def _new_video(self, collection: str, new: NewVideo, job_id: str) -> Video:
+        return Video(
+            id=self._new_id("vid"),
+            collection=collection,
+            filename=new.filename,
+            content_type=new.content_type,
+            size_bytes=new.size_bytes,
+            sha256=new.sha256,
+            status="processing",
+            container=None,
+            codec=None,
+            width=None,
+            height=None,
+            duration_s=None,
+            metadata=new.metadata,
+            error_code=None,
+            error_message=None,
+            created_at=self._now(),
+            job_id=job_id,
+        )
+
+
+def _video(connection: Connection, collection: str, video_id: str) -> Video:
+    collections.get(connection, collection)
+    return videos.get(connection, collection, video_id)
+
+
+def _removed(connection: Connection, files: Sequence[tuple[str, str]]) -> Removed:
+    """What may be deleted from the disk now that these (video id, sha256) are gone."""
+    media = dict.fromkeys(sha256 for _, sha256 in files)
+    return Removed(
+        video_ids=tuple(video_id for video_id, _ in files),
+        media=tuple(sha for sha in media if not videos.is_media_referenced(connection, sha)),
+    )

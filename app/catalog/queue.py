@@ -1,0 +1,168 @@
+"""The queue: jobs under leases, and the one step that makes a video findable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from app.catalog import collections, jobs, videos
+from app.catalog import segments as segment_rows
+from app.catalog.errors import JobStateConflict
+from app.catalog.records import Job, JobStatus, NewSegment, Page, VideoFacts
+from app.catalog.transactions import Transactions
+
+TOKEN_BYTES = 16
+
+
+class Queue(Transactions):
+    """Work to be done. Methods that name a job raise JobNotFound."""
+
+    def claim_job(self, owner: str, lease_s: float) -> Job | None:
+        """The oldest job that waits or was abandoned, now held by `owner` for `lease_s` seconds.
+
+        No two claims get the same job while its lease lasts. A job abandoned on its last attempt
+        fails with `attempts_exhausted`: it may be what kills the workers.
+        """
+        with self._read() as connection:  # an idle worker asks often, and must not stop writers
+            if not jobs.any_claimable(connection, self._now()):
+                return None
+        with self._write() as connection:
+            now = self._now()
+            while (job := jobs.next_claimable(connection, now)) is not None:
+                if job.attempts < self._max_attempts:
+                    token = self._entropy(TOKEN_BYTES).hex()
+                    jobs.start(connection, job, owner, token, now, self._in(lease_s))
+                    return jobs.get(connection, job.id)
+                message = f"The worker was lost in each of {job.attempts} attempts."
+                jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
+        return None
+
+    def heartbeat(
+        self, job_id: str, lease_token: str, *, stage: str, progress: float, lease_s: float
+    ) -> bool:
+        """Hold the job for another `lease_s` seconds; False when it is not this worker's any more.
+
+        progress : from 0 to 1
+        """
+        with self._write() as connection:
+            expires = self._in(lease_s)
+            return jobs.beat(connection, job_id, lease_token, stage, progress, expires)
+
+    def complete_ingest(
+        self,
+        job_id: str,
+        lease_token: str,
+        *,
+        facts: VideoFacts,
+        segments: Sequence[NewSegment],
+        embeddings: npt.NDArray[np.float32],
+        fingerprint: str,
+    ) -> Job:
+        """Make a video's segments findable and end the job, all of it or nothing.
+
+        embeddings : float32, shape = (N, D), in the order of `segments`
+
+        The segments replace any the video has. Calling again after a lost answer changes nothing.
+        Raises LeaseLost, ModelMismatch (the collection holds another model's vectors) and
+        ValueError (no segments, or embeddings that do not fit them).
+        """
+        _check(segments, embeddings)
+        named = [(self._new_id("seg"), segment) for segment in segments]
+        with self._write() as connection:
+            # Locks are taken in one order everywhere: collection, job, video.
+            name = jobs.get(connection, job_id).collection
+            collection = collections.get(connection, name, lock=True)
+            job = jobs.held(connection, job_id, lease_token, ended="succeeded")
+            if job.status == "succeeded":
+                return job
+            dim = embeddings.shape[1]
+            collections.settle_model(connection, collection, fingerprint, dim)
+            segment_rows.replace(connection, collection, job.video_id, named, embeddings)
+            videos.set_ready(connection, job.video_id, facts)
+            jobs.succeed(connection, job_id, self._now())
+            return jobs.get(connection, job_id)
+
+    def fail_job(
+        self, job_id: str, lease_token: str, *, code: str, message: str, retry: bool
+    ) -> Job:
+        """End a job's attempt: `retry` queues it again while attempts are left, else it fails.
+
+        `message` is a sentence for the person who sent the video. Raises LeaseLost.
+        """
+        with self._write() as connection:
+            job = jobs.held(connection, job_id, lease_token, ended="failed")
+            if job.status == "failed":
+                return job
+            if retry and job.attempts < self._max_attempts:
+                jobs.queue_again(connection, job_id, job.attempts, (code, message))
+            else:
+                jobs.fail(connection, job, code, message, self._now())
+            return jobs.get(connection, job_id)
+
+    def release_job(self, job_id: str, lease_token: str) -> bool:
+        """Give a job back untouched, its attempt not counted; False when it was lost already."""
+        with self._write() as connection:
+            job = jobs.get(connection, job_id, lock=True)
+            if job.status != "running" or job.lease_token != lease_token:
+                return False
+            jobs.queue_again(connection, job_id, job.attempts - 1)
+            return True
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Stop a job that has not ended. Raises JobStateConflict if it has, otherwise than so."""
+        with self._write() as connection:
+            job = jobs.get(connection, job_id, lock=True)
+            if job.status in ("succeeded", "failed"):
+                raise JobStateConflict(f"job {job_id!r} has {job.status}: nothing to cancel")
+            if job.status != "canceled":
+                jobs.cancel(connection, job, self._now())
+            return jobs.get(connection, job_id)
+
+    def retry_job(self, job_id: str) -> Job:
+        """Queue a failed or canceled job again, its attempts counted anew.
+
+        Raises VideoNotFound when its video is gone, and JobStateConflict when the job runs, has
+        succeeded, or a later job has the video.
+        """
+        with self._write() as connection:
+            job = jobs.get(connection, job_id, lock=True)
+            if job.status == "queued":
+                return job
+            if job.status not in ("failed", "canceled"):
+                raise JobStateConflict(f"job {job_id!r} is {job.status}: nothing to retry")
+            latest = videos.get(connection, job.collection, job.video_id).job_id
+            if latest != job_id:
+                raise JobStateConflict(f"video {job.video_id!r} has a later job, {latest!r}")
+            jobs.queue_again(connection, job_id, attempts=0)
+            videos.set_processing(connection, job.video_id, job_id)
+            return jobs.get(connection, job_id)
+
+    def get_job(self, job_id: str) -> Job:
+        """The job of that id."""
+        with self._read() as connection:
+            return jobs.get(connection, job_id)
+
+    def list_jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        collection: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page[Job]:
+        """Jobs, the newest first. Raises InvalidCursor."""
+        with self._read() as connection:
+            return jobs.page(connection, status, collection, cursor, limit)
+
+
+def _check(segments: Sequence[NewSegment], embeddings: npt.NDArray[np.float32]) -> None:
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or embeddings.shape[1] == 0:
+        raise ValueError(
+            f"embeddings must be float32 of shape (N, D), not {embeddings.dtype} {embeddings.shape}"
+        )
+    if not 0 < len(segments) == len(embeddings):
+        raise ValueError(f"{len(segments)} segments do not fit {len(embeddings)} embeddings")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("embeddings must be finite")

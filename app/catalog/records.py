@@ -1,0 +1,181 @@
+"""What the catalog hands out and takes in: immutable values, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from index.protocol import TensorReference
+
+Scalar: TypeAlias = bool | int | float | str | None
+Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
+Metadata: TypeAlias = Mapping[str, Json]
+Filter: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
+
+VideoStatus: TypeAlias = Literal["processing", "ready", "failed"]
+JobStatus: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canceled"]
+ChangeKind: TypeAlias = Literal["add", "remove"]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list; `next_cursor` is None on the last one."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set of videos under one model and one segmentation.
+
+    `id` is new each time a collection of that name is created, `sequence` counts the changes to
+    its segments, `fingerprint` and `dim` are None until the first video is indexed.
+    """
+
+    id: str
+    name: str
+    model: str
+    fingerprint: str | None
+    dim: int | None
+    window_s: float
+    stride_s: float
+    metadata: Metadata
+    sequence: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewVideo:
+    """An upload whose bytes are already safe in the media store."""
+
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the decoder learnt about a file: pixels as shown, seconds."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video of the library; the facts are None until its first ingest succeeds."""
+
+    id: str
+    collection: str
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    status: VideoStatus
+    container: str | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    duration_s: float | None
+    metadata: Metadata
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A window of a video, ready to be indexed; `position` counts from 0 in time order."""
+
+    position: int
+    start_s: float
+    end_s: float
+    tensor: TensorReference
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A searchable window of a video; `row` is its id in the vector index and never reused."""
+
+    id: str
+    row: int
+    video_id: str
+    position: int
+    start_s: float
+    end_s: float
+    tensor: TensorReference
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOfVideo:
+    """A segment beside the video it belongs to, as one moment of the catalog saw them."""
+
+    segment: Segment
+    video: Video
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of slow work; `lease_token` proves to the catalog who holds it."""
+
+    id: str
+    kind: Literal["ingest"]
+    collection: str
+    video_id: str
+    status: JobStatus
+    stage: str | None
+    progress: float
+    attempts: int
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    searchable_at: datetime | None
+    lease_owner: str | None
+    lease_token: str | None
+    lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a deletion left without an owner: thumbnails by video id, media files by sha256."""
+
+    video_ids: tuple[str, ...]
+    media: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One step of a collection's sequence. `vector` is float32 of shape (D,) for an `add`."""
+
+    sequence: int
+    kind: ChangeKind
+    row: int
+    vector: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorBatch:
+    """Rows and their vectors, ready for an index.
+
+    rows : int64, shape = (N,)
+    vectors : float32, shape = (N, D)
+    """
+
+    rows: npt.NDArray[np.int64]
+    vectors: npt.NDArray[np.float32]

@@ -1,0 +1,184 @@
+"""The catalog's tables, in types that SQLite and PostgreSQL both take."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite has no time zones: there it is kept naive and given its zone back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, which would silently mean the machine's own zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive time {value!r}: the catalog keeps UTC only")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Every time that leaves the catalog is aware and in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+# SQLite counts rows by itself only in a column whose type is spelled INTEGER.
+RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(naming_convention=NAMES)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("model", Text, nullable=False),
+    Column("fingerprint", String(64)),
+    Column("dim", Integer),
+    Column("window_s", Double, nullable=False),
+    Column("stride_s", Double, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column(
+        "collection", String(63), ForeignKey("collections.name", ondelete="CASCADE"), nullable=False
+    ),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("container", Text),
+    Column("codec", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("duration_s", Double),
+    Column("metadata", JSON, nullable=False),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    # The latest job. Not a foreign key: jobs are a log, and point at videos that may be gone.
+    Column("job_id", String(40), nullable=False),
+    UniqueConstraint("collection", "sha256"),
+    Index("ix_videos_collection_id", "collection", "id"),
+    Index("ix_videos_sha256", "sha256"),
+)
+
+# One row for each top-level scalar of a video's metadata, so that filters are plain equality on an
+# index, the same in every database. Both columns hold JSON text: see `terms.py`.
+metadata_terms = Table(
+    "metadata_terms",
+    metadata,
+    Column("video_id", String(40), ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("term", Text, nullable=False),
+    Index("ix_metadata_terms_key_term", "key", "term"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("row", RowNumber, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("collection", String(63), nullable=False),
+    Column("video_id", String(40), ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("start_s", Double, nullable=False),
+    Column("end_s", Double, nullable=False),
+    Column("tensor_file", Text, nullable=False),
+    Column("tensor_offset", BigInteger, nullable=False),
+    Column("tensor_length", BigInteger, nullable=False),
+    Column("tensor_crc32", BigInteger, nullable=False),
+    UniqueConstraint("video_id", "position"),
+    Index("ix_segments_collection_row", "collection", "row"),
+    sqlite_autoincrement=True,  # a row number is never used twice, even after its row is deleted
+)
+
+# Blobs in a table of their own: a scan over segments must not drag them through memory.
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column(
+        "row",
+        RowNumber,
+        ForeignKey("segments.row", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column(
+        "collection_id",
+        String(40),
+        ForeignKey("collections.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(8), nullable=False),
+    # Not a foreign key: the change that removes a row outlives it.
+    Column("row", BigInteger, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("collection", String(63), nullable=False),
+    Column("video_id", String(40), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stage", Text),
+    Column("progress", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("searchable_at", UtcDateTime),
+    Column("lease_owner", Text),
+    Column("lease_token", String(64)),
+    Column("lease_expires_at", UtcDateTime),
+    Index("ix_jobs_status_id", "status", "id"),
+    Index("ix_jobs_video_id", "video_id"),
+)

@@ -1,0 +1,75 @@
+"""The FAISS backend keeps the contract, and the promises only it makes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from index import faiss_flat
+from index.faiss_flat import FaissFlatIndex, faiss
+from index.protocol import VectorIndex
+from tests.index.contract import VectorIndexContract, ids_of, random_rows
+
+
+class TestFaissFlatIndex(VectorIndexContract):
+    def make(self, dim: int) -> VectorIndex:
+        return FaissFlatIndex(dim)
+
+
+class TestFaissFlatIndexWithSets(VectorIndexContract):
+    """The same promises where no filter goes through a bitmap."""
+
+    @pytest.fixture(autouse=True)
+    def no_bitmaps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(faiss_flat, "IDS_PER_BITMAP_BYTE", 0)
+
+    def make(self, dim: int) -> VectorIndex:
+        return FaissFlatIndex(dim)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_uses_its_threads_and_leaves_the_callers_setting(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call runs under the cap, and the calling thread has its own setting back after."""
+    index = FaissFlatIndex(4, threads=threads)
+    faiss.omp_set_num_threads(3)
+    asked: list[int] = []
+    really_set = faiss.omp_set_num_threads
+
+    def set_and_note(count: int) -> None:
+        asked.append(count)
+        really_set(count)
+
+    monkeypatch.setattr(faiss, "omp_set_num_threads", set_and_note)
+    index.add(ids_of(1), random_rows(1, 4, 0))
+    index.search(random_rows(1, 4, 0), 1)
+    index.remove(ids_of(1))
+    assert [threads, 3] * 3 == asked
+    assert faiss.omp_get_max_threads() == 3
+    really_set(1)
+
+
+def test_searches_may_run_beside_each_other() -> None:
+    """Filtered searches from many threads give what one thread gives."""
+    index = FaissFlatIndex(16)
+    index.add(np.arange(3000, dtype=np.int64), random_rows(3000, 16, 0))
+    queries = [random_rows(1, 16, seed) for seed in range(40)]
+    allowed = [np.arange(seed, 3000, seed + 1, dtype=np.int64) for seed in range(40)]
+    one = [index.search(*pair) for pair in zip(queries, [20] * 40, allowed, strict=True)]
+    with ThreadPoolExecutor(8) as pool:
+        many = list(pool.map(index.search, queries, [20] * 40, allowed))
+    assert [hits.ids.tolist() for hits in one] == [hits.ids.tolist() for hits in many]
+
+
+def test_storing_tensors_does_not_load_faiss() -> None:
+    """FAISS and its OpenMP runtime come with `FaissFlatIndex`, not with the package."""
+    code = (
+        "import sys, index; assert 'faiss' not in sys.modules;"
+        "from index import FaissFlatIndex; assert 'faiss' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
