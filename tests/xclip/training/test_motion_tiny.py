@@ -1,0 +1,67 @@
+"""The recipe of the embedded checkpoint: what it draws, and that it never sees what is held out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import torch
+
+from xclip.motion import COLOURS, HELD_OUT, SHAPES, vocabulary
+from xclip.tokenizer import build_tokenizer
+from xclip.training.motion_tiny import (
+    BATCH_SIZE,
+    configuration,
+    draw_batch,
+    training_batch,
+)
+
+TOKENIZER = build_tokenizer(vocabulary(), max_length=32)
+
+
+def test_a_batch_is_a_function_of_its_step() -> None:
+    """The same step draws the same batch; another step another."""
+    first, again, other = (training_batch(step, TOKENIZER) for step in (3, 3, 4))
+    assert torch.equal(first.pixel_values, again.pixel_values)
+    assert torch.equal(first.input_ids, again.input_ids)
+    assert not torch.equal(first.pixel_values, other.pixel_values)
+
+
+def test_a_batch_fits_the_network() -> None:
+    """64 clips of 8 frames of 48 px, normalised, with one text each."""
+    batch = training_batch(0, TOKENIZER)
+    vision = configuration(TOKENIZER.vocab_size).vision_config
+    assert batch.pixel_values.shape == (BATCH_SIZE, vision.num_frames, 3, 48, 48)
+    assert abs(float(batch.pixel_values.mean())) < 2
+    assert len(batch.input_ids) == BATCH_SIZE
+
+
+def test_a_batch_shows_few_looks_in_all_their_motions() -> None:
+    """64 different captions, of so few looks that most clips only differ in motion."""
+    texts = TOKENIZER.batch_decode(training_batch(5, TOKENIZER).input_ids, True)
+    assert len(set(texts)) == BATCH_SIZE
+    looks = Counter(frozenset({*COLOURS, *SHAPES} & set(text.split())) for text in texts)
+    assert len(looks) <= 11
+    assert max(looks.values()) == 8
+
+
+def test_no_training_caption_names_a_held_out_combination() -> None:
+    """Over 20 batches, no text pairs the colour, shape and motion of a held-out subject."""
+    words = {(s.colour, s.shape, s.motion) for s in HELD_OUT}
+    seen = set()
+    for step in range(20):
+        for text in TOKENIZER.batch_decode(training_batch(step, TOKENIZER).input_ids, True):
+            seen.add(text)
+    assert len(seen) > 500
+    for colour, shape, motion in words:
+        same = [text for text in seen if f"{colour} {shape}" in text]
+        assert not any(motion in text.split() for text in same)
+
+
+def test_a_caption_is_a_token_per_word() -> None:
+    """The small vocabulary holds each word of the world whole."""
+    random = np.random.default_rng(0)
+    captions = [subject.caption for subject in HELD_OUT]
+    batch = draw_batch(list(HELD_OUT), captions, TOKENIZER, random)
+    lengths = [len(caption.split()) + 2 for caption in captions]
+    assert batch.attention_mask.sum(dim=1).tolist() == lengths

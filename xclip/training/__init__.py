@@ -1,0 +1,1 @@
+"""Training: the contrastive loop, and the recipe of the embedded checkpoint."""
