@@ -1,0 +1,1 @@
+"""The command line: starting the service, and clients of its REST API."""

@@ -1,0 +1,132 @@
+"""The commands that start the service: `serve` (API and worker together), `api`, `worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import httpx
+import typer
+
+from app.cli.supervisor import Supervisor
+from app.listen import PortBusy, bind, run_app
+from app.logging import configure_logging
+from app.settings import Settings, SettingsError, base_url, load_settings
+
+# A supervisor that sees one of these stops: starting the same thing again would end the same way.
+EXIT_CONFIG = os.EX_CONFIG
+EXIT_PORT_BUSY = os.EX_UNAVAILABLE
+
+READINESS_TIMEOUT_S = 1.0
+
+
+def register(cli: typer.Typer, *, epilog: str) -> None:
+    """Add the commands; `epilog` ends the help of each."""
+    for command in (serve, api, worker):
+        cli.command(epilog=epilog, rich_help_panel="Service")(command)
+
+
+def serve() -> None:
+    """Start the API and a worker, restart what dies, stop both on Ctrl-C or SIGTERM."""
+    with _reported_errors():
+        settings = _begin()
+        for host, port in (
+            (settings.host, settings.port),
+            (settings.worker_host, settings.worker_port),
+        ):
+            bind(host, port).close()
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        supervisor = Supervisor(
+            {name: _command(name) for name in ("api", "worker")},
+            grace_s=settings.shutdown_grace_s,
+            final_statuses=(EXIT_CONFIG, EXIT_PORT_BUSY),
+        )
+        announcement = _Announcement(settings)
+        status = supervisor.run(stop, announcement.check)
+    raise typer.Exit(status)
+
+
+def api() -> None:
+    """Start the REST API alone."""
+    with _reported_errors():
+        settings = _begin()
+        _exit_on_signals()
+        with bind(settings.host, settings.port) as listener:
+            # imported late: a busy port is known by then, and clients never need it
+            from app.main import create_app
+
+            run_app(create_app(settings), listener, shutdown_grace_s=settings.shutdown_grace_s)
+
+
+def worker() -> None:
+    """Start one worker alone: the model server and the puller of ingest jobs."""
+    with _reported_errors():
+        settings = _begin()
+        _exit_on_signals()
+        with bind(settings.worker_host, settings.worker_port) as listener:
+            from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
+
+            run_worker(settings, listener)
+    _leave()
+
+
+class _Announcement:
+    """Says once where the service is, as soon as it is ready."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = base_url(settings.host, settings.port)
+        self._made = False
+
+    def check(self) -> None:
+        if self._made:
+            return
+        try:
+            answer = httpx.get(f"{self._url}/readyz", timeout=READINESS_TIMEOUT_S, trust_env=False)
+        except httpx.TransportError:
+            return
+        if answer.status_code == httpx.codes.OK:
+            self._made = True
+            typer.echo(f"X-CLIP Search is ready: {self._url}")
+
+
+def _begin() -> Settings:
+    settings = load_settings(os.environ)
+    configure_logging(settings.log_level)
+    return settings
+
+
+def _exit_on_signals() -> None:
+    """End with status 0 on a signal that comes before the server has taken signals over."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _leave() -> NoReturn:
+    """End the process now: all is closed, and Python would spend seconds on unloading PyTorch."""
+    logging.shutdown()
+    os._exit(0)
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli.main", name]
+
+
+@contextmanager
+def _reported_errors() -> Iterator[None]:
+    """What the operator can put right is one line and a status of its own, no traceback."""
+    try:
+        yield
+    except PortBusy as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_PORT_BUSY) from None
+    except SettingsError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIG) from None

@@ -1,0 +1,90 @@
+"""Putting one ASGI application on one port, and ending it cleanly on SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import ClassVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+logger = logging.getLogger(__name__)
+
+
+class PortBusy(Exception):
+    """Another process listens on the port already; the message names it and the way out."""
+
+    code: ClassVar[str] = "port_busy"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket on `host` and `port`.
+
+    It is bound before anything slow happens, so a busy port is known at once.
+
+    Raises
+    ------
+    PortBusy
+        If the address is taken.
+    OSError
+        If the address cannot be had for another reason, such as a host that is not this machine.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortBusy(
+                f"Port {port} on {host} is in use by another process. Stop that process or choose "
+                "another port with XCLIP_PORT (the worker's is XCLIP_WORKER_PORT)."
+            ) from error
+        raise
+    return listener
+
+
+def run_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    shutdown_grace_s: float,
+    on_stop: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight get `shutdown_grace_s` to end.
+
+    `on_stop` is called when the signal arrives, before the requests have ended.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        # a connection that neither sends nor ends must not keep the process alive for ever
+        timeout_graceful_shutdown=max(1, round(shutdown_grace_s)),
+    )
+    server = _Server(config, on_stop or (lambda: None))
+    # uvicorn raises the signal again once it has stopped; under the default action the process
+    # would then die by it instead of returning with status 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    logger.info("listening: address=%s port=%d", *listener.getsockname()[:2])
+    server.run(sockets=[listener])
+    logger.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)

@@ -1,0 +1,1 @@
+"""The worker: it owns the model, answers the API's model calls and pulls ingest jobs."""

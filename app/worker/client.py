@@ -1,0 +1,155 @@
+"""How the API asks the worker for what only the model knows.
+
+WorkerError
+├── WorkerUnavailable      worker_unavailable: nobody answers, or not in time
+└── WorkerFailed           the code that the worker gave
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+
+from app.worker.messages import (
+    FINGERPRINT_HEADER,
+    ClipRequest,
+    ClipScores,
+    MessageError,
+    ModelFacts,
+    ScoreRequest,
+    TextRequest,
+)
+from index.protocol import TensorReference
+from xclip.video.sample import Segmentation
+
+CONNECT_TIMEOUT_S = 2.0
+FACTS_TIMEOUT_S = 2.0
+MODEL_TIMEOUT_S = 60.0
+
+
+class WorkerError(Exception):
+    """The worker did not give an answer; `code` is stable, the message is a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class WorkerUnavailable(WorkerError):
+    """Nothing answers at the worker's address, or not in time; trying again later may help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("worker_unavailable", message)
+
+
+class WorkerFailed(WorkerError):
+    """The worker answered with an error: `status` is its HTTP status, `code` its own code."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+class WorkerClient:
+    """Calls a worker's internal HTTP. Blocking and safe to share between threads."""
+
+    def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        # trust_env off: a proxy from the environment must never sit between the API and its worker
+        self._http = httpx.Client(base_url=base_url, transport=transport, trust_env=False)
+
+    def facts(self) -> ModelFacts:
+        """What the worker's model is; answers or fails within about two seconds."""
+        answer = self._call("GET", "/model", None, FACTS_TIMEOUT_S)
+        try:
+            return ModelFacts.from_json(answer.content)
+        except MessageError as error:
+            raise _not_a_worker(answer) from error
+
+    def encode_text(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
+        """Embeddings of N texts, float32 [N, D], not normalised, and the model's fingerprint."""
+        answer = self._call("POST", "/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
+        return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
+
+    def score(
+        self, texts: Sequence[str], references: Sequence[TensorReference], *, fingerprint: str
+    ) -> NDArray[np.float32]:
+        """Exact logits of N texts over K stored segments, float32 [K, N].
+
+        `fingerprint` is the model that made the segments; a worker with another model answers
+        WorkerFailed `model_mismatch` instead of numbers that mean nothing.
+        """
+        request = ScoreRequest(texts, references, fingerprint)
+        return _arrays(self._call("POST", "/score", request.to_json(), MODEL_TIMEOUT_S))["scores"]
+
+    def score_clip(
+        self,
+        path: Path,
+        texts: Sequence[str],
+        *,
+        window_s: float,
+        stride_s: float,
+        timeout_s: float,
+    ) -> ClipScores:
+        """Scores every segment of a video file in the media store's tmp folder; keeps nothing.
+
+        An unreadable file is WorkerFailed with the code of the VideoError; a stride longer than
+        the window is ValueError.
+        """
+        request = ClipRequest(str(path), texts, Segmentation(window_s, stride_s))
+        answer = self._call("POST", "/clip", request.to_json(), timeout_s)
+        arrays = _arrays(answer)
+        return ClipScores(
+            starts=arrays["starts"],
+            ends=arrays["ends"],
+            scores=arrays["scores"],
+            duration_s=float(arrays["duration_s"][0]),
+            fingerprint=answer.headers[FINGERPRINT_HEADER],
+        )
+
+    def close(self) -> None:
+        """Close the connections; the client is of no use after it."""
+        self._http.close()
+
+    def _call(self, method: str, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        try:
+            answer = self._http.request(method, path, content=body, timeout=timeout)
+        except httpx.TransportError as error:
+            raise WorkerUnavailable(
+                f"The worker at {self._http.base_url} does not answer "
+                f"({type(error).__name__}); it may be starting."
+            ) from error
+        if answer.is_success:
+            return answer
+        try:
+            problem = json.loads(answer.content)
+            code, message = str(problem["code"]), str(problem["message"])
+        except (ValueError, KeyError, TypeError):
+            code, message = "worker_failed", f"The worker answered HTTP {answer.status_code}."
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise WorkerUnavailable(message)
+        raise WorkerFailed(code, message, answer.status_code)
+
+
+def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:
+    try:
+        return load_safetensors(answer.content)
+    except SafetensorError as error:
+        raise _not_a_worker(answer) from error
+
+
+def _not_a_worker(answer: httpx.Response) -> WorkerFailed:
+    return WorkerFailed(
+        "worker_failed",
+        f"What answers at {answer.url} is not a worker of this version of X-CLIP Search.",
+        answer.status_code,
+    )

@@ -1,0 +1,148 @@
+"""Decoding for one model under the service's limits: the segments of a file, in small batches."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from app.settings import Settings
+from xclip.encoder import Encoder
+from xclip.errors import DecoderCrashed
+from xclip.preprocess import FrameGeometry
+from xclip.video.child import DecodingProcess, decode_in_child
+from xclip.video.containers import Limits
+from xclip.video.decode import DecodedSegment, DecodeRequest
+from xclip.video.probe import VideoInfo
+from xclip.video.sample import Segmentation, windows
+
+SEGMENTS_AT_ONCE = 4
+WATCH_S = 0.2
+
+
+class Interrupted(Exception):
+    """The work was told to stop; nothing is wrong with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """How files are decoded for one model; `open` decodes one.
+
+    num_frames, geometry : what the model takes
+    """
+
+    num_frames: int
+    geometry: FrameGeometry
+    limits: Limits
+    wall_clock_s: float
+    memory_bytes: int
+
+    @classmethod
+    def for_model(cls, encoder: Encoder, settings: Settings) -> Self:
+        """The decoder for `encoder` under the limits in `settings`."""
+        return cls(
+            num_frames=encoder.num_frames,
+            geometry=encoder.geometry,
+            limits=Limits(max_pixels=settings.max_pixels),
+            wall_clock_s=settings.decode_timeout_s,
+            memory_bytes=settings.decode_memory_bytes,
+        )
+
+    @contextmanager
+    def open(
+        self, path: Path, segmentation: Segmentation, should_stop: Callable[[], bool]
+    ) -> Iterator[Decoding]:
+        """Start to decode `path` in a process of its own, which ends with the block at the latest.
+
+        `should_stop` is asked from another thread about five times a second; once it is true, the
+        process is killed and whoever waits for a segment gets Interrupted.
+        """
+        request = DecodeRequest(segmentation, self.num_frames, self.geometry, limits=self.limits)
+        with (
+            decode_in_child(
+                path, request, wall_clock_s=self.wall_clock_s, memory_bytes=self.memory_bytes
+            ) as process,
+            _killed_when(should_stop, process.pid),
+        ):
+            yield Decoding(process, segmentation, should_stop)
+
+
+class Decoding:
+    """One file on its way from the decoder.
+
+    info : facts about the video
+    total : the number of segments it will have
+    """
+
+    def __init__(
+        self,
+        process: DecodingProcess,
+        segmentation: Segmentation,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._process = process
+        self._should_stop = should_stop
+        first = self._next()
+        if not isinstance(first, VideoInfo):
+            raise DecoderCrashed("The decoder did not say what the file is.")
+        self.info = first
+        self.total = len(windows(first.duration_s, segmentation))
+
+    def batches(self) -> Iterator[list[DecodedSegment]]:
+        """The segments in order of time, a few at once. Raises VideoError, Interrupted."""
+        segments = self._segments()
+        while batch := list(islice(segments, SEGMENTS_AT_ONCE)):
+            yield batch
+
+    def _segments(self) -> Iterator[DecodedSegment]:
+        while isinstance(segment := self._next(), DecodedSegment):
+            yield segment
+
+    def _next(self) -> VideoInfo | DecodedSegment | None:
+        try:
+            item = next(self._process, None)
+        except DecoderCrashed:
+            self._check()  # if it was killed on purpose, the file is not to blame
+            raise
+        self._check()
+        return item
+
+    def _check(self) -> None:
+        if self._should_stop():
+            raise Interrupted("The worker is stopping, or the work is no longer wanted.")
+
+
+@contextmanager
+def _killed_when(should_stop: Callable[[], bool], pid: int) -> Iterator[None]:
+    """Within the block, kill the process as soon as `should_stop` is true.
+
+    The thread that reads the decoder's pipe may wait there for minutes, so another one watches. It
+    kills through a descriptor of the process: its number may by then belong to another.
+    """
+    left = threading.Event()
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:  # it has ended already; what it said is still in its pipe
+        yield
+        return
+
+    def watch() -> None:
+        while not left.wait(WATCH_S):
+            if should_stop():
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                return
+
+    watcher = threading.Thread(target=watch, name="decode-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watcher.join()
+        os.close(process)

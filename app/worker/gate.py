@@ -1,0 +1,70 @@
+"""Who uses the model next: one call at a time, a query before the next batch of an ingest."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+INGEST_PATIENCE_S = 1.0
+
+
+@dataclass(order=True, slots=True)
+class _Turn:
+    due: float
+    number: int
+    call: Callable[[], Any] | None = field(compare=False)
+    future: Future[Any] = field(compare=False)
+
+
+class Gate:
+    """The one thread that runs the model, and the queue in front of it.
+
+    A call is due when it arrives, a batch of an ingest `ingest_patience_s` later; what is due first
+    goes first. So a query waits for one running batch at most, and a stream of queries slows an
+    ingest down but never stops it. One thread also means one pool of PyTorch's CPU threads, however
+    many requests are in flight.
+    """
+
+    def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
+        self._ingest_patience_s = ingest_patience_s
+        self._numbers = itertools.count()
+        self._turns: queue.PriorityQueue[_Turn] = queue.PriorityQueue()
+        # daemon: a long call of the model must not hold up the end of the process
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    def query(self, call: Callable[[], Result]) -> Future[Result]:
+        """Run `call` for somebody who waits for the answer."""
+        return self._enqueue(time.monotonic(), call)
+
+    def ingest(self, call: Callable[[], Result]) -> Future[Result]:
+        """Run `call`, one batch of an ingest, when no query is waiting."""
+        return self._enqueue(time.monotonic() + self._ingest_patience_s, call)
+
+    def close(self) -> None:
+        """Take no more turns after those already waiting."""
+        self._turns.put(_Turn(float("inf"), next(self._numbers), None, Future()))
+
+    def _enqueue(self, due: float, call: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._turns.put(_Turn(due, next(self._numbers), call, future))
+        return future
+
+    def _run(self) -> None:
+        while (turn := self._turns.get()).call is not None:
+            if not turn.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = turn.call()
+            except BaseException as error:  # noqa: BLE001  it belongs to the caller
+                turn.future.set_exception(error)
+            else:
+                turn.future.set_result(result)

@@ -1,0 +1,81 @@
+"""A job's lease, kept alive while the job runs, and the way the job learns that it must stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Self
+
+from app.catalog import Catalog
+from app.catalog.records import Job
+from app.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SILENCE_S = 1.0
+
+
+class Lease:
+    """Beats from its own thread; a context manager around the work on one job.
+
+    The beat carries the newest stage and progress. The lease is lost when the catalog says so (the
+    job was cancelled, deleted, or taken over) or when no beat has got through for as long as the
+    lease lasts.
+    """
+
+    def __init__(
+        self, catalog: Catalog, job: Job, lease_s: float, clock: Clock, stopping: threading.Event
+    ) -> None:
+        if job.lease_token is None:
+            raise ValueError(f"job {job.id} has no lease")
+        self.token = job.lease_token
+        self._catalog = catalog
+        self._job = job
+        self._lease_s = lease_s
+        self._clock = clock
+        self._stopping = stopping
+        self._now_at = ("probe", 0.0)
+        self._lost = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the job's result is no longer wanted."""
+        return self._lost.is_set()
+
+    def should_stop(self) -> bool:
+        """Whether the work must end now: the lease is lost or the worker is stopping."""
+        return self._lost.is_set() or self._stopping.is_set()
+
+    def report(self, stage: str, progress: float) -> None:
+        """What the next beat says; progress is 0..1."""
+        self._now_at = (stage, progress)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        last_kept = self._clock.monotonic()
+        while not self._ended.wait(min(LONGEST_SILENCE_S, self._lease_s / 3)):
+            try:
+                kept = self._beat()
+            except Exception:  # the database may be back at the next beat
+                logger.exception("job %s: heartbeat failed", self._job.id)
+                kept = self._clock.monotonic() - last_kept < self._lease_s
+            else:
+                last_kept = self._clock.monotonic()
+            if not kept:
+                self._lost.set()
+                return
+
+    def _beat(self) -> bool:
+        stage, progress = self._now_at
+        return self._catalog.heartbeat(
+            self._job.id, self.token, stage=stage, progress=progress, lease_s=self._lease_s
+        )

@@ -1,0 +1,97 @@
+"""The worker process: load the model, serve it, pull jobs, end cleanly on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from app.catalog import Catalog
+from app.clock import Clock, SystemClock
+from app.ids import new_id
+from app.listen import run_app
+from app.media import MediaStore
+from app.settings import Settings, SettingsError
+from app.worker.clips import ClipScoring
+from app.worker.decoding import Decoder
+from app.worker.gate import Gate
+from app.worker.pipeline import IngestPipeline
+from app.worker.puller import Puller
+from app.worker.server import create_worker_app
+from index.tensors import PackedTensorStore
+from xclip.encoder import Encoder
+from xclip.errors import XCLIPError
+from xclip.video.child import start_fork_server
+
+logger = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, listener: socket.socket) -> None:
+    """Serve the model on `listener` and pull jobs until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    SettingsError
+        If the model that the settings name cannot be loaded.
+    """
+    clock = SystemClock()
+    encoder = _load(settings, clock)
+    start_fork_server()  # it imports PyTorch too; the first video should not wait for that
+    worker_id = new_id("wrk", clock, os.urandom)
+    media = MediaStore(settings.data_dir)
+    media.prepare()
+    gate = Gate()
+    decoder = Decoder.for_model(encoder, settings)
+    with (
+        closing(PackedTensorStore(settings.tensors_dir, writer_id=worker_id)) as tensors,
+        Catalog.open(
+            settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
+        ) as catalog,
+    ):
+        pipeline = IngestPipeline(catalog, media, tensors, encoder, gate, decoder)
+        puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock)
+        clips = ClipScoring(encoder, gate, decoder, media.tmp, puller.stopping)
+        with _pulling(puller, settings.shutdown_grace_s):
+            run_app(
+                create_worker_app(encoder, tensors, gate, clips),
+                listener,
+                shutdown_grace_s=settings.shutdown_grace_s,
+                on_stop=puller.stop,
+            )
+    gate.close()
+
+
+@contextmanager
+def _pulling(puller: Puller, grace_s: float) -> Iterator[None]:
+    """Within the block jobs are pulled; a job in progress at its end goes back to the queue."""
+    thread = threading.Thread(target=puller.run, name="puller", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        puller.stop()
+        thread.join(grace_s)
+
+
+def _load(settings: Settings, clock: Clock) -> Encoder:
+    began = clock.monotonic()
+    try:
+        encoder = Encoder.load(
+            settings.model,
+            revision=settings.model_revision,
+            device=settings.device,
+            num_threads=settings.threads,
+        )
+    except XCLIPError as error:
+        raise SettingsError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error
+    logger.info(
+        "model loaded: name=%s fingerprint=%s device=%s seconds=%.2f",
+        encoder.name,
+        encoder.fingerprint,
+        encoder.device,
+        clock.monotonic() - began,
+    )
+    return encoder

@@ -1,0 +1,106 @@
+"""Takes one job at a time from the catalog and sees it through to an end that the catalog knows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from app.catalog import Catalog
+from app.catalog.errors import LeaseLost, ModelMismatch, NotFound
+from app.catalog.records import Job
+from app.clock import Clock
+from app.worker.decoding import Interrupted
+from app.worker.lease import Lease
+from app.worker.pipeline import IngestPipeline
+from xclip.errors import VideoError
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.25
+PAUSE_AFTER_FAILURE_S = 2.0
+
+
+class Puller:
+    """Claims, runs and ends ingest jobs until it is told to stop."""
+
+    def __init__(
+        self, catalog: Catalog, pipeline: IngestPipeline, owner: str, lease_s: float, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._owner = owner
+        self._lease_s = lease_s
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to return; a job in progress goes back to the queue."""
+        self._stopping.set()
+
+    def stopping(self) -> bool:
+        """Whether `stop` has been called."""
+        return self._stopping.is_set()
+
+    def run(self) -> None:
+        """Work until `stop`. Whatever one job does, the next one gets its turn."""
+        while not self._stopping.is_set():
+            try:
+                pause_s = 0.0 if self.run_one() else POLL_S
+            except Exception:  # the catalog is away, for example; its leases expire by themselves
+                logger.exception("the worker could not claim or end a job")
+                pause_s = PAUSE_AFTER_FAILURE_S
+            self._stopping.wait(pause_s)
+
+    def run_one(self) -> bool:
+        """Do one job if there is one; says whether there was."""
+        job = self._catalog.claim_job(self._owner, self._lease_s)
+        if job is None:
+            return False
+        logger.info("job %s: begun, video=%s attempt=%d", job.id, job.video_id, job.attempts)
+        with Lease(self._catalog, job, self._lease_s, self._clock, self._stopping) as lease:
+            self._see_through(job, lease)
+        return True
+
+    def _see_through(self, job: Job, lease: Lease) -> None:
+        began = self._clock.monotonic()
+        try:
+            segments = self._pipeline.run(job, lease)
+        except Interrupted:
+            self._give_back(job, lease)
+        except (LeaseLost, NotFound):
+            self._abandon(job)
+        except (VideoError, ModelMismatch) as error:
+            self._fail(job, lease, error.code, str(error), retry=False)
+        except Exception as error:  # one job must not end the worker
+            logger.exception("job %s: failed unexpectedly", job.id)
+            message = (
+                f"Indexing failed unexpectedly ({type(error).__name__}); see the worker's log."
+            )
+            self._fail(job, lease, "ingest_failed", message, retry=True)
+        else:
+            seconds = self._clock.monotonic() - began
+            logger.info("job %s: succeeded, segments=%d seconds=%.2f", job.id, segments, seconds)
+
+    def _give_back(self, job: Job, lease: Lease) -> None:
+        if lease.lost:
+            self._abandon(job)
+        elif self._catalog.release_job(job.id, lease.token):
+            logger.info("job %s: back in the queue, the worker is stopping", job.id)
+
+    def _fail(self, job: Job, lease: Lease, code: str, message: str, *, retry: bool) -> None:
+        try:
+            after = self._catalog.fail_job(
+                job.id, lease.token, code=code, message=message, retry=retry
+            )
+        except (LeaseLost, NotFound):
+            self._abandon(job)
+        else:
+            logger.info("job %s: %s, code=%s message=%s", job.id, after.status, code, message)
+
+    def _abandon(self, job: Job) -> None:
+        """The job is no longer ours; if its video is gone, so are the pictures just written."""
+        logger.info("job %s: cancelled or taken over, its work is dropped", job.id)
+        try:
+            self._catalog.get_video(job.collection, job.video_id)
+        except NotFound:
+            self._pipeline.media.remove_thumbnails(job.video_id)

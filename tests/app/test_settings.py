@@ -1,0 +1,121 @@
+"""Settings: read from the environment, checked as a whole, and never misspelt in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsError, base_url, describe_settings, load_settings
+
+
+def test_an_empty_environment_gives_a_service_on_loopback() -> None:
+    """Without any variable the service listens on this machine only."""
+    settings = load_settings({"PATH": "/bin"})
+    assert settings == Settings()
+    assert (settings.host, settings.worker_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_variables_set_the_fields_of_their_names() -> None:
+    """Every type a setting has is read from text."""
+    settings = load_settings(
+        {
+            "XCLIP_DATA_DIR": "/srv/clips",
+            "XCLIP_PORT": "9000",
+            "XCLIP_WINDOW_S": "4.5",
+            "XCLIP_THREADS": "2",
+            "XCLIP_ALLOW_REMOTE": "true",
+            "XCLIP_HOST": "0.0.0.0",
+        }
+    )
+    assert settings == Settings(
+        data_dir=Path("/srv/clips"),
+        port=9000,
+        window_s=4.5,
+        threads=2,
+        allow_remote=True,
+        host="0.0.0.0",
+    )
+
+
+def test_an_unknown_variable_refuses_the_start_and_is_named() -> None:
+    """A misspelt limit must not be a limit that silently does not hold."""
+    with pytest.raises(SettingsError, match="XCLIP_MAX_UPLOAD_BYTE is not a setting"):
+        load_settings({"XCLIP_MAX_UPLOAD_BYTE": "1"})
+
+
+def test_every_refused_variable_is_named_at_once() -> None:
+    """An operator mends all mistakes in one go."""
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"XCLIP_PORT": "http", "XCLIP_LEASE_S": "0", "XCLIP_NOPE": "1"})
+    for name in ("XCLIP_PORT", "XCLIP_LEASE_S", "XCLIP_NOPE"):
+        assert name in str(refusal.value)
+
+
+def test_empty_values_and_test_variables_do_not_count() -> None:
+    """A compose file may pass a variable on empty, and the test suite has names of its own."""
+    environ = {"XCLIP_MODEL": "", "XCLIP_TEST_VIDEOS": "/clips"}
+    assert load_settings(environ) == Settings()
+
+
+@pytest.mark.parametrize("field", ["host", "worker_host"])
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "::", "video.example.org"])
+def test_an_address_others_can_reach_is_refused_unless_allowed(field: str, address: str) -> None:
+    """There are no keys yet, so whoever reaches the port could do everything."""
+    with pytest.raises(SettingsError, match=r"no keys yet.*XCLIP_ALLOW_REMOTE"):
+        load_settings({f"XCLIP_{field.upper()}": address})
+    allowed = load_settings({f"XCLIP_{field.upper()}": address, "XCLIP_ALLOW_REMOTE": "1"})
+    assert getattr(allowed, field) == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_permission(address: str) -> None:
+    """Every spelling of this machine is fine."""
+    assert load_settings({"XCLIP_HOST": address}).host == address
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_durations_are_finite_and_positive(value: str) -> None:
+    """NaN compares false with everything, so it would switch a deadline off."""
+    with pytest.raises(SettingsError, match="XCLIP_DECODE_TIMEOUT_S"):
+        load_settings({"XCLIP_DECODE_TIMEOUT_S": value})
+
+
+def test_a_stride_longer_than_the_window_is_refused() -> None:
+    """It would leave parts of every video unsearchable."""
+    with pytest.raises(SettingsError, match="belong to no segment"):
+        load_settings({"XCLIP_WINDOW_S": "2", "XCLIP_STRIDE_S": "3"})
+
+
+def test_addresses_are_derived_unless_given(tmp_path: Path) -> None:
+    """The catalog lies in the data folder and the worker is where it listens."""
+    settings = Settings(data_dir=tmp_path, worker_port=8123)
+    assert settings.catalog_url == f"sqlite:///{tmp_path}/catalog.sqlite"
+    assert settings.worker_base_url == "http://127.0.0.1:8123"
+    elsewhere = Settings(database_url="postgresql://db/clips", worker_url="http://gpu:8001")
+    assert elsewhere.catalog_url == "postgresql://db/clips"
+    assert elsewhere.worker_base_url == "http://gpu:8001"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("localhost", "http://localhost:80"),
+    ],
+)
+def test_a_wildcard_address_is_reached_by_loopback(host: str, url: str) -> None:
+    """Nobody can connect to the address that means all addresses."""
+    assert base_url(host, 80) == url
+
+
+def test_every_setting_is_described() -> None:
+    """What `--help` lists is complete, and each line says something."""
+    described = {setting.variable: setting for setting in describe_settings()}
+    assert set(described) == {f"XCLIP_{name.upper()}" for name in Settings.model_fields}
+    assert all(len(setting.description) > 15 for setting in described.values())
+    assert described["XCLIP_ALLOW_REMOTE"].default == "false"
+    assert described["XCLIP_DATABASE_URL"].default == "not set"
+    assert described["XCLIP_PORT"].default == "8000"

@@ -1,0 +1,123 @@
+"""A worker's parts put together as its process does: real catalog, tensor store and media."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from app.catalog import Catalog
+from app.catalog.records import Job, NewVideo
+from app.clock import SystemClock
+from app.listen import bind
+from app.media import MediaStore
+from app.settings import Settings, base_url
+from app.worker.client import WorkerClient
+from app.worker.clips import ClipScoring
+from app.worker.decoding import Decoder
+from app.worker.gate import Gate
+from app.worker.pipeline import IngestPipeline
+from app.worker.puller import Puller
+from app.worker.server import create_worker_app
+from index.tensors import PackedTensorStore
+from xclip.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker is made of."""
+
+    settings: Settings
+    catalog: Catalog
+    media: MediaStore
+    tensors: PackedTensorStore
+    encoder: Encoder
+    gate: Gate
+    decoder: Decoder
+
+    @property
+    def pipeline(self) -> IngestPipeline:
+        return IngestPipeline(
+            self.catalog, self.media, self.tensors, self.encoder, self.gate, self.decoder
+        )
+
+    def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> Puller:
+        return Puller(self.catalog, self.pipeline, owner, lease_s, SystemClock())
+
+    def upload(self, source: Path) -> Job:
+        """Queue an ingest of the file's bytes, as the API does after an upload."""
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        target = self.media.content_path(digest)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(source, target)
+        new = NewVideo(source.name, "video/mp4", source.stat().st_size, digest, {})
+        _, job, _ = self.catalog.add_video_with_job("default", new)
+        return job
+
+
+@pytest.fixture
+def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
+    """Parts over a data folder of the test's own, with a collection of short windows."""
+    settings = Settings(data_dir=tmp_path / "data", window_s=1.0, stride_s=0.5)
+    media = MediaStore(settings.data_dir)
+    media.prepare()
+    tensors = PackedTensorStore(settings.tensors_dir, writer_id="wrk_1")
+    gate = Gate()
+    with Catalog.open(settings.catalog_url, clock=SystemClock(), entropy=os.urandom) as catalog:
+        catalog.create_collection(
+            "default",
+            model=encoder.name,
+            window_s=settings.window_s,
+            stride_s=settings.stride_s,
+            metadata={},
+        )
+        decoder = Decoder.for_model(encoder, settings)
+        yield Parts(settings, catalog, media, tensors, encoder, gate, decoder)
+    gate.close()
+    tensors.close()
+
+
+@pytest.fixture
+def client(parts: Parts) -> Iterator[WorkerClient]:
+    """A client of the parts' internal HTTP, served on a real port."""
+    clips = ClipScoring(parts.encoder, parts.gate, parts.decoder, parts.media.tmp, lambda: False)
+    app = create_worker_app(parts.encoder, parts.tensors, parts.gate, clips)
+    with serving(app) as url:
+        worker = WorkerClient(url)
+        yield worker
+        worker.close()
+
+
+class serving:  # noqa: N801  reads as a statement
+    """Within the block, the ASGI application answers at the URL."""
+
+    def __init__(self, app: Callable[..., object]) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        self._listener = bind("127.0.0.1", free_port())
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._listener]}
+        )
+
+    def __enter__(self) -> str:
+        self._listener.listen()
+        self._thread.start()
+        return base_url(*self._listener.getsockname())
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def free_port() -> int:
+    """A port nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

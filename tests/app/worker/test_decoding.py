@@ -1,0 +1,80 @@
+"""Decoding for the worker: small batches, and an end whenever it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.worker.decoding import SEGMENTS_AT_ONCE, Interrupted
+from xclip.errors import DecoderCrashed
+from xclip.video.sample import Segmentation, windows
+
+from .conftest import Parts
+
+HALVES = Segmentation(1.0, 0.5)
+
+
+def never() -> bool:
+    return False
+
+
+def gone(pid: int, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if not Path(f"/proc/{pid}").exists():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_segments_come_in_order_a_few_at_once(
+    parts: Parts, make_clip: Callable[..., Path]
+) -> None:
+    """`total` is how many there will be, known before the first one."""
+    with parts.decoder.open(make_clip(seconds=5), HALVES, never) as decoding:
+        assert decoding.total == len(windows(decoding.info.duration_s, HALVES))
+        batches = list(decoding.batches())
+    assert [segment.index for batch in batches for segment in batch] == list(range(decoding.total))
+    assert {len(batch) for batch in batches[:-1]} == {SEGMENTS_AT_ONCE}
+
+
+def test_a_decoder_that_hangs_is_stopped_from_outside(
+    parts: Parts, make_clip: Callable[..., Path]
+) -> None:
+    """Whoever waits for a segment is freed soon after the work is no longer wanted."""
+    stop_at = time.monotonic() + 1.0
+    path = make_clip(seconds=60, fps=4)
+    with parts.decoder.open(path, HALVES, lambda: time.monotonic() > stop_at) as decoding:
+        os.kill(decoding._process.pid, signal.SIGSTOP)
+        with pytest.raises(Interrupted):
+            list(decoding.batches())
+        assert time.monotonic() - stop_at < 2
+        assert gone(decoding._process.pid, within_s=2)
+
+
+def test_leaving_the_block_ends_the_process(parts: Parts, make_clip: Callable[..., Path]) -> None:
+    """A consumer that fails half-way leaves nothing running."""
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        parts.decoder.open(make_clip(seconds=60, fps=4), HALVES, never) as decoding,
+    ):
+        pid = decoding._process.pid
+        assert Path(f"/proc/{pid}").exists()
+        raise ZeroDivisionError
+    assert gone(pid, within_s=2)
+
+
+def test_a_decoder_killed_by_others_is_a_crash(
+    parts: Parts, make_clip: Callable[..., Path]
+) -> None:
+    """Only a stop that was asked for counts as an interruption."""
+    with parts.decoder.open(make_clip(seconds=60, fps=4), HALVES, never) as decoding:
+        os.kill(decoding._process.pid, signal.SIGKILL)
+        with pytest.raises(DecoderCrashed):
+            list(decoding.batches())

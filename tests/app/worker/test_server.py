@@ -1,0 +1,177 @@
+"""The model server and its client, over a real socket, against the encoder itself as the oracle."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from app.settings import base_url
+from app.worker.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.worker.records import split_records
+from index.protocol import TensorReference
+from xclip.encoder import EncodedVideos
+from xclip.video.decode import DecodeRequest, decode_segments
+from xclip.video.sample import Segmentation
+
+from .conftest import Parts, free_port
+
+TEXTS = ["a red square moves left", "circle", "", "a" * 500]
+
+
+def stored(parts: Parts, count: int) -> tuple[EncodedVideos, list[TensorReference]]:
+    """Segments of random frames, encoded and kept."""
+    rng = np.random.default_rng(3)
+    shape = (count, parts.encoder.num_frames, 32, 32, 3)
+    videos = parts.encoder.encode_video(rng.integers(0, 256, shape, dtype=np.uint8))
+    references = parts.tensors.append(split_records(videos))
+    parts.tensors.sync()
+    return videos, references
+
+
+def test_the_facts_are_those_of_the_loaded_model(parts: Parts, client: WorkerClient) -> None:
+    """What the API tells about the model is what the worker runs."""
+    facts, encoder = client.facts(), parts.encoder
+    assert (facts.name, facts.fingerprint) == (encoder.name, encoder.fingerprint)
+    assert (facts.num_frames, facts.image_size, facts.dim) == (4, 32, 16)
+    assert facts.prompt_shape == (4, 16)
+    assert facts.logit_scale == pytest.approx(encoder.logit_scale)
+    assert (facts.device, facts.dtype) == ("cpu", "float32")
+
+
+def test_texts_are_embedded_as_the_encoder_does(parts: Parts, client: WorkerClient) -> None:
+    """The wire neither changes a number nor the order."""
+    embeddings, fingerprint = client.encode_text(TEXTS)
+    np.testing.assert_array_equal(embeddings, parts.encoder.encode_text(TEXTS))
+    assert fingerprint == parts.encoder.fingerprint
+
+
+def test_scores_are_those_of_the_encoder_in_the_order_asked(
+    parts: Parts, client: WorkerClient
+) -> None:
+    """More segments than the server scores at once still come back as one table."""
+    videos, references = stored(parts, 40)
+    order = np.random.default_rng(1).integers(0, 40, 600)
+    scores = client.score(
+        TEXTS, [references[i] for i in order], fingerprint=parts.encoder.fingerprint
+    )
+    expected = parts.encoder.score(parts.encoder.encode_text(TEXTS), videos)
+    np.testing.assert_allclose(scores, expected[order], atol=1e-5)
+    assert scores.dtype == np.float32
+
+
+def test_no_segments_have_an_empty_table(parts: Parts, client: WorkerClient) -> None:
+    """A search that recalls nothing is no special case."""
+    assert client.score(TEXTS, [], fingerprint=parts.encoder.fingerprint).shape == (0, 4)
+
+
+def test_segments_of_another_model_are_not_scored(parts: Parts, client: WorkerClient) -> None:
+    """Numbers from mixed models would look right and mean nothing."""
+    _, references = stored(parts, 1)
+    with pytest.raises(WorkerFailed) as failure:
+        client.score(TEXTS, references, fingerprint="another")
+    assert (failure.value.code, failure.value.status) == ("model_mismatch", 409)
+
+
+def test_lost_and_damaged_tensors_are_told_apart(parts: Parts, client: WorkerClient) -> None:
+    """The operator learns whether a file is missing or its bytes have changed."""
+    _, (reference,) = stored(parts, 1)
+    gone = TensorReference("wrk_9-000000.tensors", 0, reference.length, reference.crc32)
+    changed = TensorReference(
+        reference.file, reference.offset, reference.length, reference.crc32 ^ 1
+    )
+    for broken, code in ((gone, "tensor_not_found"), (changed, "tensor_corrupt")):
+        with pytest.raises(WorkerFailed) as failure:
+            client.score(TEXTS, [broken], fingerprint=parts.encoder.fingerprint)
+        assert (failure.value.code, failure.value.status) == (code, 500)
+
+
+def test_a_clip_is_scored_segment_by_segment(
+    parts: Parts, client: WorkerClient, make_clip: object
+) -> None:
+    """The result equals decoding and scoring in one process, and nothing is kept."""
+    path = make_clip(seconds=4.2)  # type: ignore[operator]
+    incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
+    found = client.score_clip(incoming, TEXTS, window_s=1.0, stride_s=0.5, timeout_s=60)
+    request = DecodeRequest(Segmentation(1.0, 0.5), 4, parts.encoder.geometry)
+    with path.open("rb") as file:
+        segments = list(decode_segments(file, request))
+    videos = parts.encoder.encode_video(np.stack([segment.frames for segment in segments]))
+    expected = parts.encoder.score(parts.encoder.encode_text(TEXTS), videos)
+    np.testing.assert_allclose(found.scores, expected, atol=1e-3)
+    np.testing.assert_array_equal(found.starts, [segment.start for segment in segments])
+    np.testing.assert_array_equal(found.ends, [segment.end for segment in segments])
+    assert found.duration_s == pytest.approx(4.25, abs=0.2)
+    assert found.fingerprint == parts.encoder.fingerprint
+    assert not list(parts.settings.tensors_dir.glob("*"))
+
+
+def test_an_unreadable_clip_carries_the_decoders_code(parts: Parts, client: WorkerClient) -> None:
+    """The file is at fault, not the worker, and the answer says in which way."""
+    incoming = parts.media.tmp / "incoming-1"
+    incoming.write_bytes(b"this is not a video" * 100)
+    with pytest.raises(WorkerFailed) as failure:
+        client.score_clip(incoming, TEXTS, window_s=5, stride_s=2, timeout_s=60)
+    assert (failure.value.code, failure.value.status) == ("unreadable_video", 422)
+
+
+@pytest.mark.parametrize("name", ["../catalog.sqlite", "../media/ab/abc", "/etc/passwd", "link"])
+def test_only_incoming_files_are_read(parts: Parts, client: WorkerClient, name: str) -> None:
+    """A path that leads elsewhere, by dots or by a link, is refused unread."""
+    (parts.media.tmp / "link").symlink_to("/etc/passwd")
+    with pytest.raises(WorkerFailed) as failure:
+        client.score_clip(parts.media.tmp / name, TEXTS, window_s=5, stride_s=2, timeout_s=60)
+    assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
+
+
+def test_a_malformed_request_is_a_400(client: WorkerClient) -> None:
+    """Nonsense is answered, and the server goes on."""
+    with pytest.raises(WorkerFailed) as failure:
+        client.encode_text([])
+    assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
+    assert client.encode_text(["circle"])[0].shape == (1, 16)
+
+
+def test_a_worker_that_is_not_there_is_unavailable() -> None:
+    """The caller can tell "try again later" from "this will never work"."""
+    nobody = WorkerClient(base_url("127.0.0.1", free_port()))
+    with pytest.raises(WorkerUnavailable) as failure:
+        nobody.facts()
+    assert failure.value.code == "worker_unavailable"
+    nobody.close()
+
+
+def test_a_worker_that_does_not_answer_is_unavailable_within_seconds() -> None:
+    """A readiness check must not hang on a silent port."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        waiting = WorkerClient(base_url(*silent.getsockname()))
+        began = time.monotonic()
+        with pytest.raises(WorkerUnavailable):
+            waiting.facts()
+        assert time.monotonic() - began < 4
+        waiting.close()
+
+
+def test_a_stranger_on_the_workers_port_is_named() -> None:
+    """Another program's page is neither a crash nor an embedding."""
+    page = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>hello</html>"))
+    stranger = WorkerClient("http://127.0.0.1:1", transport=page)
+    for call in (stranger.facts, lambda: stranger.encode_text(["a"])):
+        with pytest.raises(WorkerFailed, match="not a worker"):
+            call()
+    stranger.close()
+
+
+def test_a_proxy_in_the_environment_is_passed_by(
+    client: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts people search for do not leave the machine by accident."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    direct = WorkerClient(str(client._http.base_url))
+    assert direct.facts().dim == 16
+    direct.close()
