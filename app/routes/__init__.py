@@ -1,0 +1,1 @@
+"""The REST surface: each route parses, calls a service and shapes the answer."""

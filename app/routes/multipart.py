@@ -1,0 +1,204 @@
+"""A multipart body received as a stream: the file to disk as it comes, small text fields beside it.
+
+The form parsers of the web framework spool the whole file before a route runs. Here memory stays
+flat: pieces of about a mebibyte are parsed, hashed and written by one worker thread call each.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio.to_thread
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from app.errors import InvalidRequest, UnsupportedMediaType
+from app.limits import FORM_OVERHEAD_BYTES
+from app.media import IncomingFile
+from app.schemas import Accepted
+
+Fields = TypeVar("Fields", bound=Accepted)
+
+_PIECE_BYTES = 1 << 20
+_MAX_FIELD_BYTES = 64 << 10
+_MAX_LABEL_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What came beside the bytes; `filename` and `content_type` are labels, nothing more."""
+
+    filename: str
+    content_type: str
+    fields: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Part:
+    header_name: bytes = b""
+    header_value: bytes = b""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    name: str = ""
+    is_file: bool = False
+    text: bytearray = field(default_factory=bytearray)
+
+
+class _FormReceiver:
+    """The callbacks of the parser; `feed` blocks on the disk and belongs in a thread."""
+
+    def __init__(self, boundary: bytes, incoming: IncomingFile, allowed: Collection[str]) -> None:
+        self._incoming = incoming
+        self._allowed = allowed
+        self._part = _Part()
+        self._seen: set[str] = set()
+        self._fields: dict[str, str] = {}
+        self._file_headers: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin_part,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._open_part,
+                "on_part_data": self._part_bytes,
+                "on_part_end": self._end_part,
+                "on_end": self._end,
+            },
+        )
+
+    def feed(self, piece: bytes) -> None:
+        """Parse one piece of the body and write what belongs to the file."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise InvalidRequest("The multipart body is malformed.") from error
+        self._incoming.write(b"".join(self._pieces))
+        self._pieces.clear()
+
+    def finish(self) -> Form:
+        """Check that the body was whole; returns what came beside the file."""
+        if not self._ended:
+            raise InvalidRequest("The multipart body ended before its closing boundary.")
+        if "file" not in self._seen:
+            raise InvalidRequest("The part `file` is missing.")
+        _, options = parse_options_header(self._file_headers[b"content-disposition"])
+        content_type = self._file_headers.get(b"content-type", b"").strip().decode("latin-1")
+        return Form(
+            filename=_label(options.get(b"filename", b"").decode("utf-8", "replace")),
+            content_type=content_type[:_MAX_LABEL_LENGTH] or "application/octet-stream",
+            fields=self._fields,
+        )
+
+    def _begin_part(self) -> None:
+        self._part = _Part()
+
+    def _header_name(self, buffer: bytes, start: int, end: int) -> None:
+        self._part.header_name += buffer[start:end]
+
+    def _header_value(self, buffer: bytes, start: int, end: int) -> None:
+        self._part.header_value += buffer[start:end]
+
+    def _end_header(self) -> None:
+        part = self._part
+        part.headers[part.header_name.lower()] = part.header_value
+        part.header_name = part.header_value = b""
+
+    def _open_part(self) -> None:
+        part = self._part
+        _, options = parse_options_header(part.headers.get(b"content-disposition"))
+        part.name = options.get(b"name", b"").decode("utf-8", "replace")
+        part.is_file = part.name == "file"
+        if not part.is_file and part.name not in self._allowed:
+            raise InvalidRequest(f"Unknown form field {_label(part.name)!r}.")
+        if part.name in self._seen:
+            raise InvalidRequest(f"The form field {part.name!r} came twice.")
+        self._seen.add(part.name)
+        if part.is_file:
+            self._file_headers = part.headers
+
+    def _part_bytes(self, buffer: bytes, start: int, end: int) -> None:
+        if self._part.is_file:
+            self._pieces.append(buffer[start:end])
+            return
+        self._part.text += buffer[start:end]
+        if len(self._part.text) > _MAX_FIELD_BYTES:
+            raise InvalidRequest(f"The form field {self._part.name!r} is too long.")
+
+    def _end_part(self) -> None:
+        if not self._part.is_file:
+            try:
+                self._fields[self._part.name] = self._part.text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InvalidRequest(f"The field {self._part.name!r} is not UTF-8.") from error
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+async def receive_form(request: Request, incoming: IncomingFile, *, fields: type[Accepted]) -> Form:
+    """Stream the request's multipart body: part `file` into `incoming`, the rest as text.
+
+    `fields` names the parts that may come beside the file. Raises UnsupportedMediaType,
+    InvalidRequest (broken body, unknown, doubled or missing part), ContentTooLarge (from
+    `incoming`) and ClientDisconnect.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if media_type != b"multipart/form-data" or not options.get(b"boundary"):
+        raise UnsupportedMediaType("Send the file as multipart/form-data with a boundary.")
+    try:
+        receiver = _FormReceiver(options[b"boundary"], incoming, fields.model_fields)
+    except FormParserError as error:
+        raise InvalidRequest("The multipart boundary is malformed.") from error
+    request.state.body.max_bytes = incoming.max_bytes + FORM_OVERHEAD_BYTES
+    gathered = bytearray()
+    async for piece in request.stream():
+        gathered += piece
+        if len(gathered) >= _PIECE_BYTES:
+            await anyio.to_thread.run_sync(receiver.feed, bytes(gathered))
+            gathered.clear()
+    await anyio.to_thread.run_sync(receiver.feed, bytes(gathered))
+    return receiver.finish()
+
+
+def parse_fields(form: Form, kind: type[Fields]) -> Fields:
+    """The fields beside the file, each of which is JSON; raises RequestValidationError."""
+    values = {}
+    for name, text in form.fields.items():
+        try:
+            values[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            error = {"loc": ("body", name), "msg": "must be JSON", "type": "json_invalid"}
+            raise RequestValidationError([error]) from None
+    try:
+        return kind.model_validate(values)
+    except ValidationError as refused:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
+        raise RequestValidationError(errors) from refused
+
+
+def form_body(kind: type[Accepted]) -> dict[str, object]:
+    """The OpenAPI `requestBody` of a route that takes such a form."""
+    schema = kind.model_json_schema()
+    properties = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
+    required = ["file", *schema.get("required", [])]
+    body = {"type": "object", "properties": properties, "required": required}
+    encoding = {name: {"contentType": "application/json"} for name in schema["properties"]}
+    content = {"multipart/form-data": {"schema": body, "encoding": encoding}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _label(name: str) -> str:
+    """The last part of a path in a user's file name, printable and short; never empty."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(char for char in last if not unicodedata.category(char).startswith("C"))
+    return printable.strip()[:_MAX_LABEL_LENGTH] or "unnamed"

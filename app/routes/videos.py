@@ -1,0 +1,134 @@
+"""`/v1/collections/{collection}/videos`: uploads, the library, playback, pictures, segments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from app import schemas
+from app.catalog.records import VideoStatus
+from app.errors import problem_responses
+from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf, VideoId
+from app.routes.files import StoredFileResponse, video_media_type
+from app.routes.multipart import form_body, parse_fields, receive_form
+from app.routes.shapes import job_answer, page_answer, segment_answer, video_answer
+from app.services.ingest import Upload
+
+router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
+
+_FILE_RESPONSES = {
+    200: {"content": {"application/octet-stream": {}}, "description": "The whole file"},
+    206: {"content": {"application/octet-stream": {}}, "description": "The ranges asked for"},
+    **problem_responses(400, 404, 416, 422),
+}
+_PICTURE_RESPONSES = {
+    200: {"content": {"image/webp": {}}, "description": "The picture"},
+    **problem_responses(404, 422),
+}
+_CONTENT_MAX_AGE_S = 24 * 3600
+_PICTURE_MAX_AGE_S = 3600
+Moment = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
+
+
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=form_body(schemas.UploadFields),
+    responses={200: {"model": schemas.UploadAnswer}, **problem_responses(404, 413, 415, 422, 507)},
+)
+async def upload_video(
+    request: Request, response: Response, services: ServicesOf, collection: CollectionName
+) -> schemas.UploadAnswer:
+    """Take in a video: 202 and a job, or 200 if these bytes are already there."""
+    await anyio.to_thread.run_sync(services.library.collection, collection)
+    incoming = await anyio.to_thread.run_sync(
+        services.media.receive, services.settings.max_upload_bytes
+    )
+    try:
+        form = await receive_form(request, incoming, fields=schemas.UploadFields)
+        fields = parse_fields(form, schemas.UploadFields)
+        upload = Upload(incoming, form.filename, form.content_type, fields.metadata)
+        admission = await anyio.to_thread.run_sync(services.ingest.admit, collection, upload)
+    finally:
+        incoming.discard()
+    services.metrics.upload_bytes.inc(admission.video.size_bytes)
+    response.status_code = 202 if admission.queued else 200
+    response.headers["location"] = f"/v1/jobs/{admission.job.id}"
+    return schemas.UploadAnswer(video=video_answer(admission.video), job=job_answer(admission.job))
+
+
+@router.get("", responses=problem_responses(404, 422))
+def list_videos(
+    services: ServicesOf,
+    collection: CollectionName,
+    status: VideoStatus | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> schemas.Page[schemas.VideoAnswer]:
+    """A collection's videos, newest first."""
+    return page_answer(services.library.videos(collection, status, cursor, limit), video_answer)
+
+
+@router.get("/{video_id}", responses=problem_responses(404, 422))
+def get_video(
+    services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> schemas.VideoAnswer:
+    """One video."""
+    return video_answer(services.library.video(collection, video_id))
+
+
+@router.patch("/{video_id}", responses=problem_responses(404, 413, 422))
+def patch_video(
+    services: ServicesOf,
+    collection: CollectionName,
+    video_id: VideoId,
+    body: schemas.MetadataPatch,
+) -> schemas.VideoAnswer:
+    """Replace a video's metadata."""
+    return video_answer(services.library.describe_video(collection, video_id, body.metadata))
+
+
+@router.delete("/{video_id}", status_code=204, responses=problem_responses(404, 422))
+def delete_video(services: ServicesOf, collection: CollectionName, video_id: VideoId) -> None:
+    """Delete a video with its segments and files; no search shows it any more."""
+    services.library.delete_video(collection, video_id)
+
+
+@router.get("/{video_id}/segments", responses=problem_responses(404, 422))
+def list_segments(
+    services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> schemas.Page[schemas.SegmentAnswer]:
+    """All of a video's segments in order of time; none before its job has succeeded."""
+    video = services.library.video(collection, video_id)
+    segments = services.library.segments(collection, video_id)
+    items = [segment_answer(video, segment) for segment in segments]
+    return schemas.Page(items=items, next_cursor=None)
+
+
+@router.head("/{video_id}/content", include_in_schema=False)
+@router.get("/{video_id}/content", response_class=Response, responses=_FILE_RESPONSES)
+def get_content(
+    services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> StoredFileResponse:
+    """The bytes as they were uploaded, whole or by Range."""
+    video = services.library.video(collection, video_id)
+    return StoredFileResponse(
+        services.library.content(video),
+        video_media_type(video.container, video.codec),
+        etag=video.sha256,
+        filename=video.filename,
+        max_age_s=_CONTENT_MAX_AGE_S if video.container else 0,
+    )
+
+
+@router.head("/{video_id}/thumbnail", include_in_schema=False)
+@router.get("/{video_id}/thumbnail", response_class=Response, responses=_PICTURE_RESPONSES)
+def get_thumbnail(
+    services: ServicesOf, collection: CollectionName, video_id: VideoId, t: Moment = None
+) -> StoredFileResponse:
+    """A picture of the segment whose middle is nearest to `t` seconds, or of the first one."""
+    stored = services.library.thumbnail(collection, video_id, t)
+    etag = f"{video_id}-{stored.path.stem}-{stored.stat.st_mtime_ns}"
+    return StoredFileResponse(stored, "image/webp", etag=etag, max_age_s=_PICTURE_MAX_AGE_S)

@@ -1,0 +1,127 @@
+"""The vectors of every collection in memory, following the catalog change by change.
+
+The catalog is the truth; what is here can be dropped at any time and is brought up to the
+catalog's sequence before each search, so a finished job is searchable at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.catalog import Catalog
+from app.catalog.records import Change, Collection
+from index import FaissFlatIndex, Ids, Vectors
+
+_CHANGES_AT_ONCE = 10_000
+_COLLECTIONS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What the vectors recall for one query, at one moment of the collection's sequence.
+
+    rows : int64, shape = (K,), best first, with K = min(count, eligible)
+    """
+
+    rows: Ids
+    total: int
+    eligible: int
+    sequence: int
+
+
+@dataclass(slots=True)
+class _Followed:
+    """One collection's index and the sequence it is at; `lock` is held for every use."""
+
+    collection_id: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    index: FaissFlatIndex | None = None
+    sequence: int = 0
+
+
+class FollowedVectors:
+    """An exact index for each collection, shared by the threads of the API."""
+
+    def __init__(self, catalog: Catalog, *, threads: int) -> None:
+        self._catalog = catalog
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._followed: dict[str, _Followed] = {}
+
+    def load_all(self) -> None:
+        """Bring every collection up to date, so that the first search need not."""
+        cursor: str | None = None
+        while True:
+            page = self._catalog.list_collections(cursor, _COLLECTIONS_AT_ONCE)
+            for collection in page.items:
+                followed = self._of(collection)
+                with followed.lock:
+                    self._catch_up(followed, collection)
+            if page.next_cursor is None:
+                return
+            cursor = page.next_cursor
+
+    def recall(
+        self, collection: Collection, query: Vectors, count: int, allowed: Ids | None
+    ) -> Recall:
+        """The `count` rows nearest to `query` (shape (D,)) among `allowed` (None: every row).
+
+        Knows at least the changes up to the sequence that `collection` carries.
+        """
+        followed = self._of(collection)
+        with followed.lock:
+            self._catch_up(followed, collection)
+            index = followed.index
+            if index is None:
+                return Recall(np.empty(0, np.int64), 0, 0, followed.sequence)
+            rows = index.search(query[None, :], count, allowed).ids[0]
+            total = len(index)
+        eligible = total if allowed is None else min(len(allowed), total)
+        return Recall(rows, total, eligible, followed.sequence)
+
+    def forget(self, name: str) -> None:
+        """Let go of a deleted collection's vectors."""
+        with self._lock:
+            self._followed.pop(name, None)
+
+    def _of(self, collection: Collection) -> _Followed:
+        with self._lock:
+            followed = self._followed.get(collection.name)
+            # A collection deleted and created again has another id and nothing of the old one.
+            if followed is None or followed.collection_id != collection.id:
+                followed = _Followed(collection.id)
+                self._followed[collection.name] = followed
+            return followed
+
+    def _catch_up(self, followed: _Followed, collection: Collection) -> None:
+        if followed.sequence >= collection.sequence or collection.dim is None:
+            return
+        if followed.index is None:
+            index = FaissFlatIndex(collection.dim, threads=self._threads)
+            followed.sequence, batches = self._catalog.load_vectors(collection.id)
+            for batch in batches:
+                index.add(batch.rows, batch.vectors)
+            followed.index = index
+        while changes := self._catalog.changes_since(
+            collection.id, followed.sequence, _CHANGES_AT_ONCE
+        ):
+            _apply(followed.index, changes)
+            followed.sequence = changes[-1].sequence
+
+
+def _apply(index: FaissFlatIndex, changes: list[Change]) -> None:
+    """Rows are never reused, so within a batch a removal is the last word on its row."""
+    removed = {change.row for change in changes if change.kind == "remove"}
+    added = [
+        (change.row, change.vector)
+        for change in changes
+        if change.vector is not None and change.row not in removed
+    ]
+    if removed:
+        index.remove(np.fromiter(removed, np.int64, len(removed)))
+    if added:
+        rows, vectors = zip(*added, strict=True)
+        index.add(np.array(rows, np.int64), np.stack(vectors))

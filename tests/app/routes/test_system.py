@@ -1,0 +1,133 @@
+"""Probes, metrics, model facts, the page and the OpenAPI document."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.routes.system import WEB_FOLDER
+from tests.app.stack import SEARCH, Stack, assert_problem
+from xclip.encoder import Encoder
+
+
+def test_ready_names_every_dependency(stack: Stack):
+    """200 when catalog, worker and disk work."""
+    answer = stack.api.get("/readyz")
+    checks = answer.json()["checks"]
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert {name: check["ok"] for name, check in checks.items()} == {
+        "catalog": True,
+        "worker": True,
+        "disk": True,
+    }
+
+
+def test_not_ready_names_what_is_away(stack: Stack):
+    """Without the worker it is 503, and alive all the same."""
+    stack.worker.reachable = False
+    answer = stack.api.get("/readyz")
+    checks = answer.json()["checks"]
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert [name for name, check in checks.items() if not check["ok"]] == ["worker"]
+    assert stack.api.get("/livez").json() == {"alive": True}
+
+
+def test_not_ready_when_the_catalog_is_gone(stack: Stack):
+    """A database that cannot be opened is named, without its address."""
+    stack.api.app_state["services"].catalog.close()
+    path = stack.settings.data_dir / "catalog.sqlite"
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.mkdir()
+    answer = stack.api.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["catalog"]["ok"] is False
+    assert str(path) not in answer.text
+    listed = stack.api.get("/v1/collections")
+    assert_problem(listed, 503, "catalog_unavailable")
+
+
+def test_probes_answer_while_every_thread_waits(stack: Stack):
+    """Sixty requests that wait for a lock take all shared threads; the probes have their own."""
+    files = {"file": ("a.mp4", b"x" * 100)}
+    with ThreadPoolExecutor(60) as pool:
+        with stack.media.exclusive():
+            waiting = [
+                pool.submit(stack.api.post, "/v1/collections/default/videos", files=files)
+                for _ in range(60)
+            ]
+            assert stack.api.get("/livez").status_code == 200
+            assert stack.api.get("/readyz").status_code == 200
+            assert not any(request.done() for request in waiting)
+        assert {request.result().status_code for request in waiting} == {200, 202}
+
+
+def test_metrics_count_requests_uploads_and_search_stages(stack: Stack):
+    """Prometheus text with what happened so far."""
+    stack.api.post(SEARCH, json={"text": "red"})
+    files = {"file": ("a.mp4", b"x" * 100)}
+    stack.api.post("/v1/collections/default/videos", files=files)
+    answer = stack.api.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = answer.text.splitlines()
+    route = 'route="/v1/collections/{collection}/search"'
+    assert f'xclip_http_requests_total{{method="POST",{route},status="200"}} 1.0' in lines
+    assert "xclip_upload_bytes_total 100.0" in lines
+    for stage in ("encode_text", "recall", "score", "total"):
+        assert f'xclip_search_seconds_count{{stage="{stage}"}} 1.0' in lines
+
+
+def test_models_tells_the_workers_facts(stack: Stack, encoder: Encoder):
+    """What answers is what was loaded."""
+    (model,) = stack.api.get("/v1/models").json()["items"]
+    assert (model["name"], model["fingerprint"]) == (encoder.name, encoder.fingerprint)
+    assert (model["num_frames"], model["image_size"], model["dim"]) == (4, 32, 16)
+    assert tuple(model["prompt_shape"]) == encoder.prompt_shape
+    stack.worker.reachable = False
+    assert_problem(stack.api.get("/v1/models"), 503, "worker_unavailable")
+
+
+def test_the_page_and_its_files_are_served(stack: Stack):
+    """`/` is the page, `/static` its folder and nothing above it."""
+    page = stack.api.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    for path in WEB_FOLDER.iterdir():
+        assert stack.api.get(f"/static/{path.name}").content == path.read_bytes()
+    for path in ("none.js", "..%2fmain.py", "%2e%2e/main.py", ""):
+        assert_problem(stack.api.get(f"/static/{path}"), 404, "not_found")
+
+
+@pytest.fixture
+def openapi(stack: Stack) -> dict:
+    assert stack.api.get("/docs").status_code == 200
+    return stack.api.get("/openapi.json").json()
+
+
+def test_every_operation_documents_its_problems(openapi: dict):
+    """Whatever takes a parameter or a body can refuse it, as problem+json, and says so."""
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    documented = 0
+    for path, operations in openapi["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith("/v1/") and path != "/v1/models":
+                assert "422" in operation["responses"], (method, path)
+            if "{" in path:
+                assert "404" in operation["responses"] or method == "put", (method, path)
+            for status, response in operation["responses"].items():
+                if status >= "400" and path != "/readyz":
+                    assert response["content"] == {"application/problem+json": problem}
+                    documented += 1
+    assert documented > 30
+    assert "HTTPValidationError" not in openapi["components"]["schemas"]
+
+
+def test_uploads_document_their_form(openapi: dict):
+    """A client generator sees the file and the fields beside it."""
+    operation = openapi["paths"]["/v1/collections/{collection}/videos"]["post"]
+    schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert schema["properties"]["file"] == {"type": "string", "format": "binary"}
+    assert (set(schema["properties"]), schema["required"]) == ({"file", "metadata"}, ["file"])
+    clip = openapi["paths"]["/v1/classify"]["post"]["requestBody"]
+    assert clip["content"]["multipart/form-data"]["schema"]["required"] == ["file", "labels"]

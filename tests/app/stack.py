@@ -1,0 +1,181 @@
+"""The whole service in one process: real catalog, files, model, worker app and ingest pipeline."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from app.catalog import Catalog
+from app.clock import SystemClock
+from app.ids import new_id
+from app.main import create_app
+from app.media import MediaStore
+from app.settings import Settings
+from app.worker.client import WorkerClient
+from app.worker.clips import ClipScoring
+from app.worker.decoding import Decoder
+from app.worker.gate import Gate
+from app.worker.pipeline import IngestPipeline
+from app.worker.puller import Puller
+from app.worker.records import stack_records
+from app.worker.server import create_worker_app
+from index import PackedTensorStore
+from tests.app.conftest import write_clip
+from xclip import scoring
+from xclip.encoder import Encoder
+
+# Letters: K segments, N texts, D width.
+
+VIDEOS = "/v1/collections/default/videos"
+SEARCH = "/v1/collections/default/search"
+CLASSIFY = "/v1/collections/default/classify"
+
+
+class AppTransport(httpx.BaseTransport):
+    """Carries the worker client's requests to the worker's application, without a socket."""
+
+    def __init__(self, client: TestClient) -> None:
+        self._client = client
+        self.reachable = True
+        self.requests: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request; refuses the connection while not `reachable`."""
+        if not self.reachable:
+            raise httpx.ConnectError("connection refused", request=request)
+        self.requests.append(request.url.path)
+        answer = self._client.request(request.method, request.url.path, content=request.read())
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running service: `api` speaks HTTP to it, `puller` does its jobs when told."""
+
+    api: TestClient
+    worker: AppTransport
+    puller: Puller
+    catalog: Catalog
+    tensors: PackedTensorStore
+    media: MediaStore
+    settings: Settings
+
+    def upload(self, path: Path, url: str = VIDEOS, **fields: str) -> dict[str, Any]:
+        """Upload a file; returns the answer's body."""
+        answer = self.api.post(url, files={"file": (path.name, path.read_bytes())}, data=fields)
+        assert answer.status_code in (200, 202), answer.text
+        return answer.json()
+
+    def ingest(self, path: Path, url: str = VIDEOS, **fields: str) -> dict[str, Any]:
+        """Upload a file and see its job through; returns the video."""
+        uploaded = self.upload(path, url, **fields)
+        while self.puller.run_one():
+            pass
+        return self.api.get(f"{url}/{uploaded['video']['id']}").json()
+
+
+@contextmanager
+def open_stack(folder: Path, encoder: Encoder, **choices: Any) -> Iterator[Stack]:
+    """The service over `folder`; `choices` are settings."""
+    values = {"window_s": 1.0, "stride_s": 0.5, "model": encoder.name, "threads": 1, **choices}
+    settings = Settings(data_dir=folder, **values)
+    with ExitStack() as stack:
+        media = MediaStore(folder)
+        media.prepare()
+        catalog = stack.enter_context(Catalog.open(settings.catalog_url))
+        writer_id = new_id("wrk", SystemClock(), os.urandom)
+        tensors = PackedTensorStore(settings.tensors_dir, writer_id=writer_id)
+        stack.callback(tensors.close)
+        gate = Gate()
+        stack.callback(gate.close)
+        decoder = Decoder.for_model(encoder, settings)
+        pipeline = IngestPipeline(catalog, media, tensors, encoder, gate, decoder)
+        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, SystemClock())
+        clips = ClipScoring(encoder, gate, decoder, media.tmp, threading.Event().is_set)
+        worker_app: Starlette = create_worker_app(encoder, tensors, gate, clips)
+        worker = AppTransport(stack.enter_context(TestClient(worker_app)))
+        client = WorkerClient("http://worker", transport=worker)
+        app = create_app(settings, worker=client)
+        api = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+        yield Stack(api, worker, puller, catalog, tensors, media, settings)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, encoder: Encoder) -> Iterator[Stack]:
+    """A service with nothing in it."""
+    with open_stack(tmp_path / "data", encoder) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Stack]:
+    """A service with four ingested clips of 1 to 4 seconds; not to be changed."""
+    folder = tmp_path_factory.mktemp("library")
+    with open_stack(folder / "data", encoder) as opened:
+        for seed in range(4):
+            clip = write_clip(folder / f"clip {seed}.mp4", seconds=1.0 + seed, seed=seed)
+            metadata = f'{{"seed": {seed}, "odd": {str(seed % 2 == 1).lower()}}}'
+            video = opened.ingest(clip, metadata=metadata)
+            assert video["status"] == "ready", video
+        yield opened
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Everything a collection keeps of its segments, read past the service.
+
+    proxies : plain inner products of unit vectors, shape = (K, N)
+    logits : the model's own scores, shape = (K, N), by the library's scoring alone
+    """
+
+    segment_ids: list[str]
+    proxies: np.ndarray
+    logits: np.ndarray
+
+
+def score_everything(stack: Stack, encoder: Encoder, texts: list[str]) -> Stored:
+    """The oracle: every stored segment of the default collection against every text."""
+    videos = stack.catalog.list_videos("default", limit=200).items
+    segments = [
+        segment for video in videos for segment in stack.catalog.list_segments("default", video.id)
+    ]
+    stored = stack_records(stack.tensors.read([segment.tensor for segment in segments]))
+    embeddings = encoder.encode_text(texts)
+    logits = scoring.score(
+        encoder._model,
+        torch.from_numpy(embeddings),
+        scoring.StoredVideos(
+            torch.from_numpy(stored.embedding), torch.from_numpy(stored.prompt).float()
+        ),
+    )
+    directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return Stored(
+        [segment.id for segment in segments],
+        stored.embedding @ directions.T,
+        logits.detach().numpy(),
+    )
+
+
+def assert_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The one shape of every refusal; returns its body."""
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    ), answer.text
+    body = answer.json()
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= set(body)
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body

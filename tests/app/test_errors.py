@@ -1,0 +1,171 @@
+"""Every error, from whichever part it comes, is one kind of answer."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
+from starlette.testclient import TestClient
+
+from app import errors
+from app.catalog import errors as catalog
+from app.limits import BodyLimit
+from app.media import ContentTooLarge
+from app.schemas import SearchRequest
+from app.telemetry import Metrics, Telemetry
+from app.worker.client import WorkerFailed, WorkerUnavailable
+from tests.app.stack import assert_problem
+from xclip.errors import VideoError
+
+
+def make_client(error: Exception | None = None) -> TestClient:
+    app = FastAPI(redirect_slashes=False)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Telemetry, metrics=Metrics())
+    errors.add_error_responses(app)
+
+    @app.get("/fail")
+    def fail() -> None:
+        assert error is not None
+        raise error
+
+    @app.post("/search")
+    def search(body: SearchRequest) -> SearchRequest:
+        return body
+
+    return TestClient(app, raise_server_exceptions=False)
+
+
+FORESEEN = [
+    *[(leaf("why"), leaf.status, leaf.code) for leaf in errors.AppError.__subclasses__()],
+    *[(leaf("why"), 404, leaf.code) for leaf in catalog.NotFound.__subclasses__()],
+    (catalog.InvalidFilter("why"), 422, "invalid_filter"),
+    (catalog.InvalidMetadata("why"), 422, "invalid_metadata"),
+    (catalog.InvalidCursor("why"), 422, "invalid_cursor"),
+    (catalog.JobStateConflict("why"), 409, "job_state_conflict"),
+    (catalog.ModelMismatch("why"), 409, "model_mismatch"),
+    (ContentTooLarge("why"), 413, "payload_too_large"),
+    (WorkerUnavailable("why"), 503, "worker_unavailable"),
+    (WorkerFailed("model_mismatch", "why", 409), 409, "model_mismatch"),
+    (WorkerFailed("tensors_unreadable", "why", 500), 502, "tensors_unreadable"),
+    (WorkerFailed("too_large", "why", 422), 413, "too_large"),
+    *[
+        (WorkerFailed(leaf.code, "why", 422), 422, leaf.code)
+        for leaf in VideoError.__subclasses__()
+        if leaf.code != "too_large"
+    ],
+]
+
+
+@pytest.mark.parametrize(("error", "status", "code"), FORESEEN, ids=lambda value: str(value)[:40])
+def test_a_foreseen_error_keeps_its_code_and_message(error: Exception, status: int, code: str):
+    """Each kind of error has one status, its own code and its own sentence."""
+    body = assert_problem(make_client(error).get("/fail"), status, code)
+    assert body["detail"] == "why"
+
+
+def test_every_error_of_ours_has_a_stable_code_of_its_own():
+    """No two of the service's errors share a code, and none is without."""
+    codes = [leaf.code for leaf in errors.AppError.__subclasses__()]
+    assert len(set(codes)) == len(codes)
+    assert errors.AppError.code not in codes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [catalog.LeaseLost("secret"), OSError(errno.EIO, "secret"), ValueError("secret")],
+)
+def test_what_nobody_foresaw_says_nothing_of_itself(error: Exception):
+    """Errors that no caller can cause are bugs: a 500 without their message."""
+    body = assert_problem(make_client(error).get("/fail"), 500, "internal_error")
+    assert "secret" not in str(body)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_to_be_full(number: int):
+    """507, so that the caller knows whose problem it is."""
+    answer = make_client(OSError(number, "full", "/a/path")).get("/fail")
+    body = assert_problem(answer, 507, "storage_full")
+    assert "/a/path" not in str(body)
+
+
+@pytest.mark.parametrize(
+    "error", [WorkerUnavailable("away"), OperationalError("SELECT secret", {}, Exception("locked"))]
+)
+def test_what_may_pass_says_when_to_come_back(error: Exception):
+    """A dependency that is away is 503 with Retry-After, and no statement leaks."""
+    answer = make_client(error).get("/fail")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert "secret" not in answer.text
+
+
+def test_an_invalid_body_is_explained_without_an_echo():
+    """The place and the reason are named; what was sent is not repeated."""
+    answer = make_client().post("/search", json={"text": "ok", "top_k": "hidden words"})
+    body = assert_problem(answer, 422, "invalid_request")
+    assert body["errors"][0]["loc"] == ["body", "top_k"]
+    assert set(body["errors"][0]) == {"loc", "msg"}
+    assert "hidden words" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"text": "\\ud800"}',
+        b'{"text": "ok", "\\ud800": 1}',
+        b'{"text": "ok", "filter": {"k": "\\udfff"}}',
+        b'{"text": "ok", "filter": {"\\udfff": 1}}',
+    ],
+)
+def test_lone_surrogates_are_refused_without_a_crash(content: bytes):
+    """Text that no encoder takes is a 422, wherever it stands, and the answer is readable."""
+    headers = {"content-type": "application/json"}
+    answer = make_client().post("/search", content=content, headers=headers)
+    assert_problem(answer, 422, "invalid_request")
+    answer.json()["errors"][0]["msg"].encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b'{"text": "ok", "filter": {"k": NaN}}', 422),
+        (b'{"text": "ok", "filter": {"k": 1e999}}', 422),
+        (b'{"text": "ok", "filter": {"k": ' + b"9" * 5000 + b"}}", 400),
+        (b'{"text": "ok", "extra": 1}', 422),
+        (b"[" * 100_000, 400),
+        (b"{", 422),
+        (b'"text"', 422),
+        (b"\xff\xfe", 422),
+        (b"", 422),
+    ],
+)
+def test_malformed_bodies_are_refused(content: bytes, status: int):
+    """NaN, infinity, endless numbers and depths, unknown fields and non-JSON never get through."""
+    headers = {"content-type": "application/json"}
+    answer = make_client().post("/search", content=content, headers=headers)
+    assert_problem(answer, status, "invalid_request")
+
+
+def test_the_number_of_explanations_is_bounded():
+    """A body wrong in a thousand places gets a short answer."""
+    answer = make_client().post("/search", json={"text": "x"} | {f"f{i}": 1 for i in range(1000)})
+    assert len(assert_problem(answer, 422, "invalid_request")["errors"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/none", 404, "not_found"), ("PUT", "/search", 405, "method_not_allowed")],
+)
+def test_the_frameworks_own_refusals_are_problems(method: str, path: str, status: int, code: str):
+    """Unknown paths and methods look like every other refusal."""
+    assert_problem(make_client().request(method, path), status, code)
+
+
+def test_a_trailing_slash_redirects_nowhere():
+    """No Location is ever built from the caller's Host header."""
+    answer = make_client().post("/search/", headers={"host": "evil.example"}, json={"text": "x"})
+    assert_problem(answer, 404, "not_found")
+    assert "location" not in answer.headers
