@@ -111,7 +111,8 @@ def phrasing(subject: Subject, random: np.random.Generator) -> str:
 def vocabulary() -> list[str]:
     """Every word that a caption can hold, sorted."""
     phrases = [phrase for phrases in MOTIONS.values() for phrase in phrases]
-    return sorted({"a", "an", "the", *COLOURS, *SHAPES, *" ".join(phrases).split()})
+    places = ["in the middle", "at the top", "at the bottom", "at the left", "at the right"]
+    return sorted({"a", "an", *COLOURS, *SHAPES, *" ".join(phrases + places).split()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,15 @@ def place(scene: Scene, times: Array) -> tuple[Array, Array, Array]:
             angle = scene.turn + (sweep if direction == "clockwise" else -sweep) * times
             x, y = x + np.cos(angle) * scene.extent / 2, y + np.sin(angle) * scene.extent / 2
     return x.astype(np.float32), y.astype(np.float32), radius.astype(np.float32)
+
+
+def whereabouts(scene: Scene) -> str:
+    """Say where in the picture the shape is on average, as in "at the top left"."""
+    x, y, _ = place(scene, np.linspace(0, 1, 9, dtype=np.float32))
+    vertical = "top" if y.mean() < 0.4 else "bottom" if y.mean() > 0.6 else ""
+    horizontal = "left" if x.mean() < 0.4 else "right" if x.mean() > 0.6 else ""
+    words = f"{vertical} {horizontal}".strip()
+    return f"at the {words}" if words else "in the middle"
 
 
 def render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import serve
+from app.cli import client_commands, serve
 from app.settings import describe_settings
 
 
@@ -20,6 +20,7 @@ def build_cli() -> typer.Typer:
         rich_markup_mode="rich",
     )
     serve.register(cli, epilog=settings_help())
+    client_commands.register(cli)
     return cli
 
 

@@ -86,7 +86,7 @@ class _Child:
         # a session of its own: Ctrl-C reaches the parent only, which then stops the children in
         # order; preexec_fn is safe here because the parent runs no threads
         self._process = subprocess.Popen(  # noqa: S603  the commands are our own
-            self._command, start_new_session=True, preexec_fn=_die_with(os.getpid())
+            self._command, start_new_session=True, preexec_fn=die_with(os.getpid())
         )
         logger.info("%s started: pid=%d", self._name, self._process.pid)
 
@@ -122,7 +122,7 @@ class _Child:
             self._process.wait()
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
+def die_with(parent: int) -> Callable[[], None] | None:
     """What a child does before it becomes the command: ask for SIGTERM when `parent` dies."""
     if sys.platform != "linux":
         return None

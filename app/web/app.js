@@ -1,237 +1,254 @@
-// The page: search, play a moment, upload, see the library. All text from outside goes in as text.
+// The page: search, upload, library. All data goes in as text, never as markup.
 
-const find = (id) => document.getElementById(id);
-const PAGE = 20;
-let collection = "default";
-let libraryCursor = null;
-let newestSearch = 0;
+const $ = (id) => document.getElementById(id);
+const collection = () => encodeURIComponent($("collection").value);
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function ask(path, options = {}) {
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function say(place, words, isBad = false) {
+  place.textContent = words;
+  place.classList.toggle("bad", isBad);
+}
+
+function moment(seconds) {
+  const tenths = Math.round(seconds * 10);
+  const rest = String(Math.floor(tenths / 10) % 60).padStart(2, "0");
+  return `${Math.floor(tenths / 600)}:${rest}.${tenths % 10}`;
+}
+
+// A refusal comes as problem+json; its sentence is what the reader gets.
+function problem(status, body) {
+  let why = `The service answered ${status}.`;
+  try {
+    const { detail, code } = JSON.parse(body);
+    if (detail) why = code ? `${detail} (${code})` : detail;
+  } catch { /* not JSON: the status has to do */ }
+  return new Error(why);
+}
+
+async function api(path, options = {}) {
   let answer;
   try {
     answer = await fetch(path, options);
-  } catch {
-    throw new Error("The service does not answer. Is it running?");
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The service cannot be reached.");
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
-  const problem = await answer.json().catch(() => ({}));
-  throw new Error(problem.detail || problem.title || `The service answered ${answer.status}.`);
+  const body = await answer.text();
+  if (!answer.ok) throw problem(answer.status, body);
+  return JSON.parse(body);
 }
 
-const videosPath = () => `/v1/collections/${encodeURIComponent(collection)}/videos`;
+// Search
 
-function clock(seconds) {
-  const tenths = Math.round(seconds * 10);
-  const minutes = Math.floor(tenths / 600);
-  return `${minutes}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
-}
+let asking = new AbortController();
 
-function say(element, text, bad = false) {
-  element.textContent = text;
-  element.classList.toggle("bad", bad);
-}
-
-function fill(template, parts) {
-  const item = find(template).content.firstElementChild.cloneNode(true);
-  for (const [name, text] of Object.entries(parts)) item.querySelector(`.${name}`).textContent = text;
-  return item;
-}
-
-// Moments
-
-async function search() {
-  const text = find("text").value.trim();
-  if (!text) return;
-  const mine = ++newestSearch;
-  const note = find("results-note");
-  history.replaceState(null, "", `?${new URLSearchParams({ q: text, collection })}`);
-  say(note, "Searching…");
+async function search(text) {
+  asking.abort();
+  asking = new AbortController();
+  $("results").replaceChildren();
+  say($("search-status"), "Searching …");
   try {
-    const answer = await ask(`/v1/collections/${encodeURIComponent(collection)}/search`, {
+    const found = await api(`/v1/collections/${collection()}/search`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ text, top_k: PAGE }),
+      body: JSON.stringify({ text, top_k: 12 }),
+      signal: asking.signal,
     });
-    if (mine !== newestSearch) return;
-    find("results").replaceChildren(...answer.results.map(moment));
-    const { segments_eligible: count } = answer.index;
-    const took = `${Math.round(answer.timings_ms.total)} ms`;
-    say(note, count
-      ? `The best ${answer.results.length} of ${count} segments, in ${took}. The ranking always fills up: the last ones may show something else.`
-      : "This collection has no searchable video yet. Add some below.");
+    $("results").replaceChildren(...found.results.map(card));
+    const { segments_eligible: searched } = found.index;
+    const time = `${Math.round(found.timings_ms.total)} ms`;
+    const none = "There is nothing to search yet: no video of this collection is ready.";
+    say($("search-status"), searched ? `Best of ${searched} moments, in ${time}` : none);
   } catch (error) {
-    if (mine !== newestSearch) return;
-    find("results").replaceChildren();
-    say(note, error.message, true);
+    if (error.name !== "AbortError") say($("search-status"), error.message, true);
   }
 }
 
-function moment(result) {
-  const item = fill("result", {
-    name: result.filename,
-    when: `${clock(result.start)} – ${clock(result.end)}`,
-    score: result.score.toFixed(2),
-  });
-  item.querySelector("img").src = result.thumbnail_url;
-  item.querySelector("button").addEventListener("click", () =>
-    play(`${result.filename}, ${clock(result.start)} – ${clock(result.end)}`, result.clip_url));
-  return item;
+function card(result) {
+  const when = `${moment(result.start)} – ${moment(result.end)}`;
+  const picture = element("img", { src: result.thumbnail_url, alt: "", loading: "lazy" });
+  const button = element("button", { type: "button" }, picture,
+    element("span", { className: "text" },
+      element("span", { className: "name", textContent: result.filename }),
+      element("span", { textContent: when }),
+      element("span", { className: "quiet", textContent: `score ${result.score.toFixed(2)}` })));
+  button.addEventListener("click", () => play(`${result.filename}, ${when}`, result.clip_url));
+  return element("li", {}, button);
 }
+
+// Player
 
 function play(title, url) {
-  const dialog = find("player");
-  const video = dialog.querySelector("video");
-  find("player-title").textContent = title;
-  find("player-file").href = url.split("#")[0];
-  video.src = url;
-  dialog.showModal();
-  video.play().catch(() => {}); // a file that the browser cannot play keeps its download link
+  $("player-title").textContent = title;
+  say($("player-status"), "");
+  $("video").src = url; // its fragment #t=start,end is the moment
+  $("player").showModal();
+  $("video").play().catch(() => { /* the reader presses play, or the error event speaks */ });
 }
 
-// Library
+$("video").addEventListener("error", () => {
+  if ($("video").error) say($("player-status"), "This browser cannot play this video.", true);
+});
+$("player").addEventListener("close", () => {
+  $("video").pause();
+  $("video").removeAttribute("src");
+  $("video").load();
+});
 
-async function showLibrary(more = false) {
-  const note = find("library-note");
-  const wanted = collection;
-  if (!more) libraryCursor = null;
-  try {
-    const query = new URLSearchParams({ limit: String(PAGE) });
-    if (libraryCursor) query.set("cursor", libraryCursor);
-    const page = await ask(`${videosPath()}?${query}`);
-    if (wanted !== collection) return;
-    if (!more) find("library").replaceChildren();
-    find("library").append(...page.items.map(libraryRow));
-    libraryCursor = page.next_cursor;
-    find("more").hidden = libraryCursor === null;
-    say(note, find("library").children.length ? "" : "No videos yet.");
-  } catch (error) {
-    say(note, error.message, true);
-  }
-}
+// Upload: one file after another, each followed until its job has ended
 
-function libraryRow(video) {
-  const item = document.createElement("li");
-  const name = document.createElement("button");
-  const state = document.createElement("span");
-  name.type = "button";
-  name.className = "name";
-  name.textContent = video.filename;
-  name.addEventListener("click", () => play(video.filename, video.content_url));
-  state.className = "state";
-  if (video.status === "ready") say(state, `${clock(video.duration_s)} · ${video.width}×${video.height}`);
-  else if (video.status === "failed") say(state, video.error ? video.error.message : "Canceled", true);
-  else say(state, "Being indexed…");
-  item.append(name, state);
-  return item;
-}
-
-// Uploads
-
-function upload(file) {
-  const item = fill("row", { name: file.name, state: "waiting" });
-  find("uploads").prepend(item);
-  return { file, item, state: item.querySelector(".state"), bar: item.querySelector("progress") };
-}
-
-function send({ file, state, bar }) {
+function send(file, url, onProgress) {
   return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+    request.open("POST", url);
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
+    request.addEventListener("error", () => reject(new Error("The upload was cut off.")));
+    request.addEventListener("load", () => {
+      if (request.status >= 400) reject(problem(request.status, request.responseText));
+      else resolve({ ...JSON.parse(request.responseText), isNew: request.status === 202 });
+    });
     const form = new FormData();
     form.append("file", file);
-    const request = new XMLHttpRequest(); // fetch cannot tell how much has been sent
-    request.open("POST", videosPath());
-    request.responseType = "json";
-    request.upload.onprogress = (event) => {
-      bar.hidden = false;
-      bar.value = event.lengthComputable ? event.loaded / event.total : 0;
-      say(state, "uploading");
-    };
-    request.onerror = () => reject(new Error("The upload was cut off."));
-    request.onload = () => request.status < 300
-      ? resolve({ known: request.status === 200, ...request.response })
-      : reject(new Error(request.response?.detail || `The service answered ${request.status}.`));
     request.send(form);
   });
 }
 
-async function follow(job, { state, bar }) {
-  while (job.status === "queued" || job.status === "running") {
-    bar.hidden = false;
-    bar.value = job.progress;
-    say(state, job.status === "queued" ? "queued" : job.stage || "running");
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    job = await ask(`/v1/jobs/${job.id}`);
+async function ended(job, onJob) {
+  for (let pause = 200; job.status === "queued" || job.status === "running";) {
+    onJob(job);
+    await wait(pause);
+    pause = Math.min(2000, pause * 1.5);
+    job = await api(`/v1/jobs/${job.id}`);
   }
-  bar.hidden = true;
-  if (job.status === "succeeded") say(state, "searchable");
-  else say(state, job.error ? job.error.message : job.status, true);
+  return job;
 }
 
-async function uploadAll(files) {
-  const waiting = [...files].map(upload);
-  const followed = [];
-  for (const one of waiting) {
+async function upload(files) {
+  const url = `/v1/collections/${collection()}/videos`;
+  const rows = [...files].map((file) => ({ file, ...uploadRow(file) }));
+  const jobs = [];
+  for (const { file, state, bar, fail } of rows) {
+    state.textContent = "sending";
     try {
-      const { job, known } = await send(one);
-      if (known) say(one.state, "already here");
-      followed.push(follow(job, one).catch((error) => say(one.state, error.message, true)));
+      const { job, isNew } = await send(file, url, (share) => { bar.value = share; });
+      jobs.push(follow(job, isNew, state, bar, fail));
     } catch (error) {
-      one.bar.hidden = true;
-      say(one.state, error.message, true);
+      fail(error.message);
     }
   }
-  await Promise.all(followed);
+  await Promise.all(jobs);
+}
+
+async function follow(job, isNew, state, bar, fail) {
+  bar.removeAttribute("value");
+  try {
+    const last = await ended(job, ({ stage, progress }) => {
+      state.textContent = stage ?? "waiting";
+      if (progress) bar.value = progress;
+    });
+    if (last.status !== "succeeded") fail(last.error?.message ?? "The job was canceled.");
+    else say(state, isNew ? "can be searched" : "was there already");
+    state.classList.toggle("good", last.status === "succeeded");
+  } catch (error) {
+    fail(error.message);
+  }
+  bar.remove();
   await showLibrary();
 }
 
-// Start
-
-async function showCollections() {
-  const { items } = await ask("/v1/collections");
-  const choice = find("collection");
-  choice.replaceChildren(...items.map((each) => new Option(`${each.name} (${each.videos})`, each.name)));
-  const wanted = new URLSearchParams(location.search).get("collection");
-  collection = items.some((each) => each.name === wanted) ? wanted : "default";
-  choice.value = collection;
+function uploadRow(file) {
+  const state = element("span", { textContent: "waiting" });
+  const bar = element("progress", { max: 1, value: 0, ariaLabel: `Progress of ${file.name}` });
+  const name = element("span", { className: "name", textContent: file.name });
+  const row = element("li", {}, name, state, bar);
+  $("uploads").prepend(row);
+  const fail = (why) => {
+    say(state, "failed", true);
+    bar.remove();
+    row.append(element("span", { className: "why quiet", textContent: why }));
+  };
+  return { state, bar, fail };
 }
 
-async function showModel() {
-  const { items } = await ask("/v1/models");
-  const name = items[0]?.name;
-  if (!name) return;
-  find("model").textContent = name === "motion-tiny"
-    ? "Model: motion-tiny. It knows coloured shapes in motion and nothing else; name a checkpoint for real footage."
-    : `Model: ${name}`;
+// Library
+
+const STATUS = { processing: "being read", ready: "ready", failed: "failed" };
+
+async function showLibrary(cursor = null) {
+  const asked = collection();
+  const page = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+  try {
+    const [about, videos] = await Promise.all([
+      api(`/v1/collections/${asked}`),
+      api(`/v1/collections/${asked}/videos?limit=20${page}`),
+    ]);
+    if (asked !== collection()) return; // another one was chosen meanwhile
+    const rows = videos.items.map(libraryRow);
+    if (cursor === null) $("library").replaceChildren(...rows);
+    else $("library").append(...rows);
+    const counts = `${about.videos} videos, ${about.segments} moments, model ${about.model}`;
+    say($("library-status"), about.videos ? counts : `No videos yet. ${hint(about.model)}`);
+    $("more").hidden = videos.next_cursor === null;
+    $("more").onclick = () => showLibrary(videos.next_cursor);
+  } catch (error) {
+    say($("library-status"), error.message, true);
+  }
 }
 
-find("search").addEventListener("submit", (event) => {
+function hint(model) {
+  const tiny = "The model motion-tiny knows coloured shapes that move, and nothing else.";
+  return model === "motion-tiny" ? `Add some above. ${tiny}` : "Add some above.";
+}
+
+function libraryRow(video) {
+  const length = video.duration_s === null ? "" : ` · ${moment(video.duration_s)}`;
+  const name = element("button", { type: "button", className: "name" }, video.filename);
+  name.addEventListener("click", () => play(video.filename, video.content_url));
+  const row = element("li", {},
+    video.status === "ready" ? name : element("span", { className: "name" }, video.filename),
+    element("span", { className: video.status === "failed" ? "bad" : "quiet" },
+      STATUS[video.status] + length));
+  if (video.error) row.append(element("span", { className: "why quiet" }, video.error.message));
+  return row;
+}
+
+async function start() {
+  try {
+    const { items } = await api("/v1/collections?limit=200");
+    $("collection").replaceChildren(...items.map(({ name }) => new Option(name, name)));
+    if (items.some(({ name }) => name === "default")) $("collection").value = "default";
+  } catch (error) {
+    say($("library-status"), error.message, true);
+    return;
+  }
+  await showLibrary();
+}
+
+$("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  search();
+  search($("text").value);
 });
-find("collection").addEventListener("change", (event) => {
-  collection = event.target.value;
+$("collection").addEventListener("change", () => {
+  asking.abort();
+  $("results").replaceChildren();
+  say($("search-status"), "");
   showLibrary();
-  search();
 });
-find("more").addEventListener("click", () => showLibrary(true));
-find("player").addEventListener("close", () => find("player").querySelector("video").removeAttribute("src"));
-find("files").addEventListener("change", (event) => {
-  uploadAll(event.target.files);
-  event.target.form.reset();
+$("files").addEventListener("change", () => {
+  upload($("files").files);
+  $("files").value = "";
 });
-const drop = find("upload");
-drop.addEventListener("submit", (event) => event.preventDefault());
-drop.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  drop.classList.add("over");
-});
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  uploadAll(event.dataTransfer.files);
-});
-
-await showCollections().catch((error) => say(find("results-note"), error.message, true));
-await Promise.all([showModel().catch(() => {}), showLibrary()]);
-find("text").value = new URLSearchParams(location.search).get("q") || "";
-search();
+for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault(); // a file dropped beside the box must not replace the page
+    $("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
+    if (name === "drop" && event.dataTransfer.files.length) upload(event.dataTransfer.files);
+  });
+}
+start();

@@ -1,0 +1,68 @@
+"""The client's promises that no healthy service can show: refusals, strangers, cut connections."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from app.cli.api_client import ApiClient, ApiError, ServiceAway
+from app.schemas import Problem, ProblemField
+
+
+def client(answer: httpx.Response | Exception) -> ApiClient:
+    """A client whose network gives one answer."""
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return ApiClient("http://service", transport=httpx.MockTransport(respond))
+
+
+def test_a_problem_keeps_its_code_and_reasons() -> None:
+    """The sentence, then which field and why."""
+    problem = Problem(
+        type="urn:x",
+        title="Unprocessable",
+        status=422,
+        detail="Refused: body.top_k.",
+        code="invalid_request",
+        request_id="req_1",
+        errors=[ProblemField(loc=["body", "top_k"], msg="too large")],
+    )
+    answer = httpx.Response(422, content=problem.model_dump_json())
+    with pytest.raises(ApiError) as refusal:
+        client(answer).search("default", "text", 10)
+    assert str(refusal.value) == "Refused: body.top_k. (top_k too large)"
+    assert refusal.value.code == "invalid_request"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_another_server_is_recognised(status: int) -> None:
+    """Something that answers, but not as this API does, is an error with a code."""
+    with pytest.raises(ApiError) as refusal:
+        client(httpx.Response(status, text="<h1>hello</h1>")).job("job_1")
+    assert refusal.value.code == "unexpected_answer"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("cut off"),
+    ],
+)
+def test_no_answer_is_an_error_of_its_own(failure: Exception) -> None:
+    """Whatever keeps an answer from coming, the caller can tell it from a refusal."""
+    with pytest.raises(ServiceAway, match="http://service"):
+        client(failure).job("job_1")
+    assert not client(failure).is_ready()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "http://[", "ftp://service"])
+def test_a_bad_url_is_an_error_of_ours(url: str) -> None:
+    """A URL that cannot be used ends in a sentence, not in a traceback."""
+    with pytest.raises(ServiceAway):
+        ApiClient(url).job("job_1")

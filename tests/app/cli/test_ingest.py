@@ -1,0 +1,130 @@
+"""`xclip-search ingest` against a running service."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+
+from app.cli.ingest import files_under
+
+RunCommand = Callable[..., Result]
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def ingest(command: RunCommand, running_service: str, collection: str) -> RunCommand:
+    """Ingests into the test's own collection."""
+
+    def run(*paths: object) -> Result:
+        return command("ingest", *paths, "--collection", collection, "--url", running_service)
+
+    return run
+
+
+def counts(result: Result) -> dict[str, int]:
+    """The closing table: how many became searchable, were there already, failed."""
+    names = ("searchable", "already there", "failed")
+    lines = [line.rsplit(maxsplit=1) for line in result.output.splitlines() if line.strip()]
+    found = {line[0].strip(): line[1] for line in lines if len(line) == 2}
+    return {name: int(found[name]) for name in names}
+
+
+def stored(url: str, collection: str) -> dict[str, dict[str, Any]]:
+    """The collection's videos by file name."""
+    answer = httpx.get(f"{url}/v1/collections/{collection}/videos", trust_env=False, timeout=30)
+    return {video["filename"]: video for video in answer.json()["items"]}
+
+
+def test_a_folder_becomes_searchable(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path, running_service: str, collection: str
+) -> None:
+    """The videos of a folder and of those in it are sent, and nothing else; they end ready."""
+    (tmp_path / "deeper").mkdir()
+    make_clip("one.mp4", seconds=1, seed=1)
+    make_clip("deeper/two.MKV", seconds=1, seed=2)
+    (tmp_path / "notes.txt").write_text("not a video")
+    result = ingest(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert counts(result) == {"searchable": 2, "already there": 0, "failed": 0}
+    videos = stored(running_service, collection)
+    assert {name: video["status"] for name, video in videos.items()} == {
+        "one.mp4": "ready",
+        "two.MKV": "ready",
+    }
+
+
+def test_failures_are_listed_and_stop_nothing(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """A broken and an empty file cost status 1 and a line each with code and sentence."""
+    broken, empty = tmp_path / "a-broken.mp4", tmp_path / "b-empty.mp4"
+    broken.write_bytes(b"this is no video" * 100)
+    empty.touch()
+    good = make_clip("c-good.mp4", seconds=1, seed=3)
+    result = ingest(broken, empty, good)
+    assert result.exit_code == 1
+    assert counts(result) == {"searchable": 1, "already there": 0, "failed": 2}
+    lines = {code: line for line in result.output.splitlines() for code in line.split()}
+    assert "a-broken.mp4" in lines["unreadable_video"]
+    assert "b-empty.mp4" in lines["empty_file"]
+    assert lines["empty_file"].rstrip().endswith(".")
+
+
+def test_the_same_bytes_count_as_already_there(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path, running_service: str, collection: str
+) -> None:
+    """A copy within a run, and the whole run again, add nothing."""
+    first = make_clip("first.mp4", seconds=1, seed=4)
+    shutil.copy(first, tmp_path / "copy.mp4")
+    assert counts(ingest(tmp_path)) == {"searchable": 1, "already there": 1, "failed": 0}
+    again = ingest(first)
+    assert again.exit_code == 0
+    assert counts(again) == {"searchable": 0, "already there": 1, "failed": 0}
+    assert len(stored(running_service, collection)) == 1
+
+
+def test_a_refusal_is_a_failure_of_that_file(
+    command: RunCommand, make_clip: MakeClip, running_service: str
+) -> None:
+    """A collection that does not exist fails the file under the service's own code."""
+    clip = make_clip(seconds=1)
+    result = command("ingest", clip, "--collection", "nowhere", "--url", running_service)
+    assert result.exit_code == 1
+    assert "collection_not_found" in result.output
+
+
+def test_no_service_is_said_in_a_line(
+    command: RunCommand, make_clip: MakeClip, free_port: int
+) -> None:
+    """Nobody at the URL: what to do about it, status 1, no traceback."""
+    result = command("ingest", make_clip(seconds=1), "--url", f"http://127.0.0.1:{free_port}")
+    assert result.exit_code == 1
+    assert "xclip-search serve" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("content", [[], ["notes.txt"]])
+def test_nothing_to_send_is_an_error(
+    ingest: RunCommand, tmp_path: Path, content: list[str]
+) -> None:
+    """A folder without a video is status 1, as is a path that does not exist."""
+    for name in content:
+        (tmp_path / name).touch()
+    for path in (tmp_path, tmp_path / "missing.mp4"):
+        result = ingest(path)
+        assert result.exit_code == 1
+        assert "error:" in result.output
+
+
+def test_a_file_named_twice_is_sent_once(tmp_path: Path) -> None:
+    """A file in a folder that is named as well counts once; a named file needs no video's name."""
+    for name in ("b.mp4", "a.webm", "c.txt"):
+        (tmp_path / name).touch()
+    found = list(files_under([tmp_path / "b.mp4", tmp_path, tmp_path / "c.txt"]))
+    assert [path.name for path in found] == ["b.mp4", "a.webm", "c.txt"]
