@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from xclip.motion import (
     MOTIONS,
     SHAPES,
     TRAINING,
+    Scene,
     Subject,
     phrasing,
     render,
     sample_scene,
     vocabulary,
+    whereabouts,
 )
 from xclip.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from xclip.tokenizer import XCLIPTokenizer, build_tokenizer
@@ -36,8 +39,8 @@ from xclip.training.contrastive import Batch, Schedule, train
 WIDTH = 128
 BATCH_SIZE = 64
 SCHEDULE = Schedule(
-    steps=3200,
-    warm_up=200,
+    steps=2200,
+    warm_up=100,
     peak_rate=1e-3,
     weight_decay=0.05,
     clip_norm=1.0,
@@ -46,6 +49,7 @@ SCHEDULE = Schedule(
 )
 EVALUATE_EVERY = 100
 ALLOWED = frozenset(TRAINING)
+PLACES_FIRST = 600
 LOOKS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
 
 
@@ -83,7 +87,7 @@ def initialise_positions(model: XCLIPModel) -> None:
     rows, columns = across.repeat_interleave(side, dim=0), across.repeat(side, 1)
     frames = waves(model.config.vision_config.num_frames, width)
     with torch.no_grad():
-        table[1:] = 0.3 * torch.cat([rows, columns], dim=1)
+        table[1:] = torch.cat([rows, columns], dim=1)
         model.mit.position_embedding[0] = 0.5 * (frames - frames.mean(dim=0))
 
 
@@ -96,37 +100,55 @@ def waves(length: int, width: int) -> Tensor:
 
 
 def draw_batch(
-    subjects: list[Subject],
-    captions: list[str],
-    tokenizer: XCLIPTokenizer,
-    random: np.random.Generator,
+    scenes: list[Scene], captions: list[str], tokenizer: XCLIPTokenizer, random: np.random.Generator
 ) -> Batch:
-    """Draw a fresh clip of each subject, at the model's size, and encode the captions."""
+    """Draw the scenes at the model's size and encode the captions."""
     times = (np.arange(8) + 0.5) / 8
-    clips = [_crop_in_time(subject, times, random) for subject in subjects]
+    clips = [_draw(scene, times, random) for scene in scenes]
     pixels = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3) / 255  # (B, T, 3, H, W)
     mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
     tokens = tokenizer(captions)
     return Batch((pixels - mean) / std, tokens.input_ids, tokens.attention_mask)
 
 
-def _crop_in_time(subject: Subject, times: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Render one clip; a window need not begin and end with the event, so neither do these."""
+def _draw(scene: Scene, times: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw one clip; a window need not begin and end with the event, so neither do these."""
     start, stop = random.uniform(0.0, 0.15), random.uniform(0.85, 1.0)
-    return render(sample_scene(subject, random), start + times * (stop - start), 48, 48, random)
+    return render(scene, start + times * (stop - start), 48, 48, random)
 
 
 def training_batch(step: int, tokenizer: XCLIPTokenizer) -> Batch:
-    """Return the batch of a step: 64 different subjects, so no caption fits two videos.
+    """Return the batch of a step: 64 clips, no two of which the same caption would fit.
 
     A few looks come with all their motions: in a batch drawn freely, colour and shape alone would
-    tell most clips apart, and direction would hardly be learned.
+    tell most clips apart, and direction would hardly be learned. The others, half of the batch at
+    first and a quarter later, rest at different places and say so: directions are places in order,
+    and a network that has learned to overlook places never sees them.
     """
     random = np.random.default_rng([SCHEDULE.seed, step])
     looks = [LOOKS[index] for index in random.permutation(len(LOOKS))]
     subjects = [Subject(colour, shape, motion) for colour, shape in looks for motion in MOTIONS]
-    subjects = [subject for subject in subjects if subject in ALLOWED][:BATCH_SIZE]
-    return draw_batch(subjects, [phrasing(s, random) for s in subjects], tokenizer, random)
+    subjects = [subject for subject in subjects if subject in ALLOWED]
+    moving = BATCH_SIZE // 2 if step < PLACES_FIRST else 3 * BATCH_SIZE // 4
+    scenes = [sample_scene(subject, random) for subject in subjects[:moving]]
+    resting = [subject for subject in subjects[moving:] if subject.motion in ("grow", "shrink")]
+    for subject in resting[: (BATCH_SIZE - moving) // 8]:
+        scenes += [sample_scene_at(spot, subject, random) for spot in random.permutation(9)[:8]]
+    captions = []
+    for number, scene in enumerate(scenes):
+        caption = phrasing(scene.subject, random)
+        with_place = random.random() < 0.5 or number >= moving
+        captions.append(f"{caption} {whereabouts(scene)}" if with_place else caption)
+    return draw_batch(scenes, captions, tokenizer, random)
+
+
+def sample_scene_at(spot: int, subject: Subject, random: np.random.Generator) -> Scene:
+    """Draw a scene of a shape that stays where it is, in one of nine parts of the picture."""
+    scene = sample_scene(subject, random)
+    reach = 0.48 - scene.radius
+    row, column = divmod(spot, 3)
+    ranges = ((0.5 - reach, 0.37), (0.43, 0.57), (0.63, 0.5 + reach))
+    return replace(scene, x=random.uniform(*ranges[column]), y=random.uniform(*ranges[row]))
 
 
 def evaluate(model: XCLIPModel, tokenizer: XCLIPTokenizer, rounds: int = 4) -> dict[str, float]:
@@ -141,7 +163,9 @@ def evaluate(model: XCLIPModel, tokenizer: XCLIPTokenizer, rounds: int = 4) -> d
     right: dict[str, list[bool]] = {"R@1": [], **{motion: [] for motion in MOTIONS}}
     for number in range(rounds):
         random = np.random.default_rng([SCHEDULE.seed, 1_000_000, number])
-        batch = draw_batch(list(HELD_OUT), [s.caption for s in HELD_OUT], tokenizer, random)
+        scenes = [sample_scene(subject, random) for subject in HELD_OUT]
+        captions = [subject.caption for subject in HELD_OUT]
+        batch = draw_batch(scenes, captions, tokenizer, random)
         with torch.no_grad():
             logits = model(
                 batch.input_ids, batch.pixel_values, batch.attention_mask

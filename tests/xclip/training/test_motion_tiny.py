@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
 import torch
 
-from xclip.motion import COLOURS, HELD_OUT, SHAPES, vocabulary
+from xclip.motion import COLOURS, HELD_OUT, SHAPES, sample_scene, vocabulary
 from xclip.tokenizer import build_tokenizer
 from xclip.training.motion_tiny import (
     BATCH_SIZE,
@@ -51,8 +52,8 @@ def test_no_training_caption_names_a_held_out_combination() -> None:
     seen = set()
     for step in range(20):
         for text in TOKENIZER.batch_decode(training_batch(step, TOKENIZER).input_ids, True):
-            seen.add(text)
-    assert len(seen) > 500
+            seen.add(re.sub(" (at|in) the .*", "", text))  # where it is
+    assert len(seen) > 300
     for colour, shape, motion in words:
         same = [text for text in seen if f"{colour} {shape}" in text]
         assert not any(motion in text.split() for text in same)
@@ -62,6 +63,7 @@ def test_a_caption_is_a_token_per_word() -> None:
     """The small vocabulary holds each word of the world whole."""
     random = np.random.default_rng(0)
     captions = [subject.caption for subject in HELD_OUT]
-    batch = draw_batch(list(HELD_OUT), captions, TOKENIZER, random)
+    scenes = [sample_scene(subject, random) for subject in HELD_OUT]
+    batch = draw_batch(scenes, captions, TOKENIZER, random)
     lengths = [len(caption.split()) + 2 for caption in captions]
     assert batch.attention_mask.sum(dim=1).tolist() == lengths
