@@ -76,7 +76,7 @@ def probe(file: SeekableFile, limits: Limits) -> Probe:
             codec=stream.codec_context.codec.canonical_name,
             width=width,
             height=height,
-            duration_s=timeline.duration_s,
+            duration_s=round(timeline.duration_s, 6),  # sums of time bases carry noise
             frame_count=len(stamps),
             rotation=orientation.rotation,
         )

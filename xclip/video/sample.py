@@ -52,7 +52,7 @@ def windows(duration_s: float, segmentation: Segmentation) -> list[Window]:
     found: list[Window] = []
     while (start := len(found) * stride_s) + window_s < whole_until:
         found.append(Window(start, start + window_s))
-    last_start = max(0.0, min(start, duration_s - window_s))
+    last_start = max(0.0, min(start, round(duration_s - window_s, 6)))
     return [*found, Window(last_start, duration_s)]
 
 
