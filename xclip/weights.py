@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from xclip.config import XCLIPConfig
@@ -92,7 +92,8 @@ def save_model(model: XCLIPModel, folder: Path) -> None:
         **model.config.to_dict(),
     }
     partial = folder / f".{SAFETENSORS_FILE}.partial"
-    save_file(tensors, partial, metadata={"format": "pt"})
+    # not save_file: it makes files that only their owner may read
+    partial.write_bytes(save(tensors, metadata={"format": "pt"}))
     partial.replace(folder / SAFETENSORS_FILE)
     partial = folder / f".{CONFIG_FILE}.partial"
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -16,6 +16,11 @@ from app.routes.dependencies import ServicesOf
 WEB_FOLDER = Path(__file__).parent.parent / "web"
 
 router = APIRouter(tags=["system"])
+_PAGE_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
 _METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {}}, "description": "Prometheus text"}
 }
@@ -49,4 +54,4 @@ async def metrics(services: ServicesOf) -> Response:
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """The web page for search and upload."""
-    return FileResponse(WEB_FOLDER / "index.html", headers={"cache-control": "no-cache"})
+    return FileResponse(WEB_FOLDER / "index.html", headers=_PAGE_HEADERS)

@@ -93,6 +93,7 @@ def test_the_page_and_its_files_are_served(stack: Stack):
     page = stack.api.get("/")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
     for path in WEB_FOLDER.iterdir():
         assert stack.api.get(f"/static/{path.name}").content == path.read_bytes()
     for path in ("none.js", "..%2fmain.py", "%2e%2e/main.py", ""):
