@@ -37,7 +37,7 @@ format: $(VENV)/installed ## put the code into its format
 bench: $(VENV)/installed ## measure retrieval on held-out clips, through the REST API
 	$(RUN)/python -m benchmarks.retrieval $(ARGS)
 
-motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour on one core)
+motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about twenty minutes on two cores)
 	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny
 
 clean: ## remove what the targets made

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 
 from xclip.motion import COLOURS, HELD_OUT, SHAPES, sample_scene, vocabulary
 from xclip.tokenizer import build_tokenizer
 from xclip.training.motion_tiny import (
     BATCH_SIZE,
+    PLACES_FIRST,
     configuration,
     draw_batch,
     training_batch,
 )
 
+PLACE = re.compile(" (at|in) the .*")
 TOKENIZER = build_tokenizer(vocabulary(), max_length=32)
 
 
@@ -37,13 +39,16 @@ def test_a_batch_fits_the_network() -> None:
     assert len(batch.input_ids) == BATCH_SIZE
 
 
-def test_a_batch_shows_few_looks_in_all_their_motions() -> None:
-    """64 different captions, of so few looks that most clips only differ in motion."""
-    texts = TOKENIZER.batch_decode(training_batch(5, TOKENIZER).input_ids, True)
+@pytest.mark.parametrize(("step", "moving"), [(0, 32), (PLACES_FIRST, 48)])
+def test_a_batch_tells_motions_apart_and_then_places(step: int, moving: int) -> None:
+    """First a few looks in all their motions, then eight places of each look that rests."""
+    texts = TOKENIZER.batch_decode(training_batch(step, TOKENIZER).input_ids, True)
     assert len(set(texts)) == BATCH_SIZE
-    looks = Counter(frozenset({*COLOURS, *SHAPES} & set(text.split())) for text in texts)
-    assert len(looks) <= 11
-    assert max(looks.values()) == 8
+    looks = [frozenset({*COLOURS, *SHAPES} & set(text.split())) for text in texts]
+    assert len(set(looks[:moving])) <= moving // 6 + 1
+    for start in range(moving, BATCH_SIZE, 8):
+        assert len(set(looks[start : start + 8])) == 1
+        assert len({PLACE.search(text)[0] for text in texts[start : start + 8]}) == 8
 
 
 def test_no_training_caption_names_a_held_out_combination() -> None:
@@ -52,7 +57,7 @@ def test_no_training_caption_names_a_held_out_combination() -> None:
     seen = set()
     for step in range(20):
         for text in TOKENIZER.batch_decode(training_batch(step, TOKENIZER).input_ids, True):
-            seen.add(re.sub(" (at|in) the .*", "", text))  # where it is
+            seen.add(PLACE.sub("", text))
     assert len(seen) > 300
     for colour, shape, motion in words:
         same = [text for text in seen if f"{colour} {shape}" in text]
