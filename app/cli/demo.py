@@ -46,8 +46,8 @@ KEPT_SETTINGS = ("model", "model_revision", "device", "threads", "log_level")
 ABOUT = (
     "60 clips of one event, each beside one of the opposite motion, and 4 of several events in a "
     "row. Half of the 60 show a combination of colour, shape and motion that the model never saw "
-    "in training. ✓ marks the moments that do show what was asked for. Known limit: motion-tiny does "
-    "not tell clockwise from anticlockwise."
+    "in training. ✓ marks the moments that do show what was asked for. Known limit: motion-tiny "
+    "does not tell clockwise from anticlockwise."
 )
 
 
