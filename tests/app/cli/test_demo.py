@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,6 +80,35 @@ def test_the_demo_shows_everything_and_stays_until_interrupted(
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, trust_env=False)
     assert len(list((folder / "clips").glob("*.mp4"))) == 64
+
+
+def test_a_killed_demo_takes_its_service_along(
+    checkpoint: Path, tmp_path: Path, free_port: int
+) -> None:
+    """After `kill -9` of the demo nothing listens on its port any more."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("XCLIP_")}
+    arguments = ["demo", "--data-dir", str(tmp_path / "data"), "--port", str(free_port)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", *arguments],
+        cwd=ROOT,
+        env=inherited | {"XCLIP_MODEL": str(checkpoint)},
+        stdout=subprocess.DEVNULL,
+    ) as demo:
+        _wait_until(lambda: _listens(free_port))
+        demo.kill()
+    _wait_until(lambda: not _listens(free_port))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_the_demo_can_end_by_itself(
