@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip import scoring
+from xclip.bank import read_bank
 from xclip.hub import locate
 from xclip.model import XCLIPModel
 from xclip.preprocess import FrameGeometry, normalise
@@ -32,11 +33,11 @@ class EncodedVideos:
     """What is stored of B segments; see `xclip.scoring`.
 
     embedding : float32, shape = (B, D), of length 1
-    prompt : float16, shape = (B, P, D); the rounding moves a logit by thousandths at most
+    prompt : float32, shape = (B, P, D)
     """
 
     embedding: NDArray[np.float32]
-    prompt: NDArray[np.float16]
+    prompt: NDArray[np.float32]
 
 
 class Encoder:
@@ -49,10 +50,17 @@ class Encoder:
         fingerprint store can be mixed.
     num_frames, geometry, dim, prompt_shape, logit_scale
         T; what is done to a frame; D; (P, D); the factor of a cosine in a logit, as in exp().
+    bank : tuple of str
+        Texts that a segment is scored for whatever is asked; see `xclip.bank`.
     """
 
     def __init__(
-        self, model: XCLIPModel, processor: XCLIPProcessor, name: str, device: str = "cpu"
+        self,
+        model: XCLIPModel,
+        processor: XCLIPProcessor,
+        name: str,
+        device: str = "cpu",
+        bank: tuple[str, ...] = (),
     ) -> None:
         vision = model.config.vision_config
         preprocessing = processor.image_processor.preprocessing
@@ -64,6 +72,7 @@ class Encoder:
         self.prompt_shape = (vision.num_patches, self.dim)
         self.logit_scale = float(model.logit_scale.detach().exp())
         self.device = device
+        self.bank = bank
         self.dtype = str(model.text_projection.weight.dtype).removeprefix("torch.")
         self._model = model.to(device).eval()
         self._tokenizer = processor.tokenizer
@@ -92,9 +101,10 @@ class Encoder:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         # Both halves come from the commit that a branch names now, whatever is pushed meanwhile.
-        commit = locate(source, revision).commit
-        processor = XCLIPProcessor.from_pretrained(source, commit)
-        return cls(load_model(source, commit), processor, source, device)
+        checkpoint = locate(source, revision)
+        processor = XCLIPProcessor.from_pretrained(source, checkpoint.commit)
+        model = load_model(source, checkpoint.commit)
+        return cls(model, processor, source, device, read_bank(checkpoint))
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -131,8 +141,7 @@ class Encoder:
             )
         pixels = normalise(torch.tensor(frames, device=self.device), self._preprocessing)
         stored = scoring.encode_video(self._model, pixels)
-        prompt = stored.prompt.to(torch.float16).cpu().numpy()
-        return EncodedVideos(_to_numpy(stored.embedding), cast("NDArray[np.float16]", prompt))
+        return EncodedVideos(_to_numpy(stored.embedding), _to_numpy(stored.prompt))
 
     @torch.inference_mode()
     def score(

@@ -2,7 +2,8 @@
 
 Direction is the point: every motion has an opposite that shows the same pictures in another order,
 so a model that ignores time cannot tell them apart. A fixed eighth of all combinations of colour,
-shape and motion never occurs in training (`HELD_OUT`), each together with its opposite.
+shape and motion never occurs in training (`HELD_OUT`), each together with its opposite. Of these,
+one half (`CALIBRATION`) is for fitting confidence and the other (`EVALUATION`) for measuring it.
 
 Places and sizes are fractions of the short edge of the picture, measured in the centred square that
 a model's centre crop keeps; x runs right, y runs down. Time runs from 0 to 1 over the event.
@@ -99,6 +100,23 @@ def _subjects(held_out: bool) -> tuple[Subject, ...]:
 
 HELD_OUT = _subjects(held_out=True)
 TRAINING = _subjects(held_out=False)
+
+
+def _halves() -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
+    """Split the held-out subjects in two alike in motions, opposites kept together."""
+    pairs = sorted(
+        {min(subject, subject.opposite) for subject in HELD_OUT},
+        key=lambda subject: (subject.motion, subject.shape),
+    )
+    first = {one for pair in pairs[::2] for one in (pair, pair.opposite)}
+    return (
+        tuple(subject for subject in HELD_OUT if subject in first),
+        tuple(subject for subject in HELD_OUT if subject not in first),
+    )
+
+
+# What confidence is fitted on, and what it is measured on: neither was seen in training.
+CALIBRATION, EVALUATION = _halves()
 
 
 def phrasing(subject: Subject, random: np.random.Generator) -> str:

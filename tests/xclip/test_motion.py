@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xclip.motion import (
+    CALIBRATION,
     COLOURS,
+    EVALUATION,
     HELD_OUT,
     MOTIONS,
     OPPOSITE,
@@ -32,6 +34,16 @@ seeds = st.integers(0, 2**32 - 1)
 
 def drawn(subject: Subject, seed: int) -> Scene:
     return sample_scene(subject, np.random.default_rng(seed))
+
+
+def test_confidence_is_measured_on_other_subjects_than_it_is_fitted_on() -> None:
+    """Two halves of the held-out subjects, alike in shapes and motions, opposites in the same."""
+    assert len(CALIBRATION) == len(EVALUATION) == 20
+    assert set(CALIBRATION) | set(EVALUATION) == set(HELD_OUT)
+    for half in (CALIBRATION, EVALUATION):
+        assert {subject.opposite for subject in half} == set(half)
+        assert {subject.motion for subject in half} == set(MOTIONS)
+        assert all(sum(s.shape == shape for s in half) == 4 for shape in SHAPES)
 
 
 def test_an_eighth_of_the_world_is_held_out() -> None:

@@ -1,0 +1,94 @@
+"""A collection as it lies on disk, read past the service, and the model that made it.
+
+Segments may come and go while they are read: those that are gone are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from app.catalog import Catalog
+from app.catalog.records import Collection, Segment
+from app.settings import Settings
+from index import Ids, PackedTensorStore, Tensors
+from xclip.encoder import Encoder
+from xclip.errors import XCLIPError
+
+SEGMENTS_AT_ONCE = 256  # held in memory; 100 MB of prompts at the size of base-patch16
+
+
+class TuningError(Exception):
+    """Why a collection cannot be measured; the message says what to do."""
+
+    code: ClassVar[str] = "tuning_impossible"
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A collection that holds something, and everything needed to score it."""
+
+    catalog: Catalog
+    tensors: PackedTensorStore
+    encoder: Encoder
+    collection: Collection
+
+    def rows(self) -> Ids:
+        """The rows of all segments, ascending."""
+        by_video = self.catalog.rows_by_video(self.collection.name)
+        return np.sort(np.concatenate([np.empty(0, np.int64), *by_video.values()]))
+
+    def read(self, rows: Ids) -> Iterator[tuple[list[Segment], list[Tensors]]]:
+        """The segments of these rows and their records, in the order given, some at a time."""
+        for start in range(0, len(rows), SEGMENTS_AT_ONCE):
+            some = self.catalog.segments_by_rows(rows[start : start + SEGMENTS_AT_ONCE].tolist())
+            segments = [each.segment for each in some]
+            if segments:
+                yield segments, [*self.tensors.read([segment.tensor for segment in segments])]
+
+
+@contextmanager
+def open_catalog(settings: Settings) -> Iterator[Catalog]:
+    """The catalog that the settings name, if there is one. Raises TuningError."""
+    file = settings.data_dir / "catalog.sqlite"
+    # Opening would make one: a misspelt folder must not become an empty library.
+    if settings.database_url is None and not file.is_file():
+        raise TuningError(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
+    with Catalog.open(settings.catalog_url) as catalog:
+        yield catalog
+
+
+@contextmanager
+def open_footage(settings: Settings, name: str) -> Iterator[Footage]:
+    """Collection `name` and its model. Raises TuningError, CatalogError."""
+    with (
+        open_catalog(settings) as catalog,
+        closing(PackedTensorStore(settings.tensors_dir, writer_id="tuning")) as tensors,
+    ):
+        collection = catalog.get_collection(name)
+        if collection.fingerprint is None or not catalog.count_segments(name):
+            raise TuningError(f"the collection {name!r} holds no searchable video")
+        encoder = _load(settings)
+        if encoder.fingerprint != collection.fingerprint:
+            raise TuningError(
+                f"the collection {name!r} was built with {collection.model} "
+                f"({collection.fingerprint}), but XCLIP_MODEL is {encoder.name} "
+                f"({encoder.fingerprint})"
+            )
+        yield Footage(catalog, tensors, encoder, collection)
+
+
+def _load(settings: Settings) -> Encoder:
+    try:
+        return Encoder.load(
+            settings.model,
+            revision=settings.model_revision,
+            device=settings.device,
+            num_threads=settings.threads,
+        )
+    except XCLIPError as error:
+        raise TuningError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error

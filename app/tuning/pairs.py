@@ -1,0 +1,108 @@
+"""Labelled examples: texts, and where in the collection each of them is to be seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.catalog import Catalog
+from app.catalog.errors import NotFound
+from app.catalog.records import Segment
+from app.tuning.footage import TuningError
+
+
+class Pair(BaseModel):
+    """One line of a file of pairs: a text, and a segment or a stretch of a video that shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    text: str = Field(min_length=1)
+    segment_id: str | None = None
+    video_id: str | None = None
+    start: float = 0.0
+    end: float | None = None
+
+    @model_validator(mode="after")
+    def _names_one_place(self) -> Pair:
+        if (self.segment_id is None) == (self.video_id is None):
+            raise ValueError("it names a video_id or a segment_id, and not both")
+        if self.segment_id is not None and self.model_fields_set & {"start", "end"}:
+            raise ValueError("start and end go with a video_id")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("end is not after start")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a text is to be seen: the rows of the segments that show it, and those that may."""
+
+    text: str
+    matching: frozenset[int]
+    partly: frozenset[int]
+
+
+def read_pairs(path: Path) -> list[tuple[int, Pair]]:
+    """The pairs of a JSONL file with the numbers of their lines. Raises TuningError, OSError."""
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise TuningError(f"{path} is not UTF-8 text") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((number, Pair.model_validate(json.loads(line))))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(map(str, problem["loc"])) or "the pair"
+            raise TuningError(f"line {number} of {path}: {where}: {problem['msg']}") from None
+        except ValueError as error:
+            raise TuningError(f"line {number} of {path} is no JSON: {error}") from None
+    return found
+
+
+def locate(catalog: Catalog, collection: str, pairs: Iterable[tuple[int, Pair]]) -> list[Shown]:
+    """Each text once, with the rows of all its pairs. Raises TuningError."""
+    segments_of = cache(lambda video_id: catalog.list_segments(collection, video_id))
+    matching: dict[str, set[int]] = {}
+    touched: dict[str, set[int]] = {}
+    for number, pair in pairs:
+        try:
+            if pair.segment_id is None:
+                stretch = (pair.start, math.inf if pair.end is None else pair.end)
+                segments = segments_of(pair.video_id)
+                showing = {one.row for one in segments if _shows(one, *stretch)}
+            else:
+                named = catalog.segments_by_ids(collection, [pair.segment_id])[0].segment
+                stretch = (named.start_s, named.end_s)
+                segments = segments_of(named.video_id)
+                showing = {named.row}
+        except NotFound as error:
+            raise TuningError(f"line {number} of the pairs: {error}") from None
+        if not showing:
+            raise TuningError(f"line {number} of the pairs: no segment shows that stretch")
+        matching.setdefault(pair.text, set()).update(showing)
+        overlapping = {one.row for one in segments if _common_s(one, *stretch) > 0}
+        touched.setdefault(pair.text, set()).update(overlapping)
+    return [
+        Shown(text, frozenset(rows), frozenset(touched[text] - rows))
+        for text, rows in matching.items()
+    ]
+
+
+def _shows(segment: Segment, start: float, end: float) -> bool:
+    """Whether more than half of the segment lies in the stretch, or of the stretch in it."""
+    shorter = min(segment.end_s - segment.start_s, end - start)
+    return _common_s(segment, start, end) > shorter / 2
+
+
+def _common_s(segment: Segment, start: float, end: float) -> float:
+    return min(segment.end_s, end) - max(segment.start_s, start)
