@@ -1,4 +1,4 @@
-"""Tensor records in append-only packed files, read by threaded `pread`.
+"""Tensor records in append-only packed files, read at random by `pread`.
 
 On disk: `<writer>-<number>.tensors` in one folder, each a run of safetensors blobs with nothing
 between them. A blob is found by file name, offset and length, and checked by its CRC-32, all of
@@ -14,8 +14,7 @@ import re
 import threading
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +35,15 @@ class PackedTensorStore:
     folder : made if missing
     writer_id : names this process's files; no two living processes may share one
     roll_bytes : a file that has reached this size is closed and the next one begun
-    read_threads : how many records are read at once
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        writer_id: str,
-        roll_bytes: int = 1 << 30,
-        read_threads: int = 16,
-    ) -> None:
+    def __init__(self, folder: Path, *, writer_id: str, roll_bytes: int = 1 << 30) -> None:
         if not NAME.fullmatch(writer_id):
             raise ValueError(f"writer id {writer_id!r}: use a-z, 0-9, '_' and '-'")
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writer_id = writer_id
         self._roll_bytes = roll_bytes
-        self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="tensors")
         self._lock = threading.Lock()
         self._file: int | None = None
         self._name = ""
@@ -80,14 +70,16 @@ class PackedTensorStore:
         """
         with ExitStack() as stack:
             files = {name: self._open(name, stack) for name in {ref.file for ref in references}}
-            reads = [(files[reference.file], reference) for reference in references]
-            return list(self._readers.map(_read, reads))
+            # The kernel is told of all of them first, so a disk serves them side by side. Threads
+            # would do the same for three times the time of records that are in memory already.
+            for reference in references:
+                _announce(files[reference.file], reference)
+            return [_read(files[reference.file], reference) for reference in references]
 
     def close(self) -> None:
-        """Sync and let go of files and threads."""
+        """Sync and let go of the file."""
         with self._lock:
             self._end_file()
-        self._readers.shutdown()
 
     def _append(self, blob: bytes) -> TensorReference:
         if self._file is None or self._size >= self._roll_bytes:
@@ -146,8 +138,12 @@ def _write(file: int, blob: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def _read(request: tuple[int, TensorReference]) -> dict[str, npt.NDArray[Any]]:
-    file, reference = request
+def _announce(file: int, reference: TensorReference) -> None:
+    with suppress(OSError, OverflowError):  # only a hint: `_read` says what is wrong
+        os.posix_fadvise(file, reference.offset, reference.length, os.POSIX_FADV_WILLNEED)
+
+
+def _read(file: int, reference: TensorReference) -> dict[str, npt.NDArray[Any]]:
     size = os.fstat(file).st_size  # looked at first: a wrong length must not become an allocation
     if not 0 <= reference.offset <= reference.offset + reference.length <= size:
         raise TensorCorrupt(f"{reference} lies outside its file of {size} bytes")

@@ -51,7 +51,7 @@ def score(model: XCLIPModel, text_features: Tensor, stored: StoredVideos) -> Ten
 
     text_features : Tensor, shape = (N, D), as `get_text_features` gives them
     """
-    texts = text_features.expand(len(stored.prompt), -1, -1)  # (B, N, D)
+    texts = text_features.unsqueeze(0)  # (1, N, D): until a layer has looked at the videos
     heads = model.config.prompt_num_attention_heads
     absorb = absorbing_is_cheaper(len(text_features), heads, *stored.prompt.shape[1:])
     attention = attend_absorbed if absorb else attend_projected
@@ -79,8 +79,11 @@ def absorbing_is_cheaper(texts: int, heads: int, patches: int, width: int) -> bo
 
 
 def attend_projected(attention: CrossAttention, texts: Tensor, patches: Tensor) -> Tensor:
-    """The attention as the network writes it: texts (B, N, D), patches (B, P, D) -> (B, N, D)."""
-    return cast(Tensor, attention(texts, patches))
+    """The attention as the network writes it.
+
+    texts (B, N, D), or (1, N, D) for all videos alike; patches (B, P, D) -> (B, N, D)
+    """
+    return cast(Tensor, attention(texts.expand(len(patches), -1, -1), patches))
 
 
 def attend_absorbed(attention: CrossAttention, texts: Tensor, patches: Tensor) -> Tensor:
@@ -89,8 +92,11 @@ def attend_absorbed(attention: CrossAttention, texts: Tensor, patches: Tensor) -
     key = attention.k_proj.weight.view(heads, -1, patches.shape[-1])  # (H, D/H, D)
     value = attention.v_proj.weight.view(heads, -1, patches.shape[-1])  # (H, D/H, D)
     query = attention.q_proj(texts).unflatten(-1, (heads, -1))  # (B, N, H, D/H)
-    query = torch.einsum("bnhe,hed->bhnd", query, key) * key.shape[1] ** -0.5  # (B, H, N, D)
-    keys = patches.unsqueeze(1)  # (B, 1, P, D)
-    pooled = F.softmax(query @ keys.transpose(-1, -2), dim=-1) @ keys  # (B, H, N, D)
+    query = torch.einsum("bnhe,hed->bhnd", query, key) * key.shape[1] ** -0.5
+    # Heads and texts in one dimension: over two, the patches would be copied for each head.
+    query = query.flatten(1, 2).expand(len(patches), -1, -1).unsqueeze(1)  # (B, 1, H·N, D)
+    keys = patches.unsqueeze(1)  # (B, 1, P, D): PyTorch's fast kernels take four dimensions
+    pooled = F.scaled_dot_product_attention(query, keys, keys, scale=1.0)
+    pooled = pooled.reshape(len(patches), heads, *texts.shape[1:])  # (B, H, N, D)
     attended = torch.einsum("bhnd,hed->bnhe", pooled, value).flatten(2)  # (B, N, D)
     return cast(Tensor, attention.proj(attended))

@@ -20,9 +20,8 @@ from xclip.processor import XCLIPProcessor
 TEXTS = ["a red square moves left", "blue", "", "blue circle", "red"]
 
 
-# Of logits up to 100: what rounding a stored prompt to float16 may move. The same scores from
-# float32 tensors agree within 1e-4.
-HALF_PRECISION = 0.005
+# Of logits up to 100: what another order of summation may move.
+TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +57,15 @@ def test_score_equals_forward(
     scores = encoder.score(encoder.encode_text(TEXTS), encoder.encode_video(frames))
     assert scores.dtype == np.float32
     assert scores.shape == (3, 5)
-    assert np.abs(scores - expected).max() < HALF_PRECISION
-    assert np.ptp(expected) > 100 * HALF_PRECISION
+    assert np.abs(scores - expected).max() < TOLERANCE
+    assert np.ptp(expected) > 0.5
 
 
 def test_types_and_shapes_of_what_is_stored(encoder: Encoder, frames: NDArray[np.uint8]) -> None:
-    """Unit embeddings in float32, prompts in float16."""
+    """Unit embeddings and prompts, both in float32; the store decides what to round."""
     stored = encoder.encode_video(frames)
     assert (stored.embedding.dtype, stored.embedding.shape) == (np.float32, (3, 12))
-    assert (stored.prompt.dtype, stored.prompt.shape) == (np.float16, (3, 4, 12))
+    assert (stored.prompt.dtype, stored.prompt.shape) == (np.float32, (3, 4, 12))
     assert np.linalg.norm(stored.embedding, axis=1) == pytest.approx(1)
 
 
@@ -157,7 +156,7 @@ def test_the_packaged_model() -> None:
         few = scoring.score(model, texts[:1], scoring.encode_video(model, inputs.pixel_values))
     assert float((exact - expected).abs().max()) <= 1e-4
     assert float((few - expected[:, :1]).abs().max()) <= 1e-4
-    assert np.abs(scores - expected.numpy()).max() < HALF_PRECISION
+    assert np.abs(scores - expected.numpy()).max() < TOLERANCE
 
 
 def test_a_missing_model(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Records: what a segment leaves behind scores as the model does, whichever form it is kept in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from app.settings import PromptPrecision, Settings
+from app.worker.records import split_records, stack_records
+from index.protocol import Tensors
+from index.tensors import PackedTensorStore
+from tests.app.conftest import MakeClip
+from tests.app.stack import SEARCH, open_stack
+from xclip.encoder import EncodedVideos, Encoder
+from xclip.motion import HELD_OUT, render, sample_scene
+
+# How far a logit of motion-tiny may move, of logits that span more than 20 (see decision 0007).
+MOVES = {"float16": 0.005, "int8": 0.03}
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Encoder:
+    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def videos(tiny: Encoder) -> EncodedVideos:
+    """One clip of each held-out subject."""
+    random = np.random.default_rng(0)
+    times = (np.arange(tiny.num_frames) + 0.5) / tiny.num_frames
+    size = tiny.geometry.crop
+    scenes = [sample_scene(subject, random) for subject in HELD_OUT]
+    return tiny.encode_video(
+        np.stack([render(scene, times, size, size, random) for scene in scenes])
+    )
+
+
+def records(videos: EncodedVideos, precision: PromptPrecision) -> list[Tensors]:
+    """The records of these videos, with an empty row for a bank of no texts."""
+    return split_records(videos, precision, "none", np.zeros((len(videos.prompt), 0), np.float16))
+
+
+@pytest.mark.parametrize("precision", get_args(PromptPrecision))
+def test_scores_survive_the_store_within_the_bound(
+    precision: PromptPrecision, tiny: Encoder, videos: EncodedVideos, tmp_path: Path
+) -> None:
+    """Written, synced, read and scored, every pair has its logit."""
+    texts = tiny.encode_text([subject.caption for subject in HELD_OUT])
+    store = PackedTensorStore(tmp_path, writer_id="wrk_1")
+    references = store.append(records(videos, precision))
+    back = stack_records(store.read(references))
+    store.close()
+    assert (back.prompt.dtype, back.prompt.shape) == (np.float32, videos.prompt.shape)
+    np.testing.assert_array_equal(back.embedding, videos.embedding)
+    expected = tiny.score(texts, videos)
+    assert np.abs(tiny.score(texts, back) - expected).max() < MOVES[precision]
+    assert np.ptp(expected) > 20
+
+
+def test_int8_takes_little_more_than_half(videos: EncodedVideos) -> None:
+    """The bytes of a prompt are what a collection's size is made of."""
+    sizes = {
+        precision: sum(
+            array.nbytes
+            for name, array in records(videos, precision)[0].items()
+            if name != "embedding"
+        )
+        for precision in get_args(PromptPrecision)
+    }
+    assert sizes["int8"] < 0.52 * sizes["float16"]
+
+
+def test_a_store_may_hold_both_forms(videos: EncodedVideos) -> None:
+    """After the setting is changed, old segments score beside new ones, in the order asked."""
+    halves, bytes_ = records(videos, "float16"), records(videos, "int8")
+    mixed = [(halves, bytes_)[place % 2][place] for place in range(len(halves))]
+    prompt = stack_records(mixed).prompt
+    assert np.abs(prompt[0::2] - videos.prompt[0::2]).max() < 0.005
+    assert np.abs(prompt[1::2] - videos.prompt[1::2]).max() < 0.05
+
+
+def test_a_search_gives_the_same_scores_in_both_precisions(
+    encoder: Encoder, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    """Through the whole service: same clip, same question, scores within the bound."""
+    clip = make_clip(seconds=4.0)
+    scores = {}
+    for precision in get_args(PromptPrecision):
+        with open_stack(tmp_path / precision, encoder, prompt_precision=precision) as stack:
+            stack.ingest(clip)
+            answer = stack.api.post(SEARCH, json={"text": "a red circle moves left"}).json()
+            scores[precision] = {hit["start"]: hit["score"] for hit in answer["results"]}
+    assert len(scores["int8"]) > 3
+    assert scores["int8"] == pytest.approx(scores["float16"], abs=MOVES["int8"])
+
+
+def test_int8_is_the_default() -> None:
+    """As decision 0007 says."""
+    assert Settings().prompt_precision == "int8"
