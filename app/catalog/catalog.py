@@ -16,10 +16,11 @@ from sqlalchemy import select
 from app.catalog import database
 from app.catalog.library import Library
 from app.catalog.queue import Queue
+from app.catalog.tuning import Tuning
 from app.clock import Clock, SystemClock
 
 
-class Catalog(Library, Queue):
+class Catalog(Library, Queue, Tuning):
     """The library and the queue over one database: a video and its job are one step."""
 
     @classmethod

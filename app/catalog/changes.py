@@ -15,6 +15,7 @@ from app.catalog.records import Change, ChangeKind, VectorBatch
 T = tables.changes
 VECTORS = tables.embeddings
 SEGMENTS = tables.segments
+CHUNK = 500  # keys in one IN list
 STORED = np.dtype("<f4")  # the same bytes on every machine
 
 
@@ -79,6 +80,17 @@ def vectors_after(
         rows=np.fromiter((each.row for each in found), dtype=np.int64, count=len(found)),
         vectors=np.frombuffer(blob, dtype=STORED).reshape(len(found), dim),
     )
+
+
+def vectors_of(connection: Connection, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The vectors of these rows, in the order given, missing ones left out; float32, (N, D)."""
+    blobs: dict[int, bytes] = {}
+    for start in range(0, len(rows), CHUNK):
+        some = VECTORS.c.row.in_([int(row) for row in rows[start : start + CHUNK]])
+        found = connection.execute(select(VECTORS.c.row, VECTORS.c.vector).where(some))
+        blobs.update((row, blob) for row, blob in found)
+    vectors = [np.frombuffer(blobs[row], dtype=STORED) for row in rows if row in blobs]
+    return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
 
 
 def _change(sequence: int, kind: str, row: int, blob: bytes | None) -> Change:

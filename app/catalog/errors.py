@@ -5,7 +5,8 @@ CatalogError
 │   ├── CollectionNotFound   collection_not_found
 │   ├── VideoNotFound        video_not_found
 │   ├── SegmentNotFound      segment_not_found
-│   └── JobNotFound          job_not_found
+│   ├── JobNotFound          job_not_found
+│   └── LabelSetNotFound     label_set_not_found
 ├── InvalidFilter            invalid_filter
 ├── InvalidMetadata          invalid_metadata
 ├── InvalidCursor            invalid_cursor
@@ -56,10 +57,24 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class LabelSetNotFound(NotFound):
+    """No label set of that name."""
+
+    code = "label_set_not_found"
+
+
 class InvalidFilter(CatalogError, ValueError):
-    """A filter that is not a mapping of keys to scalars or lists of scalars."""
+    """A filter that the language does not know.
+
+    `path` leads to the place in the filter, `inside` to the filter in what holds it.
+    """
 
     code = "invalid_filter"
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.inside: tuple[str | int, ...] = ("filter",)
 
 
 class InvalidMetadata(CatalogError, ValueError):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from app.catalog import changes, collections, jobs, segments, tables, videos
+from app.catalog import changes, collections, eligible, jobs, label_sets, segments, tables, videos
+from app.catalog.filters import Condition
 from app.catalog.records import (
     Change,
     Collection,
-    Filter,
     Job,
+    LabelSet,
+    LabelSetSummary,
     Metadata,
     NewVideo,
     Page,
@@ -178,22 +181,75 @@ class Library(Transactions):
         with self._read() as connection:
             return segments.by_rows(connection, rows)
 
+    def embeddings_by_rows(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The vectors of these rows that are not gone, float32 [N, D], in the order given."""
+        with self._read() as connection:
+            return changes.vectors_of(connection, rows)
+
     def segments_by_ids(self, collection: str, ids: Sequence[str]) -> list[SegmentOfVideo]:
         """The collection's segments of these ids, in the order given. Raises SegmentNotFound."""
         with self._read() as connection:
             collections.get(connection, collection)
             return segments.by_ids(connection, collection, ids)
 
-    def eligible_rows(self, collection: str, wanted: Filter | None) -> npt.NDArray[np.int64] | None:
-        """The segment rows a filter allows, ascending; None when it asks for nothing.
+    def eligible_rows(
+        self, collection: str, wanted: Condition | None, *, last_row: int | None = None
+    ) -> npt.NDArray[np.int64] | None:
+        """The rows of segments that fit, ascending; None when nothing restricts them.
 
-        Every key must fit: the video's metadata under that key (or its id under `video_id`) is the
-        scalar, or one of the list. `true`, `1` and `"1"` differ, `1` and `1.0` do not. Raises
-        InvalidFilter.
+        last_row : rows beyond it are left out
         """
         with self._read() as connection:
             collections.get(connection, collection)
-            return segments.eligible_rows(connection, collection, wanted)
+            return eligible.rows(connection, collection, wanted, last_row)
+
+    def rows_by_video(
+        self, collection: str, video_ids: Sequence[str] | None = None
+    ) -> dict[str, npt.NDArray[np.int64]]:
+        """The segment rows of these videos, or of all, in time order, the newest video first.
+
+        Videos without segments are left out.
+        """
+        with self._read() as connection:
+            collections.get(connection, collection)
+            return segments.rows_by_video(connection, collection, video_ids)
+
+    def put_label_set(
+        self, name: str, labels: Sequence[str], templates: Sequence[str]
+    ) -> tuple[LabelSet, bool]:
+        """Create the label set of that name, or replace what it holds; True when it is new.
+
+        To put what is there already changes nothing.
+        """
+        now = self._now()
+        fresh = LabelSet(name, tuple(labels), tuple(templates), created_at=now, updated_at=now)
+        try:
+            with self._write() as connection:
+                there = label_sets.find(connection, name)
+                if there is None:
+                    label_sets.put(connection, fresh)
+                    return fresh, True
+                if (there.labels, there.templates) == (fresh.labels, fresh.templates):
+                    return there, False
+                label_sets.replace(connection, fresh)
+                return replace(fresh, created_at=there.created_at), False
+        except IntegrityError:  # another process put one of that name a moment ago
+            return self.put_label_set(name, labels, templates)
+
+    def get_label_set(self, name: str) -> LabelSet:
+        """The label set of that name. Raises LabelSetNotFound."""
+        with self._read() as connection:
+            return label_sets.get(connection, name)
+
+    def list_label_sets(self, cursor: str | None = None, limit: int = 100) -> Page[LabelSetSummary]:
+        """Label sets by name. Raises InvalidCursor."""
+        with self._read() as connection:
+            return label_sets.page(connection, cursor, limit)
+
+    def delete_label_set(self, name: str) -> None:
+        """Delete a label set. Raises LabelSetNotFound."""
+        with self._write() as connection:
+            label_sets.remove(connection, name)
 
     def changes_since(self, collection_id: str, sequence: int, limit: int = 10_000) -> list[Change]:
         """Up to `limit` changes after `sequence`, ascending; an empty list is the end.

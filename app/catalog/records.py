@@ -15,7 +15,7 @@ from index.protocol import TensorReference
 Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
 Metadata: TypeAlias = Mapping[str, Json]
-Filter: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
+Filter: TypeAlias = Mapping[str, Json]  # as it came: filters.py reads it
 
 VideoStatus: TypeAlias = Literal["processing", "ready", "failed"]
 JobStatus: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canceled"]
@@ -38,6 +38,8 @@ class Collection:
 
     `id` is new each time a collection of that name is created, `sequence` counts the changes to
     its segments, `fingerprint` and `dim` are None until the first video is indexed.
+    `calibration` names the confidence model fitted to it, `recall_candidates` is the number of
+    candidates found to be enough for it; None are the model's own and the service's setting.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Collection:
     metadata: Metadata
     sequence: int
     created_at: datetime
+    calibration: str | None = None
+    recall_candidates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,28 @@ class Job:
     lease_owner: str | None
     lease_token: str | None
     lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Labels to classify with under a name, and the templates to put them in, if any."""
+
+    name: str
+    labels: tuple[str, ...]
+    templates: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSetSummary:
+    """A label set without its labels; `size` is how many they are."""
+
+    name: str
+    size: int
+    templates: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""Segments in SQL, and which of their rows a filter allows."""
+"""Segments in SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,10 @@ from sqlalchemy import Column, Connection, Row, delete, insert, select
 
 from app.catalog import changes, tables, videos
 from app.catalog.errors import SegmentNotFound
-from app.catalog.records import Collection, Filter, NewSegment, Segment, SegmentOfVideo
-from app.catalog.terms import filter_terms, term
+from app.catalog.records import Collection, NewSegment, Segment, SegmentOfVideo
 from index.protocol import TensorReference
 
 T = tables.segments
-TERMS = tables.metadata_terms
 CHUNK = 500  # keys in one IN list
 
 Embeddings = npt.NDArray[np.float32]
@@ -63,6 +63,21 @@ def by_rows(connection: Connection, rows: Iterable[int]) -> list[SegmentOfVideo]
     return [found[row] for row in wanted if row in found]
 
 
+def rows_by_video(
+    connection: Connection, collection: str, video_ids: Sequence[str] | None
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The rows of each video in time order, the newest video first; None means every video."""
+    statement = select(T.c.video_id, T.c.row).where(T.c.collection == collection)
+    if video_ids is not None:
+        statement = statement.where(T.c.video_id.in_(video_ids))
+    ordered = statement.order_by(T.c.video_id.desc(), T.c.position)
+    grouped = groupby(connection.execute(ordered), key=itemgetter(0))
+    return {
+        video_id: np.fromiter(map(itemgetter(1), rows), dtype=np.int64)
+        for video_id, rows in grouped
+    }
+
+
 def by_ids(connection: Connection, collection: str, ids: Sequence[str]) -> list[SegmentOfVideo]:
     """The collection's segments of these ids beside their videos, in the order given."""
     found = {each.segment.id: each for each in _with_videos(connection, T.c.id, ids)}
@@ -70,23 +85,6 @@ def by_ids(connection: Connection, collection: str, ids: Sequence[str]) -> list[
         if segment_id not in found or found[segment_id].video.collection != collection:
             raise SegmentNotFound(f"no segment {segment_id!r} in collection {collection!r}")
     return [found[segment_id] for segment_id in ids]
-
-
-def eligible_rows(
-    connection: Connection, collection: str, wanted: Filter | None
-) -> npt.NDArray[np.int64] | None:
-    """The rows whose video fits every key of the filter, ascending; None when nothing is asked."""
-    if not wanted:
-        return None
-    statement = select(T.c.row).where(T.c.collection == collection).order_by(T.c.row)
-    for key, values in filter_terms(wanted):
-        if key == "video_id":
-            ids = [value for value in values if isinstance(value, str) and value.isascii()]
-            statement = statement.where(T.c.video_id.in_(ids))
-            continue
-        fits = (TERMS.c.key == term(key)) & TERMS.c.term.in_([term(value) for value in values])
-        statement = statement.where(T.c.video_id.in_(select(TERMS.c.video_id).where(fits)))
-    return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
 
 def _with_videos(

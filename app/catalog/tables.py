@@ -70,6 +70,8 @@ collections = Table(
     Column("metadata", JSON, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("calibration", String(100)),
+    Column("recall_candidates", Integer),
 )
 
 videos = Table(
@@ -100,15 +102,21 @@ videos = Table(
     Index("ix_videos_sha256", "sha256"),
 )
 
-# One row for each top-level scalar of a video's metadata, so that filters are plain equality on an
-# index, the same in every database. Both columns hold JSON text: see `terms.py`.
+# One row for each top-level scalar of a video's metadata, each scalar of a top-level list, and each
+# key without any, so that filters are plain comparisons, alike in every database: see `terms.py`.
+# The order of strings has no index: they may be longer than an entry of PostgreSQL's indexes.
 metadata_terms = Table(
     "metadata_terms",
     metadata,
     Column("video_id", String(40), ForeignKey("videos.id", ondelete="CASCADE"), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("term", Text, nullable=False),
-    Index("ix_metadata_terms_key_term", "key", "term"),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("term", Text),
+    Column("number", LargeBinary),
+    Column("string", LargeBinary),
+    # With the video, so that a filter is answered by the index alone.
+    Index("ix_metadata_terms_key_term_video_id", "key", "term", "video_id"),
+    Index("ix_metadata_terms_key_number_video_id", "key", "number", "video_id"),
 )
 
 segments = Table(
@@ -142,6 +150,16 @@ embeddings = Table(
         autoincrement=False,
     ),
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+)
+
+label_sets = Table(
+    "label_sets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("labels", JSON, nullable=False),
+    Column("templates", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
 )
 
 changes = Table(
@@ -181,4 +199,12 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime),
     Index("ix_jobs_status_id", "status", "id"),
     Index("ix_jobs_video_id", "video_id"),
+)
+
+# What the service makes up once and every process must agree on, such as the key of its cursors.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

@@ -1,8 +1,9 @@
-"""Metadata as terms: JSON scalars turned into text that is equal exactly when they are.
+"""Metadata as terms: scalars in forms that every database compares alike, and as JSON does.
 
-A term is the scalar's JSON text, so `true`, `1` and `"1"` stay three things in every database;
-whole floats are written as integers, so `1.0` is `1`. JSON text is pure ASCII: NUL characters and
-lone surrogates, which databases refuse, never reach one.
+A term is a scalar's JSON text, so `true`, `1` and `"1"` stay three things; whole floats are written
+as integers, so `1.0` is `1`. JSON text is pure ASCII: NUL characters and lone surrogates, which
+databases refuse, never reach one. For order, numbers and strings are kept as bytes, which every
+database compares one by one.
 """
 
 from __future__ import annotations
@@ -10,14 +11,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeGuard
 
-from app.catalog.errors import InvalidFilter, InvalidMetadata
-from app.catalog.records import Filter, Json, Metadata, Scalar
+from app.catalog.errors import InvalidMetadata
+from app.catalog.records import Json, Metadata, Scalar
 
 MAX_TERM_CHARS = 200  # longer ones are kept as a digest: indexes refuse entries beyond ~2.7 kB
-MAX_FILTER_VALUES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A scalar under a key, or that the key is there and holds none (`term` is None)."""
+
+    key: str
+    term: str | None
+    number: bytes | None
+    string: bytes | None
 
 
 def check_metadata(metadata: Metadata) -> None:
@@ -30,49 +42,66 @@ def check_metadata(metadata: Metadata) -> None:
         raise InvalidMetadata(f"metadata must be JSON: {error}") from error
 
 
-def metadata_terms(metadata: Metadata) -> dict[str, str]:
-    """The terms of checked metadata's scalar values, by the term of their key."""
-    return {_term(key): _term(value) for key, value in metadata.items() if _is_scalar(value)}
+def metadata_terms(metadata: Metadata) -> list[Term]:
+    """The terms of checked metadata: one for each scalar value, or scalar element of a list.
 
-
-def filter_terms(wanted: Filter) -> list[tuple[str, list[Scalar]]]:
-    """The filter's keys with the values any of which will do, checked but not yet as terms.
-
-    Raises InvalidFilter naming the key whose value is no scalar and no list of scalars.
+    A key has at least one, and none twice.
     """
-    if not isinstance(wanted, Mapping):
-        raise InvalidFilter("a filter must be an object")
-    return [(key, _values(key, value)) for key, value in wanted.items()]
+    return [each for key, value in metadata.items() for each in _terms_of(term(key), value)]
 
 
 def term(value: Scalar) -> str:
-    """The term to look for in the index; InvalidFilter for a number JSON cannot hold."""
-    try:
-        return _term(value)
-    except ValueError as error:
-        raise InvalidFilter(f"a filter value must be JSON: {error}") from error
-
-
-def _values(key: object, value: object) -> list[Scalar]:
-    if not isinstance(key, str):
-        raise InvalidFilter(f"filter keys must be strings, not {key!r}")
-    if _is_scalar(value):
-        return [value]
-    if not isinstance(value, list | tuple) or not all(_is_scalar(each) for each in value):
-        raise InvalidFilter(f"filter {key!r}: give a scalar or a list of scalars")
-    if len(value) > MAX_FILTER_VALUES:
-        raise InvalidFilter(f"filter {key!r}: {len(value)} values, at most {MAX_FILTER_VALUES}")
-    return list(value)
-
-
-def _is_scalar(value: Json | object) -> TypeGuard[Scalar]:
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _term(value: Scalar) -> str:
+    """Text that is equal exactly when the scalars are; ValueError for what JSON cannot hold."""
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
     text = json.dumps(value, allow_nan=False)
     if len(text) <= MAX_TERM_CHARS:
         return text
     return f"sha256:{hashlib.sha256(text.encode('ascii')).hexdigest()}"
+
+
+def number_order(value: float) -> bytes:
+    """Bytes in the order of the numbers, exactly, also where doubles leave out integers.
+
+    The nearest double comes first, as its bits with the sign turned; then how far the number is
+    from it: length with its sign, and bytes.
+    """
+    try:
+        nearest = float(value) + 0.0  # -0.0 is 0.0
+    except OverflowError:
+        nearest = math.inf if value > 0 else -math.inf
+    rest = 0
+    if isinstance(value, int):
+        rest = value - int(nearest) if math.isfinite(nearest) else value
+    (bits,) = struct.unpack(">Q", struct.pack(">d", nearest))
+    bits = ~bits & (2**64 - 1) if bits >> 63 else bits | 1 << 63
+    size = (abs(rest).bit_length() + 7) // 8
+    length = 0x8000 + (size if rest >= 0 else -size)
+    remainder: int = rest % 256**size
+    return struct.pack(">QH", bits, length) + remainder.to_bytes(size, "big")
+
+
+def string_order(value: str) -> bytes:
+    """Bytes in the order of the strings' code points: UTF-8 has it, whatever the collation."""
+    return value.encode("utf-8", "surrogatepass")
+
+
+def is_scalar(value: object) -> TypeGuard[Scalar]:
+    """Whether this is a JSON value without parts."""
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _terms_of(key: str, value: Json) -> list[Term]:
+    elements: Sequence[Json] = value if isinstance(value, list | tuple) else [value]
+    scalars = {term(element): element for element in elements if is_scalar(element)}
+    return [_term(key, text, scalar) for text, scalar in scalars.items()] or [
+        Term(key, None, None, None)
+    ]
+
+
+def _term(key: str, text: str, value: Scalar) -> Term:
+    if isinstance(value, str):
+        return Term(key, text, None, string_order(value))
+    if value is None or isinstance(value, bool):
+        return Term(key, text, None, None)
+    return Term(key, text, number_order(value), None)

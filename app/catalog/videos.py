@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
@@ -113,8 +114,10 @@ def is_media_referenced(connection: Connection, sha256: str) -> bool:
 
 
 def _put_terms(connection: Connection, video_id: str, metadata: Metadata) -> None:
-    terms = metadata_terms(metadata)
-    rows = [{"video_id": video_id, "key": key, "term": term} for key, term in terms.items()]
+    rows = [
+        {"video_id": video_id, "ordinal": ordinal, **asdict(term)}
+        for ordinal, term in enumerate(metadata_terms(metadata))
+    ]
     if rows:
         connection.execute(insert(TERMS), rows)
 

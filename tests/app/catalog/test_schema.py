@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, MetaData, create_engine, event, insert, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -19,10 +21,12 @@ from sqlalchemy.sql import ClauseElement
 
 from app.catalog import Catalog, database, tables
 from app.catalog.errors import CatalogError, SchemaUnknown
+from app.catalog.filters import parse_filter
 from tests.app.catalog.samples import HandClock, claim, ingest, new_video, rows_of
 
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 SQLITE = sqlite.dialect()
+OLD_METADATA = {"tags": ["a", "b"], "place": {"city": "x"}}
 
 
 @contextmanager
@@ -51,6 +55,56 @@ def test_opening_again_keeps_everything(url: str) -> None:
     with Catalog.open(url) as catalog:
         assert video == catalog.get_video("default", video.id)
         assert len(rows_of(catalog, video)) == 3
+
+
+def test_an_older_database_can_be_filtered_in_every_way(url: str) -> None:
+    """Videos from before filters knew order, lists and existence are found by them."""
+    engine = database.open_engine(url)
+    config = Config()
+    config.set_main_option("script_location", "app.catalog:migrations")
+    with database.for_writing(engine).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        _fill_first_schema(connection, videos=1_201)
+    engine.dispose()
+    with Catalog.open(url) as catalog:
+        for wanted, count in (
+            ({"n": {"gte": 1_000}}, 201),
+            ({"n": 7, "tags": "b"}, 1),
+            ({"tags": {"exists": True}}, 1_201),
+            ({"place": {"exists": True}}, 1_201),
+            ({"stale": 1}, 0),
+        ):
+            rows = catalog.eligible_rows("default", parse_filter(wanted))
+            assert rows is not None
+            assert count == rows.size
+
+
+def _fill_first_schema(connection: Connection, videos: int) -> None:
+    """A collection of videos of one segment, in the tables as they then were."""
+    then = MetaData()
+    then.reflect(connection)
+
+    def put(table: str, *rows: dict[str, Any]) -> None:
+        connection.execute(insert(then.tables[table]), list(rows))
+
+    created = {"created_at": datetime(2026, 1, 1)}  # noqa: DTZ001  as SQLite keeps it
+    about = {"name": "default", "model": "m", "window_s": 5, "stride_s": 2, "metadata": {}}
+    put("collections", {"id": "col_1", **about, "sequence": 0, **created})
+    of_all = {"collection": "default", "filename": "a", "content_type": "video/mp4", **created}
+    of_all |= {"size_bytes": 1, "status": "ready", "duration_s": 5.0, "job_id": "job_1"}
+    names = [(f"vid_{number}", number) for number in range(videos)]
+    put(
+        "videos",
+        *(
+            {"id": name, "sha256": str(n), "metadata": OLD_METADATA | {"n": n}, **of_all}
+            for name, n in names
+        ),
+    )
+    put("metadata_terms", {"video_id": "vid_0", "key": '"stale"', "term": "1"})
+    tensor = {"tensor_file": "f", "tensor_offset": 0, "tensor_length": 1, "tensor_crc32": 0}
+    place = {"collection": "default", "position": 0, "start_s": 0.0, "end_s": 5.0, **tensor}
+    put("segments", *({"id": f"seg_{n}", "video_id": name, **place} for name, n in names))
 
 
 def test_a_newer_database_is_refused(url: str) -> None:
@@ -166,7 +220,16 @@ def test_postgresql_takes_every_statement(tmp_path: Path) -> None:
 
         catalog.create_collection("default", model="m", window_s=5, stride_s=2.5)
         video = ingest(catalog, "a", metadata={"day": 1})
-        catalog.eligible_rows("default", {"day": [1, 2], "video_id": video.id})
+        for operand in (
+            *({"day": [1, 2]}, {"day": {"gt": 1, "lt": "x"}}, {"not": {"day": {"exists": True}}}),
+            *(
+                {"video_id": video.id},
+                {"video_id": {"gt": "a"}},
+                {"created": "2026-01-01T00:00:00Z"},
+            ),
+            {"or": [{"start": 0, "duration": {"lt": 1}}, {"end": {"exists": True}}]},
+        ):
+            catalog.eligible_rows("default", parse_filter(operand), last_row=5)
         catalog.segments_by_rows([1, 2])
         catalog.update_video_metadata("default", video.id, {"day": 2})
         collection = catalog.update_collection_metadata("default", {"a": 1})

@@ -8,6 +8,7 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.errors import VideoNotFound
+from app.catalog.filters import parse_filter
 from tests.app.catalog.samples import FACTS, HandClock, claim, complete, ingest, new_video, rows_of
 
 
@@ -136,7 +137,8 @@ def test_replaces_metadata_and_what_filters_find(catalog: Catalog) -> None:
     updated = catalog.update_video_metadata("default", video.id, {"day": 2})
     assert {"day": 2} == updated.metadata == catalog.get_video("default", video.id).metadata
     found = [
-        catalog.eligible_rows("default", each) for each in ({"day": 2}, {"day": 1}, {"old": True})
+        catalog.eligible_rows("default", parse_filter(each))
+        for each in ({"day": 2}, {"day": 1}, {"old": True})
     ]
     assert [len(rows) for rows in found if rows is not None] == [3, 0, 0]
 

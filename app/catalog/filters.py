@@ -1,0 +1,270 @@
+"""The filter language: a JSON object read into conditions, as `docs/filters.md` tells users.
+
+Nothing here knows how a condition is answered: that is `eligible.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias, get_args
+
+from app.catalog.errors import InvalidFilter
+from app.catalog.records import Filter, Scalar
+from app.catalog.terms import is_scalar, term
+
+MAX_DEPTH = 16
+MAX_CONDITIONS = 200
+MAX_LIST = 1_000
+MAX_VALUES = 10_000  # of all lists together; SQLite takes some 32,000 parameters in a statement
+
+Order = Literal["gt", "gte", "lt", "lte"]
+Combiner = Literal["and", "or", "not"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+COMBINERS: tuple[Combiner, ...] = get_args(Combiner)
+OPERATORS = ("eq", "ne", "in", *ORDERS, "exists")
+METADATA_PREFIX = "metadata."
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_ECHO = 100  # characters of a refused word that the message repeats
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+class Builtin(StrEnum):
+    """Fields that every segment has, whatever its video's metadata."""
+
+    VIDEO_ID = "video_id"
+    DURATION = "duration"
+    CREATED = "created"
+    START = "start"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A top-level key of the video's metadata."""
+
+    name: str
+
+
+Field: TypeAlias = Builtin | Key
+Value: TypeAlias = Scalar | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Every part holds; without parts, everything does."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one part holds; without parts, nothing does."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The field is one of the values: `eq` and `in`. Instants are in UTC."""
+
+    field: Field
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """The field is of the value's type and stands in this order to it."""
+
+    field: Field
+    operator: Order
+    value: str | int | float | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The field is there, whatever its value."""
+
+    field: Field
+
+
+Condition: TypeAlias = And | Or | Not | Among | Compare | Exists
+
+EVERYTHING = And(())
+
+
+def parse_filter(raw: Filter | None) -> Condition:
+    """What a filter object says; None says as much as `{}`: everything.
+
+    Raises InvalidFilter, whose `path` leads into `raw`.
+    """
+    return EVERYTHING if raw is None else _Reader().read(raw, (), 1)
+
+
+class _Reader:
+    """Reads one filter, and counts what answering it will cost."""
+
+    def __init__(self) -> None:
+        self._conditions = 0
+        self._values = 0
+
+    def read(self, raw: object, place: Place, depth: int) -> Condition:
+        """The filter object at `place`, `depth` objects deep."""
+        if depth > MAX_DEPTH:
+            raise InvalidFilter(f"filters may be nested {MAX_DEPTH} deep, not deeper", place)
+        if not isinstance(raw, Mapping):
+            raise InvalidFilter('a filter must be an object, as in {"camera": "north"}', place)
+        return _all([self._entry(key, raw[key], (*place, key), depth) for key in raw])
+
+    def _entry(self, key: object, value: object, place: Place, depth: int) -> Condition:
+        if not isinstance(key, str):
+            raise InvalidFilter(f"names in a filter must be strings, not {_echo(key)}", place[:-1])
+        if key == "not":
+            return Not(self.read(value, place, depth + 1))
+        if key in COMBINERS:
+            if not isinstance(value, list | tuple):
+                raise InvalidFilter(f"{key!r} takes a list of filters", place)
+            parts = [self.read(part, (*place, at), depth + 1) for at, part in enumerate(value)]
+            return _all(parts) if key == "and" else Or(tuple(parts))
+        if key in OPERATORS:
+            raise InvalidFilter(
+                f"{key!r} is an operator and belongs into the object of a field, as in "
+                f'{{"duration": {{"gte": 10}}}}; a metadata key of that name is '
+                f"{METADATA_PREFIX + key!r}",
+                place,
+            )
+        return self._field(_field(key), value, place)
+
+    def _field(self, field: Field, value: object, place: Place) -> Condition:
+        if isinstance(value, Mapping):
+            if not value:
+                raise InvalidFilter(f"name an operator: {_listed(OPERATORS)}", place)
+            return _all([self._operator(field, key, value[key], (*place, key)) for key in value])
+        operator = "in" if isinstance(value, list | tuple) else "eq"
+        return self._operator(field, operator, value, place)
+
+    def _operator(self, field: Field, operator: object, value: object, place: Place) -> Condition:
+        self._conditions += 1
+        if self._conditions > MAX_CONDITIONS:
+            raise InvalidFilter(f"a filter may have {MAX_CONDITIONS} conditions, not more", place)
+        if operator == "eq":
+            return Among(field, (_value(field, value, place),))
+        if operator == "ne":
+            return Not(Among(field, (_value(field, value, place),)))
+        if operator == "in":
+            return Among(field, self._list(field, value, place))
+        if operator == "exists":
+            if not isinstance(value, bool):
+                raise InvalidFilter("'exists' takes true or false", place)
+            return Exists(field) if value else Not(Exists(field))
+        for order in ORDERS:
+            if operator == order:
+                return Compare(field, order, _ordered(field, value, place))
+        raise _unknown_operator(operator, place)
+
+    def _list(self, field: Field, values: object, place: Place) -> tuple[Value, ...]:
+        if not isinstance(values, list | tuple):
+            raise InvalidFilter("'in' takes a list of values", place)
+        if len(values) > MAX_LIST:
+            raise InvalidFilter(f"a list may have {MAX_LIST} values, not {len(values)}", place)
+        self._values += len(values)
+        if self._values > MAX_VALUES:
+            raise InvalidFilter(f"the lists of a filter may have {MAX_VALUES} values in all", place)
+        return tuple(_value(field, value, (*place, at)) for at, value in enumerate(values))
+
+
+def _all(parts: Sequence[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def _field(key: str) -> Field:
+    if key.startswith(METADATA_PREFIX):
+        return Key(key.removeprefix(METADATA_PREFIX))
+    return Builtin(key) if key in list(Builtin) else Key(key)
+
+
+def _value(field: Field, value: object, place: Place) -> Value:
+    """One value that the field may be equal to."""
+    if isinstance(field, Builtin):
+        return _builtin_value(field, value, place)
+    if not is_scalar(value):
+        hint = "; use 'in' for several" if isinstance(value, list | tuple) else ""
+        raise InvalidFilter(f"give one string, number, true, false or null{hint}", place)
+    try:
+        term(value)
+    except ValueError as error:
+        raise InvalidFilter("not a number that JSON can hold", place) from error
+    return value
+
+
+def _ordered(field: Field, value: object, place: Place) -> str | int | float | datetime:
+    """One value that the field may be less or more than."""
+    checked = _value(field, value, place)
+    if checked is None or isinstance(checked, bool):
+        raise InvalidFilter("only numbers and strings have an order; use 'eq' or 'ne'", place)
+    return checked
+
+
+def _builtin_value(field: Builtin, value: object, place: Place) -> str | float | datetime:
+    if field is Builtin.VIDEO_ID:
+        if not isinstance(value, str):
+            raise InvalidFilter("video_id is a string", place)
+        return value
+    if field is Builtin.CREATED:
+        return _instant(value, place)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+            return float(value)
+    except OverflowError:
+        pass
+    raise InvalidFilter(f"{field} is a number of seconds", place)
+
+
+def _instant(value: object, place: Place) -> datetime:
+    """An RFC 3339 time, in UTC."""
+    try:
+        if isinstance(value, str) and _RFC3339.fullmatch(value):
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # a thirteenth month, or an offset that leads out of the calendar
+    raise InvalidFilter(
+        "created is a time with its offset (RFC 3339, to the microsecond), as in "
+        '"2026-05-04T03:02:01Z"',
+        place,
+    )
+
+
+def _unknown_operator(operator: object, place: Place) -> InvalidFilter:
+    if not isinstance(operator, str):
+        return InvalidFilter(f"operators must be strings, not {_echo(operator)}", place[:-1])
+    if operator in COMBINERS:
+        return InvalidFilter(
+            f"{operator!r} combines whole filters: write it around the field, as in "
+            '{"not": {"camera": "north"}}',
+            place,
+        )
+    return InvalidFilter(
+        f"unknown operator {_echo(operator)}; the operators are {_listed(OPERATORS)}", place
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _echo(word: object) -> str:
+    return repr(word)[:_ECHO]
