@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 SOURCES := app xclip index tests benchmarks
 
-.PHONY: help demo serve test check format bench motion-tiny clean
+.PHONY: help demo serve test check format bench bench-speed motion-tiny clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,11 +34,18 @@ format: $(VENV)/installed ## put the code into its format
 	$(RUN)/ruff check --fix $(SOURCES)
 	$(RUN)/ruff format $(SOURCES)
 
-bench: $(VENV)/installed ## measure retrieval on held-out clips, through the REST API
-	$(RUN)/python -m benchmarks.retrieval $(ARGS)
+bench: $(VENV)/installed ## measure retrieval, confidence and order on generated clips, through the REST API
+	$(RUN)/python -m benchmarks.retrieval
+	$(RUN)/python -m benchmarks.confidence
+
+bench-speed: $(VENV)/installed ## measure scores, precision and latency at the size of base-patch32
+	$(RUN)/python -m benchmarks.conditioned_score
+	$(RUN)/python -m benchmarks.precision
+	$(RUN)/python -m benchmarks.latency
 
 motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about twenty minutes on two cores)
 	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny
+	$(RUN)/python -m xclip.training.motion_confidence build/motion-tiny
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .demo-data .training

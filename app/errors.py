@@ -7,6 +7,10 @@ AppError
 ├── CollectionProtected    409 collection_protected
 ├── VideoNotReady          409 video_not_ready
 ├── ModelMismatch          409 model_mismatch
+├── NotCalibrated          409 not_calibrated
+├── JobDidNotSucceed       409 job_did_not_succeed
+├── DeadlineExceeded       504 deadline_exceeded
+├── CursorExpired          410 cursor_expired
 ├── ContentNotFound        404 content_not_found
 └── ThumbnailNotFound      404 thumbnail_not_found
 
@@ -91,6 +95,34 @@ class ModelMismatch(AppError):
     status = 409
 
 
+class NotCalibrated(AppError):
+    """A least confidence was asked for, but nothing is fitted to the collection's model."""
+
+    code = "not_calibrated"
+    status = 409
+
+
+class JobDidNotSucceed(AppError):
+    """The job whose segments were to be waited for has failed or was canceled."""
+
+    code = "job_did_not_succeed"
+    status = 409
+
+
+class DeadlineExceeded(AppError):
+    """What was waited for did not happen in the time the request gave it."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class CursorExpired(AppError):
+    """The state that a cursor is pinned to is no longer there."""
+
+    code = "cursor_expired"
+    status = 410
+
+
 class ContentNotFound(AppError):
     """The video's bytes are not in the media store."""
 
@@ -118,7 +150,6 @@ class Problem:
 
 _CATALOG_STATUS: Mapping[type[Exception], int] = {
     catalog.NotFound: 404,
-    catalog.InvalidFilter: 422,
     catalog.InvalidMetadata: 422,
     catalog.InvalidCursor: 422,
     catalog.JobStateConflict: 409,
@@ -201,10 +232,17 @@ async def _answer_app_error(request: Request, error: Exception) -> Response:
 
 async def _answer_catalog_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, catalog.CatalogError)
+    if isinstance(error, catalog.InvalidFilter):
+        return _answer(request, _filter_problem(error))
     for kind, status in _CATALOG_STATUS.items():
         if isinstance(error, kind):
             return _answer(request, Problem(status, error.code, str(error)))
     raise error
+
+
+def _filter_problem(error: catalog.InvalidFilter) -> Problem:
+    place = [_printable(step) for step in ("body", *error.inside, *error.path)]
+    return Problem(422, error.code, str(error), [{"loc": place, "msg": str(error)}])
 
 
 async def _answer_too_large(request: Request, error: Exception) -> Response:
@@ -223,7 +261,7 @@ async def _answer_worker_failed(request: Request, error: Exception) -> Response:
         status = 413
     elif error.code in _VIDEO_CODES:
         status = 422
-    elif error.code == ModelMismatch.code:
+    elif error.code in (ModelMismatch.code, "calibration_unusable"):
         status = 409
     else:
         status = 502

@@ -16,7 +16,7 @@ from app.clock import Clock, SystemClock
 from app.errors import add_error_responses, document_problems, problem_responses
 from app.limits import BodyLimit
 from app.media import MediaStore
-from app.routes import classify, collections, jobs, models, search, system, videos
+from app.routes import classify, collections, jobs, label_sets, models, search, system, videos
 from app.routes.dependencies import Services
 from app.services.classify import Classify
 from app.services.ingest import Ingest
@@ -28,7 +28,7 @@ from app.settings import Settings
 from app.telemetry import Metrics, Telemetry
 from app.worker.client import WorkerClient
 
-_ROUTERS = (collections, videos, search, classify, jobs, models)
+_ROUTERS = (collections, videos, search, classify, label_sets, jobs, models)
 
 
 class State(TypedDict):
@@ -100,7 +100,12 @@ def _open(settings: Settings, worker: WorkerClient, clock: Clock, metrics: Metri
         ingest=Ingest(catalog, media),
         library=library,
         search=Search(
-            catalog, vectors, worker, clock, recall_candidates=settings.recall_candidates
+            catalog,
+            vectors,
+            worker,
+            clock,
+            recall_candidates=settings.recall_candidates,
+            decode_timeout_s=settings.decode_timeout_s,
         ),
         classify=Classify(catalog, worker, decode_timeout_s=settings.decode_timeout_s),
     )

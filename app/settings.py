@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ PREFIX = "XCLIP_"
 TEST_PREFIX = "XCLIP_TEST_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+PromptPrecision: TypeAlias = Literal["int8", "float16"]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -66,6 +67,9 @@ class Settings(BaseModel):
     stride_s: PositiveSeconds = 2.5
     """Seconds between the starts of two segments, for collections that do not say."""
 
+    prompt_precision: PromptPrecision = "int8"
+    """How the patches that texts are conditioned on are stored: int8 takes half of float16."""
+
     max_upload_bytes: Annotated[int, Field(ge=1)] = 2 * 1024**3
     """Largest video file accepted, in bytes."""
     max_pixels: Annotated[int, Field(ge=1)] = 36_000_000
@@ -96,6 +100,11 @@ class Settings(BaseModel):
     def tensors_dir(self) -> Path:
         """The folder of the packed tensor files."""
         return self.data_dir / "tensors"
+
+    @property
+    def calibrations_dir(self) -> Path:
+        """The folder of the confidence models that were fitted to collections."""
+        return self.data_dir / "calibrations"
 
     @property
     def worker_base_url(self) -> str:

@@ -103,10 +103,16 @@ class Bench:
         share = float(np.mean(right))
         return [Result("long clips, right window first", len(right), share, 1 / windows, 0.6)]
 
-    def ingest(self, collection: str, plans: Sequence[ClipPlan]) -> dict[str, str]:
-        """Encode, upload and wait; return the video id of each plan's name."""
+    def ingest(
+        self, name: str, plans: Sequence[ClipPlan], into: str | None = None
+    ) -> dict[str, str]:
+        """Encode, upload and wait; return the video id of each plan's name.
+
+        The collection is `name` too, unless the clips go into another.
+        """
+        collection = into or name
         self.client.put(f"/v1/collections/{collection}", json={}).raise_for_status()
-        folder = self.folder / collection
+        folder = self.folder / name
         folder.mkdir()
         jobs = {}
         for plan in plans:

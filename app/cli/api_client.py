@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,8 +23,8 @@ from app.settings import is_loopback
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-# Decoding a long video for labels takes as long as the service lets it.
-_CLIP_TIMEOUT = httpx.Timeout(None, connect=5.0)
+# Decoding a long video, or scoring a library, takes as long as the service lets it.
+_LONG_TIMEOUT = httpx.Timeout(None, connect=5.0)
 
 
 class ApiError(Exception):
@@ -103,35 +103,53 @@ class ApiClient:
         """The state of a job."""
         return self._parse(self._send("GET", f"/v1/jobs/{job_id}"), schemas.JobAnswer)
 
-    def search(self, collection: str, text: str, top_k: int) -> schemas.SearchAnswer:
-        """Ranked moments for a text."""
+    def search(self, collection: str, asked: Mapping[str, JsonValue]) -> schemas.SearchAnswer:
+        """Ranked moments: `asked` as SearchRequest has it."""
         path = f"/v1/collections/{quote(collection, safe='')}/search"
-        answer = self._send("POST", path, json={"text": text, "top_k": top_k})
-        return self._parse(answer, schemas.SearchAnswer)
+        return self._parse(self._send("POST", path, json=asked), schemas.SearchAnswer)
+
+    def search_clip(
+        self, collection: str, clip: Path, asked: Mapping[str, JsonValue]
+    ) -> schemas.SearchAnswer:
+        """Ranked moments like a file that the service does not keep: SearchOptions beside it.
+
+        Raises OSError if the file cannot be read.
+        """
+        path = f"/v1/collections/{quote(collection, safe='')}/search:clip"
+        return self._parse(self._send_file(path, clip, asked), schemas.SearchAnswer)
+
+    def classify(
+        self, collection: str, part: Mapping[str, JsonValue], asked: Mapping[str, JsonValue]
+    ) -> schemas.ClassifyAnswer:
+        """Probabilities for a part of a collection: both are fields of ClassifyRequest."""
+        path = f"/v1/collections/{quote(collection, safe='')}/classify"
+        answer = self._send("POST", path, json={**part, **asked}, timeout=_LONG_TIMEOUT)
+        return self._parse(answer, schemas.ClassifyAnswer)
 
     def classify_video(
         self, collection: str, video_id: str, labels: Sequence[str]
     ) -> schemas.ClassifiedVideo:
         """Probabilities of the labels for a stored video."""
-        path = f"/v1/collections/{quote(collection, safe='')}/classify"
-        body = {"labels": list(labels), "video_ids": [video_id]}
-        answer = self._send("POST", path, json=body)
-        return self._parse(answer, schemas.ClassifyAnswer).videos[0]
+        asked: dict[str, JsonValue] = {"labels": list(labels)}
+        return self.classify(collection, {"video_ids": [video_id]}, asked).videos[0]
 
-    def classify_file(self, path: Path, labels: Sequence[str]) -> schemas.ClipAnswer:
-        """Probabilities of the labels for a file that the service does not keep.
+    def classify_file(self, path: Path, asked: Mapping[str, JsonValue]) -> schemas.ClipAnswer:
+        """Probabilities for a file that the service does not keep: `asked` as ClipRequest has it.
 
         Raises OSError if the file cannot be read.
         """
-        with path.open("rb") as reader:
-            answer = self._send(
+        return self._parse(self._send_file("/v1/classify", path, asked), schemas.ClipAnswer)
+
+    def _send_file(self, path: str, file: Path, asked: Mapping[str, JsonValue]) -> httpx.Response:
+        """Send a file with fields beside it, each of which is JSON."""
+        with file.open("rb") as reader:
+            return self._send(
                 "POST",
-                "/v1/classify",
-                files={"file": (_label(path), reader)},
-                data={"labels": json.dumps(list(labels))},
-                timeout=_CLIP_TIMEOUT,
+                path,
+                files={"file": (_label(file), reader)},
+                data={name: json.dumps(value) for name, value in asked.items()},
+                timeout=_LONG_TIMEOUT,
             )
-        return self._parse(answer, schemas.ClipAnswer)
 
     def _send(self, method: str, path: str, **choices: object) -> httpx.Response:
         try:
@@ -181,10 +199,12 @@ def _refusal(answer: httpx.Response) -> ApiError:
         problem = schemas.Problem.model_validate_json(answer.content)
     except ValidationError:
         return ApiError("unexpected_answer", f"The service answered {answer.status_code}.")
-    reasons = "; ".join(f"{_place(field.loc)} {field.msg}" for field in problem.errors or [])
-    return ApiError(problem.code, f"{problem.detail} ({reasons})" if reasons else problem.detail)
+    reasons = "; ".join(_reason(field) for field in problem.errors or [])
+    return ApiError(problem.code, reasons or problem.detail)
 
 
-def _place(location: Sequence[str | int]) -> str:
-    """Where a field is, without the part of the request, which a person at a prompt cannot see."""
-    return ".".join(map(str, location[1:])) or "request:"
+def _reason(field: schemas.ProblemField) -> str:
+    """What is wrong, and where: without the part of the request, which nobody sees at a prompt."""
+    place = ".".join(map(str, field.loc[1:]))
+    why = field.msg.removeprefix("Value error, ")
+    return f"{place}: {why}" if place else why

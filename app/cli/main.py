@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import client_commands, serve
+from app.cli import client_commands, serve, tuning_commands
 from app.settings import describe_settings
 
 
@@ -21,6 +21,7 @@ def build_cli() -> typer.Typer:
     )
     serve.register(cli, epilog=settings_help())
     client_commands.register(cli)
+    tuning_commands.register(cli, epilog=settings_help())
     return cli
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -28,12 +29,25 @@ def plain(text: str) -> Text:
     return Text("".join(char if char.isprintable() else "�" for char in text))
 
 
+def percent(confidence: float | None) -> Text:
+    """A confidence as a percentage that is never rounded to certainty; a dash if none is known."""
+    if confidence is None:
+        return Text("—", style="dim")
+    if confidence < 0.01:
+        return Text("<1%")
+    return Text(">99%" if confidence > 0.99 else f"{confidence:.0%}")
+
+
 def ranking(results: Sequence[schemas.SearchResult], verdict: Verdict | None = None) -> Table:
-    """Search results, best first; `verdict` says of each whether it is right."""
+    """Search results, best first; `verdict` says of each whether it is right.
+
+    The events of a sequence come below it.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("rank", justify="right")
     table.add_column("video", overflow="fold")
     table.add_column("moment", justify="right", no_wrap=True)
+    table.add_column("confidence", justify="right")
     table.add_column("score", justify="right")
     if verdict is not None:
         table.add_column("shows it")
@@ -42,12 +56,61 @@ def ranking(results: Sequence[schemas.SearchResult], verdict: Verdict | None = N
             Text(str(rank)),
             plain(result.filename),
             Text(span(result.start, result.end)),
+            percent(result.confidence),
             Text(f"{result.score:.2f}"),
         ]
         if verdict is not None:
             row.append(verdict(result.filename, result.start, result.end))
         table.add_row(*row)
+        for step in result.steps or ():
+            name = Text("  ").append_text(plain(step.text))
+            when = Text(span(step.start, step.end))
+            score = Text(f"{step.score:.2f}")
+            table.add_row("", name, when, percent(step.confidence), score, style="dim")
     return table
+
+
+def nothing_found(answer: schemas.SearchAnswer) -> str:
+    """A sentence in place of a ranking without rows."""
+    if not answer.index.segments_total:
+        return "There is nothing to find: the collection holds no searchable video."
+    if not answer.index.segments_eligible:
+        return f"Of the {answer.index.segments_total} moments none is left to search."
+    if answer.abstained:
+        return (
+            "Nothing here matches with that certainty. "
+            "Leave out --min-confidence to see the nearest."
+        )
+    return "No video shows these events one after the other in that time."
+
+
+def labelled(answer: schemas.ClassifiedVideo | schemas.ClipAnswer) -> Group:
+    """A video's name, its labels and, of several moments, each one's likeliest label."""
+    parts: list[RenderableType] = [plain(answer.filename), probabilities(answer.scores)]
+    if answer.segments is not None and len(answer.segments) > 1:
+        parts += [Text(), moments_labelled(answer.segments)]
+    return Group(*parts)
+
+
+def videos_labelled(videos: Sequence[schemas.ClassifiedVideo]) -> Table | Text:
+    """Each video with the labels that were answered for it, likeliest first."""
+    if not videos:
+        return Text("There is nothing to label: no searchable video fits.")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("video", overflow="fold")
+    table.add_column("label")
+    table.add_column("probability", justify="right")
+    for video in videos:
+        name = plain(video.filename)
+        for label, score in likeliest_first(video.scores):
+            table.add_row(name, plain(label), Text(f"{score:.1%}"))
+            name = Text()  # once, above its other labels
+    return table
+
+
+def likeliest_first(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Labels and probabilities by probability."""
+    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def probabilities(scores: Mapping[str, float]) -> Table:
@@ -55,7 +118,7 @@ def probabilities(scores: Mapping[str, float]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("label")
     table.add_column("probability", justify="right")
-    for label, score in sorted(scores.items(), key=lambda item: -item[1]):
+    for label, score in likeliest_first(scores):
         table.add_row(plain(label), Text(f"{score:.1%}"))
     return table
 

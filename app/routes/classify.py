@@ -8,31 +8,33 @@ from fastapi import APIRouter, Request
 from app import schemas
 from app.errors import problem_responses
 from app.media import IncomingFile
+from app.routes.bodies import LabelsRoute
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.shapes import classify_answer, clip_answer
+from app.services.classify import Asked, Part
 
-router = APIRouter(prefix="/v1", tags=["classify"])
+router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)
 
 
 @router.post(
-    "/collections/{collection}/classify", responses=problem_responses(404, 409, 413, 422, 502)
+    "/collections/{collection}/classify",
+    responses=problem_responses(404, 409, 413, 422, 502),
+    response_model_exclude_none=True,
 )
 def classify(
     services: ServicesOf, collection: CollectionName, body: schemas.ClassifyRequest
 ) -> schemas.ClassifyAnswer:
     """Label indexed videos or segments; nothing is decoded again."""
-    if body.segment_ids is not None:
-        found = services.classify.segments(collection, body.labels, body.segment_ids)
-    else:
-        found = services.classify.videos(collection, body.labels, body.video_ids)
-    return classify_answer(body.labels, found)
+    part = Part(video_ids=body.video_ids, segment_ids=body.segment_ids, filter=body.filter)
+    return classify_answer(services.classify.stored(collection, part, _asked(body)))
 
 
 @router.post(
     "/classify",
     openapi_extra=form_body(schemas.ClipRequest),
-    responses=problem_responses(413, 415, 422, 502, 507),
+    responses=problem_responses(404, 409, 413, 415, 422, 502, 507),
+    response_model_exclude_none=True,
 )
 async def classify_clip(request: Request, services: ServicesOf) -> schemas.ClipAnswer:
     """Label a video that is sent along and forgotten."""
@@ -49,5 +51,17 @@ async def classify_clip(request: Request, services: ServicesOf) -> schemas.ClipA
 def _classify_clip(services: Services, incoming: IncomingFile, form: Form) -> schemas.ClipAnswer:
     fields = parse_fields(form, schemas.ClipRequest)
     window_s, stride_s = services.library.segmentation(fields.window_s, fields.stride_s)
-    labelled = services.classify.clip(incoming.path, fields.labels, window_s, stride_s)
-    return clip_answer(form.filename, fields.labels, services.settings.model, labelled)
+    labelled = services.classify.clip(incoming.path, _asked(fields), window_s, stride_s)
+    return clip_answer(form.filename, services.settings.model, labelled)
+
+
+def _asked(body: schemas.LabelRequest) -> Asked:
+    return Asked(
+        labels=body.labels,
+        label_set=body.label_set,
+        templates=body.templates,
+        top=body.top,
+        segments=body.segments,
+        mode=body.mode,
+        none_of_these=body.none_of_these,
+    )

@@ -27,7 +27,7 @@ from app.schemas import Accepted
 Fields = TypeVar("Fields", bound=Accepted)
 
 _PIECE_BYTES = 1 << 20
-_MAX_FIELD_BYTES = 64 << 10
+_MAX_FIELD_BYTES = 512 << 10  # ten thousand labels of fifty characters
 _MAX_LABEL_LENGTH = 255
 
 

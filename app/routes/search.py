@@ -1,28 +1,179 @@
-"""`/v1/collections/{collection}/search`: moments found in words."""
+"""`/v1/collections/{collection}/search`: moments found in words, by example, or in order."""
 
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Annotated
 
-from fastapi import APIRouter
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
 
 from app import schemas
-from app.errors import problem_responses
-from app.routes.dependencies import CollectionName, ServicesOf
-from app.routes.shapes import search_answer
-from app.services.search import Question
+from app.catalog.errors import InvalidFilter
+from app.catalog.filters import parse_filter
+from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed, problem_responses
+from app.media import IncomingFile
+from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
+from app.routes.multipart import Form, form_body, parse_fields, receive_form
+from app.routes.shapes import heatmap_answer, search_answer
+from app.services.questions import (
+    Findings,
+    Like,
+    LikeClip,
+    Probe,
+    Question,
+    Sequence,
+    Words,
+)
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 
+WITHIN_S = 30.0
+_LOOK_AGAIN_S = 0.05
 
-@router.post("/search", responses=problem_responses(404, 409, 413, 422, 502))
-def search(
+
+@router.post("/search", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
+async def search(
     services: ServicesOf, collection: CollectionName, body: schemas.SearchRequest
 ) -> schemas.SearchAnswer:
-    """The segments that the model finds most like the text, best first."""
-    question = Question(body.text, body.top_k, body.filter)
+    """The moments that the model finds most like what is asked, best first."""
+    await _wait_for_job(services, collection, body)
+    return await anyio.to_thread.run_sync(_search, services, collection, body)
+
+
+@router.post("/search:batch", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
+async def search_batch(
+    services: ServicesOf, collection: CollectionName, body: schemas.SearchBatchRequest
+) -> schemas.SearchBatchAnswer:
+    """Several searches in one request, answered in their order; all or none succeed."""
+    for query in body.queries:
+        await _wait_for_job(services, collection, query)
+    return await anyio.to_thread.run_sync(_search_batch, services, collection, body)
+
+
+@router.post(
+    "/search:clip",
+    openapi_extra=form_body(schemas.SearchOptions),
+    responses=problem_responses(404, 409, 410, 413, 415, 422, 502, 504, 507),
+)
+async def search_clip(
+    request: Request, services: ServicesOf, collection: CollectionName
+) -> schemas.SearchAnswer:
+    """Moments like a clip that is sent along and forgotten."""
+    await anyio.to_thread.run_sync(services.catalog.get_collection, collection)
+    incoming = await anyio.to_thread.run_sync(
+        services.media.receive, services.settings.max_upload_bytes
+    )
+    try:
+        form = await receive_form(request, incoming, fields=schemas.SearchOptions)
+        options = parse_fields(form, schemas.SearchOptions)
+        await _wait_for_job(services, collection, options)
+        return await anyio.to_thread.run_sync(
+            _search_clip, services, collection, incoming, form, options
+        )
+    finally:
+        incoming.discard()
+
+
+@router.get("/videos/{video_id}/heatmap", responses=problem_responses(404, 409, 422, 502))
+def heatmap(
+    services: ServicesOf,
+    collection: CollectionName,
+    video_id: VideoId,
+    q: Annotated[schemas.Text, Query(description="what is to be seen, in words")],
+) -> schemas.HeatmapAnswer:
+    """What a video scores for a text, over time."""
+    return heatmap_answer(q, services.search.heatmap(collection, video_id, q))
+
+
+def _search(
+    services: Services, collection: str, body: schemas.SearchRequest
+) -> schemas.SearchAnswer:
+    texts = body.then or [text for text in (body.text,) if text is not None]
+    question = _question(body, _probe(body), body.min_confidence)
+    return search_answer(texts or [body.segment_id or ""], _ask(services, collection, question))
+
+
+def _search_batch(
+    services: Services, collection: str, body: schemas.SearchBatchRequest
+) -> schemas.SearchBatchAnswer:
+    # All texts at once: one turn of the model instead of one for each.
+    asked = ((query.text, query.negative_text, *(query.then or ())) for query in body.queries)
+    texts = {text for some in asked for text in some if text is not None}
+    if texts:
+        services.worker.encode_text(sorted(texts))
+    answers = []
+    for number, query in enumerate(body.queries):
+        try:
+            answers.append(_search(services, collection, query))
+        except InvalidFilter as error:
+            error.inside = ("queries", number, "filter")
+            raise
+    return schemas.SearchBatchAnswer(answers=answers)
+
+
+def _search_clip(
+    services: Services,
+    collection: str,
+    incoming: IncomingFile,
+    form: Form,
+    options: schemas.SearchOptions,
+) -> schemas.SearchAnswer:
+    clip = LikeClip(incoming.path, incoming.sync().sha256)
+    question = _question(options, clip, None)
+    return search_answer([form.filename], _ask(services, collection, question))
+
+
+def _ask(services: Services, collection: str, question: Question) -> Findings:
     findings = services.search.ask(collection, question)
     for stage in fields(findings.seconds):
         seconds = getattr(findings.seconds, stage.name)
         services.metrics.search_seconds.labels(stage.name).observe(seconds)
-    return search_answer(body.text, findings)
+    return findings
+
+
+def _probe(body: schemas.SearchRequest) -> Probe:
+    if body.segment_id is not None:
+        return Like(body.segment_id)
+    if body.then is not None:
+        return Sequence(tuple(body.then), WITHIN_S if body.within_s is None else body.within_s)
+    assert body.text is not None  # the schema takes one of the three
+    return Words(body.text, body.negative_text)
+
+
+def _question(
+    options: schemas.SearchOptions, probe: Probe, min_confidence: float | None
+) -> Question:
+    grouped = options.max_per_video or 1 if options.group_by == "video" else None
+    return Question(
+        probe=probe,
+        top_k=options.top_k,
+        condition=parse_filter(options.filter or {}),
+        min_confidence=min_confidence,
+        max_per_video=grouped,
+        merge=options.merge,
+        cursor=options.cursor,
+    )
+
+
+async def _wait_for_job(
+    services: Services, collection: str, options: schemas.SearchOptions
+) -> None:
+    """Return once the job's segments can be found; holds no thread meanwhile."""
+    if options.after_job is None:
+        return
+    with anyio.move_on_after(options.deadline_ms / 1000):
+        while True:
+            with anyio.CancelScope(shield=True):
+                job = await anyio.to_thread.run_sync(services.catalog.get_job, options.after_job)
+            if job.collection != collection:
+                raise InvalidRequest(f"The job {job.id} belongs to another collection.")
+            if job.status in ("failed", "canceled"):
+                raise JobDidNotSucceed(f"The job {job.id} has ended as {job.status}.")
+            if job.searchable_at is not None:
+                return
+            await anyio.sleep(_LOOK_AGAIN_S)
+    raise DeadlineExceeded(
+        f"The job {options.after_job} was not done within {options.deadline_ms} ms."
+    )

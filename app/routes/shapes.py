@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from app import schemas
-from app.catalog.records import Job, Page, Segment, SegmentOfVideo, Video
-from app.services.classify import Classified, ClipLabels, Probabilities, VideoLabels
+from app.catalog.records import Job, LabelSet, LabelSetSummary, Page, Segment, Video
+from app.services.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.library import CollectionView, middle
-from app.services.search import Findings, RankedSegment
+from app.services.probabilities import LabelScores
+from app.services.questions import Findings, Moment, RankedSegment, ScoreKind
+from app.services.search import Heatmap
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")
@@ -95,21 +96,26 @@ def segment_answer(video: Video, segment: Segment) -> schemas.SegmentAnswer:
     )
 
 
-def search_answer(query: str, findings: Findings) -> schemas.SearchAnswer:
-    """Ranked segments with what they were chosen from."""
+def search_answer(query: Sequence[str], findings: Findings) -> schemas.SearchAnswer:
+    """Ranked moments with what they were chosen from; `query` are the texts that were asked."""
     seconds = findings.seconds
     return schemas.SearchAnswer(
-        query=query,
-        results=list(map(_result, findings.ranked)),
+        query=" → ".join(query),
+        results=[_result(moment, query, findings.score_kind) for moment in findings.moments],
+        next_cursor=findings.next_cursor,
+        abstained=findings.abstained,
+        score_kind=findings.score_kind,
+        confidence_kind=findings.confidence_kind,
         index=schemas.IndexState(
             segments_total=findings.recall.total,
             segments_eligible=findings.recall.eligible,
             exact=findings.exact,
             model=findings.model,
-            sequence=findings.recall.sequence,
+            snapshot=findings.recall.sequence,
         ),
         timings_ms=schemas.SearchTimings(
-            encode_text=_milliseconds(seconds.encode_text),
+            encode=_milliseconds(seconds.encode),
+            filter=_milliseconds(seconds.filter),
             recall=_milliseconds(seconds.recall),
             score=_milliseconds(seconds.score),
             total=_milliseconds(seconds.total),
@@ -117,8 +123,29 @@ def search_answer(query: str, findings: Findings) -> schemas.SearchAnswer:
     )
 
 
-def classify_answer(labels: Sequence[str], classified: Classified) -> schemas.ClassifyAnswer:
+def heatmap_answer(query: str, heatmap: Heatmap) -> schemas.HeatmapAnswer:
+    """A video's scores over time, without the stretches that no segment covers."""
+    line = heatmap.line
+    pieces = []
+    for number, score in enumerate(line.scores.tolist()):
+        chance = None if heatmap.confidence is None else float(heatmap.confidence[number])
+        if not math.isnan(score):
+            start, end = float(line.edges[number]), float(line.edges[number + 1])
+            pieces.append(
+                schemas.HeatmapPiece(start=start, end=end, score=score, confidence=chance)
+            )
+    return schemas.HeatmapAnswer(
+        query=query,
+        video_id=heatmap.video.id,
+        duration_s=heatmap.video.duration_s,
+        confidence_kind=heatmap.confidence_kind,
+        pieces=pieces,
+    )
+
+
+def classify_answer(classified: Classified) -> schemas.ClassifyAnswer:
     """Probabilities by video and by segment."""
+    labels = classified.labels
     return schemas.ClassifyAnswer(
         labels=list(labels),
         model=classified.model,
@@ -126,44 +153,88 @@ def classify_answer(labels: Sequence[str], classified: Classified) -> schemas.Cl
     )
 
 
-def clip_answer(
-    filename: str, labels: Sequence[str], model: str, labelled: ClipLabels
-) -> schemas.ClipAnswer:
+def clip_answer(filename: str, model: str, labelled: ClipLabels) -> schemas.ClipAnswer:
     """Probabilities for a file that was not kept, and for its segments."""
-    stretches = zip(labelled.starts, labelled.ends, labelled.probabilities, strict=True)
+    labels = labelled.labels
     return schemas.ClipAnswer(
         labels=list(labels),
         model=model,
         filename=filename,
         duration_s=labelled.duration_s,
-        scores=_by_label(labels, np.asarray(labelled.probabilities.mean(axis=0))),
-        segments=[
+        scores=_by_label(labels, labelled.scores),
+        none_of_these=labelled.scores.none_of_these,
+        segments=None
+        if labelled.segments is None
+        else [
             schemas.ClassifiedStretch(
-                start=float(start), end=float(end), scores=_by_label(labels, row)
+                start=stretch.start_s,
+                end=stretch.end_s,
+                scores=_by_label(labels, stretch.scores),
+                none_of_these=stretch.scores.none_of_these,
             )
-            for start, end, row in stretches
+            for stretch in labelled.segments
         ],
     )
 
 
-def _by_label(labels: Sequence[str], probabilities: Probabilities) -> dict[str, float]:
-    """Probabilities, shape (L,), under their labels."""
-    return dict(zip(labels, probabilities.tolist(), strict=True))
+def label_set_answer(label_set: LabelSet) -> schemas.LabelSetAnswer:
+    """A label set and what is in it."""
+    return schemas.LabelSetAnswer(
+        name=label_set.name,
+        labels=list(label_set.labels),
+        templates=list(label_set.templates),
+        created_at=label_set.created_at,
+        updated_at=label_set.updated_at,
+    )
 
 
-def _result(ranked: RankedSegment) -> schemas.SearchResult:
-    segment, video = ranked.found.segment, ranked.found.video
-    start, end = round(segment.start_s, _SECONDS), round(segment.end_s, _SECONDS)
+def label_set_summary(label_set: LabelSetSummary) -> schemas.LabelSetSummary:
+    """A label set in a list."""
+    return schemas.LabelSetSummary(
+        name=label_set.name,
+        size=label_set.size,
+        templates=list(label_set.templates),
+        created_at=label_set.created_at,
+        updated_at=label_set.updated_at,
+    )
+
+
+def _by_label(labels: Sequence[str], scores: LabelScores) -> dict[str, float]:
+    """The answered probabilities under their labels."""
+    chosen = zip(scores.places.tolist(), scores.probabilities.tolist(), strict=True)
+    return {labels[place]: probability for place, probability in chosen}
+
+
+def _result(moment: Moment, texts: Sequence[str], score_kind: ScoreKind) -> schemas.SearchResult:
+    segment, video = moment.best.found.segment, moment.best.found.video
+    start, end = round(moment.start, _SECONDS), round(moment.end, _SECONDS)
+    steps = [_step(text, step) for text, step in zip(texts, moment.steps, strict=False)]
     return schemas.SearchResult(
         segment_id=segment.id,
         video_id=video.id,
         filename=video.filename,
-        start=segment.start_s,
-        end=segment.end_s,
-        score=ranked.score,
+        start=moment.start,
+        end=moment.end,
+        score=moment.best.score,
+        score_kind=score_kind,
+        confidence=moment.best.confidence,
+        segment_ids=[each.id for each in moment.segments],
+        steps=steps or None,
         thumbnail_url=_thumbnail_url(video, segment),
         clip_url=f"{_video_url(video)}/content#t={start:g},{end:g}",
         metadata=_json(video.metadata),
+    )
+
+
+def _step(text: str, step: RankedSegment) -> schemas.SearchStep:
+    segment = step.found.segment
+    return schemas.SearchStep(
+        text=text,
+        segment_id=segment.id,
+        start=segment.start_s,
+        end=segment.end_s,
+        score=step.score,
+        confidence=step.confidence,
     )
 
 
@@ -171,24 +242,23 @@ def _classified_video(labels: Sequence[str], video: VideoLabels) -> schemas.Clas
     return schemas.ClassifiedVideo(
         video_id=video.video.id,
         filename=video.video.filename,
-        scores=_by_label(labels, video.mean),
-        segments=[
-            _classified_segment(labels, item, row)
-            for item, row in zip(video.segments, video.probabilities, strict=True)
-        ],
+        scores=_by_label(labels, video.scores),
+        none_of_these=video.scores.none_of_these,
+        segments=None
+        if video.segments is None
+        else [_classified_segment(labels, item) for item in video.segments],
     )
 
 
-def _classified_segment(
-    labels: Sequence[str], item: SegmentOfVideo, probabilities: Probabilities
-) -> schemas.ClassifiedSegment:
+def _classified_segment(labels: Sequence[str], item: SegmentLabels) -> schemas.ClassifiedSegment:
     segment = item.segment
     return schemas.ClassifiedSegment(
         segment_id=segment.id,
         index=segment.position,
         start=segment.start_s,
         end=segment.end_s,
-        scores=_by_label(labels, probabilities),
+        scores=_by_label(labels, item.scores),
+        none_of_these=item.scores.none_of_these,
     )
 
 

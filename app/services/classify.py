@@ -1,65 +1,161 @@
 """Zero-shot labels by the model's own score: stored segments without decoding, or one upload.
 
-A segment's scores are the softmax of its logits over the labels, a video's are the mean of its
-segments'. K segments, L labels.
+With mode "single" one label fits: a segment's probabilities are the softmax of its logits over the
+labels, a video's are the mean of its segments'. With mode "multi" any number may fit: each label
+has its own confidence, a video's is the highest of its segments'. However many segments and labels
+there are, one block of logits is in memory at a time, and the worker is asked for little enough at
+once that searches get their turns between.
+
+K segments, L labels, n labels answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from app.catalog import Catalog
-from app.catalog.records import SegmentOfVideo, Video
-from app.errors import InvalidRequest, VideoNotReady
-from app.worker.client import WorkerClient
+from app.catalog.filters import parse_filter
+from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
+from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
+from app.services.probabilities import (
+    HighestScores,
+    LabelScores,
+    MeanScores,
+    Probabilities,
+    softmax,
+)
+from app.worker.client import WorkerClient, WorkerFailed
+from app.worker.messages import ConfidenceAsked, Scores
+from index.protocol import TensorReference
 
-Probabilities = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Mode: TypeAlias = Literal["single", "multi"]
 
-_SEGMENTS_AT_ONCE = 500
-_VIDEOS_AT_ONCE = 1_000
-_MAX_SCORES = 1_000_000
+_TEXTS_A_CALL = 1_000  # ten seconds of base-patch32 on two CPU cores, unless they are cached
+_PAIRS_A_CALL = 50_000  # likewise, and a fifth of a megabyte
+_BLOCK_SCORES = 1_000_000  # 4 MB of logits
+_BLOCK_SEGMENTS = 1_000
+_MAX_TEXTS = 100_000
+_MAX_NUMBERS = 1_000_000
+_MAX_CHARACTERS = 100_000_000
+_NUMBER_CHARACTERS = 24  # of a probability and its punctuation
+_ROW_CHARACTERS = 200  # of a segment's id, its times and their names
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to say of each video: `labels`, or those of a label set, the `top` of them or all.
+
+    `templates` None takes the label set's, if any; `segments` adds each segment's own scores;
+    `none_of_these`, in mode single, lets the texts of the model's bank compete with the labels.
+    """
+
+    labels: Sequence[str] | None = None
+    label_set: str | None = None
+    templates: Sequence[str] | None = None
+    top: int | None = None
+    segments: bool = True
+    mode: Mode = "single"
+    none_of_these: bool = False
+
+    def pool(self) -> MeanScores | HighestScores:
+        """What makes a video's scores of its segments'."""
+        return MeanScores() if self.mode == "single" else HighestScores()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a collection: at most one of these is given, and without any it is all."""
+
+    video_ids: Sequence[str] | None = None
+    segment_ids: Sequence[str] | None = None
+    filter: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """The labels that are answered, the templates each is put in, and how they are scored.
+
+    calibration : that confidence is read by; None is the model's own
+    """
+
+    labels: Sequence[str]
+    templates: Sequence[str]
+    mode: Mode
+    none_of_these: bool
+    calibration: str | None = None
+
+    @property
+    def confidence(self) -> ConfidenceAsked | None:
+        """What the worker is asked beside logits: of each segment as if it were the only one."""
+        return ConfidenceAsked(self.calibration, 1) if self.mode == "multi" else None
+
+    def rows(self, scores: Scores) -> Iterator[Probabilities]:
+        """Probabilities, shape (L,) or (L + 1,), one segment at a time. Raises NotCalibrated."""
+        if self.mode == "multi":
+            if scores.confidence is None:
+                raise NotCalibrated(
+                    "mode multi needs confidence, and none is fitted to this model; fit one with "
+                    "`xclip-search calibrate`, or use mode single."
+                )
+            yield from scores.confidence
+        elif scores.rest is None:
+            yield from map(softmax, scores.logits)
+        else:
+            for logits, rest in zip(scores.logits, scores.rest, strict=True):
+                yield softmax(np.append(logits, rest))
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLabels:
+    """A stored segment's scores."""
+
+    segment: Segment
+    scores: LabelScores
 
 
 @dataclass(frozen=True, slots=True)
 class VideoLabels:
-    """A video's probabilities, shape (L,), and those of its segments, shape (K, L)."""
+    """A video's scores and, if asked for, those of its segments in order of time."""
 
     video: Video
-    segments: list[SegmentOfVideo]
-    probabilities: Probabilities
-
-    @property
-    def mean(self) -> Probabilities:
-        """The video's own probabilities, shape (L,)."""
-        return np.asarray(self.probabilities.mean(axis=0))
+    scores: LabelScores
+    segments: list[SegmentLabels] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The labelled videos and the model that labelled them."""
+    """The labelled videos, the labels and the model that labelled them."""
 
     model: str
+    labels: Sequence[str]
     videos: list[VideoLabels]
 
 
 @dataclass(frozen=True, slots=True)
-class ClipLabels:
-    """The labels of a file that is not kept.
+class StretchLabels:
+    """The scores of a segment that is not kept, from `start_s` to `end_s`."""
 
-    starts, ends : seconds, shape = (K,)
-    probabilities : shape = (K, L)
-    """
+    start_s: float
+    end_s: float
+    scores: LabelScores
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLabels:
+    """The labels of a file that is not kept."""
 
     duration_s: float
-    starts: npt.NDArray[np.float64]
-    ends: npt.NDArray[np.float64]
-    probabilities: Probabilities
+    labels: Sequence[str]
+    scores: LabelScores
+    segments: list[StretchLabels] | None
 
 
 class Classify:
@@ -70,88 +166,200 @@ class Classify:
         self._worker = worker
         self._decode_timeout_s = decode_timeout_s
 
-    def videos(
-        self, name: str, labels: Sequence[str], video_ids: Sequence[str] | None
-    ) -> Classified:
-        """Label these videos, or every ready one; in the order given, else newest first.
+    def stored(self, name: str, part: Part, asked: Asked) -> Classified:
+        """Label a part of the collection; in the order of the ids given, else newest first.
 
-        Raises CollectionNotFound, VideoNotFound, VideoNotReady, InvalidRequest (too many scores).
+        Raises CollectionNotFound, LabelSetNotFound, VideoNotFound, VideoNotReady, SegmentNotFound,
+        InvalidFilter, InvalidRequest (too much for one answer), NotCalibrated.
         """
-        if video_ids is None:
-            found = [item for batch in self._ready(name) for item in self._of_videos(name, batch)]
-        else:
-            videos = [self._catalog.get_video(name, video_id) for video_id in video_ids]
-            waiting = next((video for video in videos if video.status != "ready"), None)
-            if waiting is not None:
-                raise VideoNotReady(f"The video {waiting.id} is {waiting.status}, not ready.")
-            found = self._of_videos(name, list(dict.fromkeys(video_ids)))
-        return self._classified(name, labels, found)
-
-    def segments(self, name: str, labels: Sequence[str], ids: Sequence[str]) -> Classified:
-        """Label these segments, grouped by video; raises SegmentNotFound."""
-        found = self._catalog.segments_by_ids(name, list(dict.fromkeys(ids)))
-        order = {item.video.id: place for place, item in reversed(list(enumerate(found)))}
-        found.sort(key=lambda item: (order[item.video.id], item.segment.position))
-        return self._classified(name, labels, found)
-
-    def clip(
-        self, path: Path, labels: Sequence[str], window_s: float, stride_s: float
-    ) -> ClipLabels:
-        """Label a file in the media store's tmp folder; nothing of it is kept."""
-        scored = self._worker.score_clip(
-            path, labels, window_s=window_s, stride_s=stride_s, timeout_s=self._decode_timeout_s
-        )
-        return ClipLabels(scored.duration_s, scored.starts, scored.ends, softmax(scored.scores))
-
-    def _ready(self, name: str) -> Iterator[list[str]]:
-        cursor: str | None = None
-        while True:
-            page = self._catalog.list_videos(name, cursor, _VIDEOS_AT_ONCE, "ready")
-            yield [video.id for video in page.items]
-            if page.next_cursor is None:
-                return
-            cursor = page.next_cursor
-
-    def _of_videos(self, name: str, video_ids: list[str]) -> list[SegmentOfVideo]:
-        """The segments of these videos, in the order of the ids and of time."""
-        rows = self._catalog.eligible_rows(name, {"video_id": video_ids})
-        order = {video_id: place for place, video_id in enumerate(video_ids)}
-        found = self._catalog.segments_by_rows([] if rows is None else rows.tolist())
-        return sorted(found, key=lambda item: (order[item.video.id], item.segment.position))
-
-    def _classified(
-        self, name: str, labels: Sequence[str], found: list[SegmentOfVideo]
-    ) -> Classified:
         collection = self._catalog.get_collection(name)
-        if len(found) * len(labels) > _MAX_SCORES:
+        labelling = self._labelling(asked, collection.calibration)
+        rows = self._rows(name, part)
+        _check_size(labelling.labels, asked, len(rows), sum(map(len, rows.values())))
+        found: list[VideoLabels] = []
+        if collection.fingerprint is not None:
+            scored = self._scored(list(rows.values()), labelling, collection.fingerprint)
+            groups = groupby(scored, key=lambda pair: pair[0].video.id)
+            found = [_video_labels(group, labelling, asked) for _, group in groups]
+        return Classified(collection.model, labelling.labels, found)
+
+    def clip(self, path: Path, asked: Asked, window_s: float, stride_s: float) -> ClipLabels:
+        """Label a file in the media store's tmp folder; nothing of it is kept.
+
+        Raises LabelSetNotFound, InvalidRequest (too much for one answer), NotCalibrated.
+        """
+        labelling = self._labelling(asked, None)
+        try:
+            scored = self._worker.score_clip(
+                path,
+                labelling.labels,
+                window_s=window_s,
+                stride_s=stride_s,
+                timeout_s=self._decode_timeout_s,
+                templates=labelling.templates,
+                confidence=labelling.confidence,
+                rest=labelling.none_of_these,
+            )
+        except WorkerFailed as error:
+            if error.code == "too_many_scores":
+                raise InvalidRequest(error.message) from error
+            raise
+        _check_size(labelling.labels, asked, 1, len(scored.starts))
+        count = len(labelling.labels)
+        pool = asked.pool()
+        segments = []
+        rows = labelling.rows(scored.scores)
+        for start, end, row in zip(scored.starts, scored.ends, rows, strict=True):
+            pool.add(row)
+            if asked.segments:
+                scores = LabelScores.of(row, count, asked.top)
+                segments.append(StretchLabels(float(start), float(end), scores))
+        return ClipLabels(
+            scored.duration_s,
+            labelling.labels,
+            LabelScores.of(pool.value, count, asked.top),
+            segments if asked.segments else None,
+        )
+
+    def _labelling(self, asked: Asked, calibration: str | None) -> Labelling:
+        labels, templates = asked.labels, asked.templates
+        if asked.label_set is not None:
+            stored = self._catalog.get_label_set(asked.label_set)
+            labels = stored.labels
+            templates = stored.templates if templates is None else templates
+        labelling = Labelling(
+            labels or (), templates or (), asked.mode, asked.none_of_these, calibration
+        )
+        texts = len(labelling.labels) * max(1, len(labelling.templates))
+        if asked.none_of_these and texts > _TEXTS_A_CALL:
             raise InvalidRequest(
-                f"{len(found)} segments times {len(labels)} labels is more than the "
-                f"{_MAX_SCORES} scores of one request; name fewer videos."
+                f"none_of_these weighs all labels at once: at most {_TEXTS_A_CALL} labels, times "
+                f"templates, not {texts}."
             )
-        videos = []
-        probabilities = self._probabilities(labels, found, collection.fingerprint)
-        for _, group in groupby(enumerate(found), key=lambda pair: pair[1].video.id):
-            places, items = zip(*group, strict=True)
-            videos.append(VideoLabels(items[0].video, list(items), probabilities[list(places)]))
-        return Classified(collection.model, videos)
+        if texts > _MAX_TEXTS:
+            raise InvalidRequest(
+                f"{len(labelling.labels)} labels in {len(labelling.templates)} templates are "
+                f"{texts} texts, more than the {_MAX_TEXTS} of one request; use fewer templates."
+            )
+        return labelling
 
-    def _probabilities(
-        self, labels: Sequence[str], found: list[SegmentOfVideo], fingerprint: str | None
-    ) -> Probabilities:
-        if not found or fingerprint is None:
-            return np.empty((0, len(labels)))
+    def _rows(self, name: str, part: Part) -> Mapping[str, Rows]:
+        """The rows of the segments to label, by video, in the order they are answered."""
+        if part.video_ids is not None:
+            return self._rows_of_videos(name, list(dict.fromkeys(part.video_ids)))
+        if part.segment_ids is not None:
+            return self._rows_of_segments(name, list(dict.fromkeys(part.segment_ids)))
+        rows = self._catalog.rows_by_video(name)
+        if part.filter is None:
+            return rows
+        allowed = self._catalog.eligible_rows(name, parse_filter(part.filter))
+        if allowed is None or not rows:
+            return rows
+        fits = np.isin(np.concatenate(list(rows.values())), allowed)
+        ends = np.cumsum([of_it.size for of_it in rows.values()])
+        kept = zip(rows.items(), np.split(fits, ends[:-1]), strict=True)
+        return {video: of_it[mask] for (video, of_it), mask in kept if mask.any()}
+
+    def _rows_of_videos(self, name: str, video_ids: Sequence[str]) -> Mapping[str, Rows]:
+        videos = [self._catalog.get_video(name, video_id) for video_id in video_ids]
+        waiting = next((video for video in videos if video.status != "ready"), None)
+        if waiting is not None:
+            raise VideoNotReady(f"The video {waiting.id} is {waiting.status}, not ready.")
+        rows = self._catalog.rows_by_video(name, video_ids)
+        return {video_id: rows[video_id] for video_id in video_ids if video_id in rows}
+
+    def _rows_of_segments(self, name: str, ids: Sequence[str]) -> Mapping[str, Rows]:
+        by_video: dict[str, list[tuple[int, int]]] = {}
+        for item in self._catalog.segments_by_ids(name, ids):
+            place = (item.segment.position, item.segment.row)
+            by_video.setdefault(item.video.id, []).append(place)
+        return {
+            video_id: np.array([row for _, row in sorted(places)], np.int64)
+            for video_id, places in by_video.items()
+        }
+
+    def _scored(
+        self, rows: Sequence[Rows], labelling: Labelling, fingerprint: str
+    ) -> Iterator[tuple[SegmentOfVideo, Probabilities]]:
+        """Each segment with its probabilities, shape (L,); rows deleted meanwhile are left out."""
+        step = max(1, min(_BLOCK_SEGMENTS, _BLOCK_SCORES // len(labelling.labels)))
+        flat = np.concatenate([np.empty(0, np.int64), *rows])
+        for start in range(0, len(flat), step):
+            yield from self._block(flat[start : start + step], labelling, fingerprint)
+
+    def _block(
+        self, rows: Rows, labelling: Labelling, fingerprint: str
+    ) -> Iterator[tuple[SegmentOfVideo, Probabilities]]:
+        """Of its own, so that one block of logits is let go before the next is made."""
+        found = self._catalog.segments_by_rows(rows.tolist())
         references = [item.segment.tensor for item in found]
-        scores = [
-            self._worker.score(
-                labels, references[first : first + _SEGMENTS_AT_ONCE], fingerprint=fingerprint
-            )
-            for first in range(0, len(references), _SEGMENTS_AT_ONCE)
-        ]
-        return softmax(np.concatenate(scores))
+        if not references:
+            return
+        probabilities = labelling.rows(self._scores(labelling, references, fingerprint))
+        yield from zip(found, probabilities, strict=True)
+
+    def _scores(
+        self, labelling: Labelling, references: Sequence[TensorReference], fingerprint: str
+    ) -> Scores:
+        """Of K segments and L labels. Labels outside: each is encoded once a block at most."""
+        labels, templates = labelling.labels, labelling.templates
+        shape = (len(references), len(labels))
+        logits = np.empty(shape, np.float32)
+        chances = np.empty(shape) if labelling.confidence else None
+        others = np.empty(len(references)) if labelling.none_of_these else None
+        width = max(1, _TEXTS_A_CALL // max(1, len(templates)))
+        for left in range(0, len(labels), width):
+            some = labels[left : left + width]
+            height = max(1, _PAIRS_A_CALL // len(some))
+            for top in range(0, len(references), height):
+                rows, columns = slice(top, top + height), slice(left, left + width)
+                scores = self._worker.score(
+                    some,
+                    references[rows],
+                    fingerprint=fingerprint,
+                    templates=templates,
+                    confidence=labelling.confidence,
+                    rest=labelling.none_of_these,
+                )
+                logits[rows, columns] = scores.logits
+                if chances is not None:
+                    if scores.confidence is None:
+                        return scores
+                    chances[rows, columns] = scores.confidence
+                if others is not None:
+                    # All labels are in one call when the rest is asked for.
+                    others[rows] = scores.rest
+        return Scores(logits, chances, rest=others)
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
-    """Probabilities over the last axis, in float64; never overflows."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+def _video_labels(
+    group: Iterator[tuple[SegmentOfVideo, Probabilities]], labelling: Labelling, asked: Asked
+) -> VideoLabels:
+    count = len(labelling.labels)
+    pool = asked.pool()
+    segments = []
+    for item, row in group:
+        pool.add(row)
+        if asked.segments:
+            scores = LabelScores.of(row, count, asked.top)
+            segments.append(SegmentLabels(item.segment, scores))
+    return VideoLabels(
+        item.video,
+        LabelScores.of(pool.value, count, asked.top),
+        segments if asked.segments else None,
+    )
+
+
+def _check_size(labels: Sequence[str], asked: Asked, videos: int, segments: int) -> None:
+    """Refuse what would not fit in memory, while nothing has been computed yet."""
+    answered = min(asked.top or len(labels), len(labels))
+    rows = videos + (segments if asked.segments else 0)
+    longest = sorted(map(len, labels))[-answered:]
+    characters = _ROW_CHARACTERS + sum(longest) + _NUMBER_CHARACTERS * answered
+    if rows * answered > _MAX_NUMBERS or rows * characters > _MAX_CHARACTERS:
+        raise InvalidRequest(
+            f"{answered} labels for {videos} videos"
+            + (f" and {segments} segments" if asked.segments else "")
+            + f" are too much for one answer (at most {_MAX_NUMBERS} numbers, about "
+            f"{_MAX_CHARACTERS} characters); give a smaller top, segments: false, or fewer videos."
+        )

@@ -1,59 +1,57 @@
-"""Search in words, in two stages: the index recalls, the model's own score ranks."""
+"""Search in two stages: the index recalls, the model's own score ranks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from app.catalog import Catalog
-from app.catalog.records import Collection, Filter, SegmentOfVideo
+from app.catalog.errors import SegmentNotFound
+from app.catalog.filters import EVERYTHING
+from app.catalog.records import Collection, Segment, Video
 from app.clock import Clock
-from app.errors import ModelMismatch
+from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
+from app.services import moments
+from app.services.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
+from app.services.questions import (
+    Findings,
+    Like,
+    LikeClip,
+    Moment,
+    Probe,
+    Question,
+    Stages,
+    Words,
+)
+from app.services.ranking import Ranker, Ranking
 from app.services.vectors import FollowedVectors, Recall
 from app.worker.client import WorkerClient
-from index import Vectors
+from app.worker.messages import ConfidenceKind
+from index import Ids, Vectors
+
+# Segments deleted between the two stages leave places that others may deserve.
+TRIES = 3
+CURSOR_SECRET = "search-cursors"  # noqa: S105  the name of a secret, not one
+
+# What two scores may differ by and still say the same: a logit of 1 is odds of e to 1.
+LOGIT_NOISE = 1.0
+COSINE_NOISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of a collection."""
+class Heatmap:
+    """One text over one video. Piece i lasts from edges[i] to edges[i + 1].
 
-    text: str
-    top_k: int
-    filter: Filter
-
-
-@dataclass(frozen=True, slots=True)
-class RankedSegment:
-    """A segment and the model's logit for it."""
-
-    found: SegmentOfVideo
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """Seconds each stage took."""
-
-    encode_text: float
-    recall: float
-    score: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Ranked segments, what they were chosen from, and how long it took.
-
-    `exact` says that every eligible segment was scored by the model, not only the recalled ones.
+    confidence : of the surest window over the piece; None when no confidence is known
     """
 
-    ranked: list[RankedSegment]
-    recall: Recall
-    exact: bool
-    model: str
-    seconds: Stages
+    video: Video
+    line: moments.Curve
+    confidence: moments.Floats | None
+    confidence_kind: ConfidenceKind | None
 
 
 class Search:
@@ -67,58 +65,185 @@ class Search:
         clock: Clock,
         *,
         recall_candidates: int,
+        decode_timeout_s: float,
     ) -> None:
         self._catalog = catalog
         self._vectors = vectors
         self._worker = worker
         self._clock = clock
+        self._ranker = Ranker(catalog, worker)
         self._recall_candidates = recall_candidates
+        self._decode_timeout_s = decode_timeout_s
+        self._signer = Signer(catalog.secret(CURSOR_SECRET))
 
     def ask(self, name: str, question: Question) -> Findings:
-        """The best `top_k` segments of collection `name`, best first.
+        """The best moments of collection `name`, best first.
 
-        Order: score, then video, then start. Raises CollectionNotFound, InvalidFilter,
-        ModelMismatch, WorkerUnavailable, WorkerFailed.
+        Raises CollectionNotFound, SegmentNotFound, InvalidCursor, CursorExpired, NotCalibrated
+        (a least confidence where none is known), ModelMismatch, WorkerUnavailable, WorkerFailed.
         """
-        started = self._clock.monotonic()
+        times = [self._clock.monotonic()]
         collection = self._catalog.get_collection(name)
-        embeddings, fingerprint = self._worker.encode_text([question.text])
-        require_model(collection, fingerprint)
-        encoded = self._clock.monotonic()
-        recall = self._recall(collection, embeddings[0], question)
-        recalled = self._clock.monotonic()
-        ranked = self._rank(collection, question.text, recall)
-        ended = self._clock.monotonic()
+        count = max(collection.recall_candidates or self._recall_candidates, question.top_k)
+        position = self._position(collection, question, count)
+        directions, itself = self._encode(collection, question.probe)
+        times.append(self._clock.monotonic())
+        last_row = self._last_row(collection, question, position)
+        allowed = self._catalog.eligible_rows(name, question.condition, last_row=last_row)
+        times.append(self._clock.monotonic())
+        for _ in range(TRIES):
+            # Read again, so that the index goes at least as far as the rows that are allowed.
+            collection = self._catalog.get_collection(name)
+            recalls = [self._recall(collection, one, count, allowed, itself) for one in directions]
+            recalled = self._clock.monotonic()
+            ranking = self._rank(collection, question.probe, recalls, allowed)
+            if ranking.complete:
+                break
+        times += [recalled, self._clock.monotonic()]
+        recall = recalls[0]
+        entries, abstained = _arrange(question, ranking)
+        rest = page_after(entries, position)
+        page = rest[: question.top_k]
+        cursor = None
+        if len(rest) > len(page):
+            state = self._state(collection, count)
+            cursor = self._cursor(
+                question,
+                state,
+                replace(recall, last_row=last_row or recall.last_row),
+                page,
+                position,
+            )
         return Findings(
-            ranked=ranked[: question.top_k],
-            recall=recall,
-            exact=recall.eligible <= self._candidates(question),
+            moments=[moment for entry in page for moment in entry],
+            next_cursor=cursor,
+            recall=recall if position is None else replace(recall, sequence=position.snapshot),
+            exact=ranking.scored >= recall.eligible or ranking.kind == "cosine",
+            score_kind=ranking.kind,
+            confidence_kind=ranking.confidence_kind,
+            abstained=abstained,
             model=collection.model,
-            seconds=Stages(
-                encoded - started, recalled - encoded, ended - recalled, ended - started
-            ),
+            seconds=_stages(times),
         )
 
-    def _candidates(self, question: Question) -> int:
-        return max(self._recall_candidates, question.top_k)
+    def heatmap(self, name: str, video_id: str, text: str) -> Heatmap:
+        """What a video scores for a text over time. Raises VideoNotFound, VideoNotReady, …"""
+        collection = self._catalog.get_collection(name)
+        video = self._catalog.get_video(name, video_id)
+        segments = self._catalog.list_segments(name, video_id)
+        if not segments:
+            raise VideoNotReady(f"The video {video.id} is {video.status}, not ready.")
+        scores = self._ranker.score(collection, [text], segments, len(segments))
+        starts, ends = _bounds(segments)
+        line = moments.curve(starts, ends, scores.logits[:, 0].astype(np.float64))
+        surest = None
+        if scores.confidence is not None:
+            middles = (line.edges[:-1] + line.edges[1:]) / 2
+            covers = (starts <= middles[:, None]) & (middles[:, None] < ends)  # (pieces, K)
+            surest = np.where(covers, scores.confidence[:, 0], 0.0).max(axis=1)
+        return Heatmap(video, line, surest, scores.confidence_kind)
 
-    def _recall(self, collection: Collection, embedding: Vectors, question: Question) -> Recall:
-        allowed = self._catalog.eligible_rows(collection.name, question.filter or None)
-        direction = embedding / np.linalg.norm(embedding).clip(np.finfo(np.float32).tiny)
-        return self._vectors.recall(collection, direction, self._candidates(question), allowed)
+    def _encode(self, collection: Collection, probe: Probe) -> tuple[list[Vectors], int | None]:
+        """Directions to recall by, and the row of the segment that is asked with, if one is."""
+        if isinstance(probe, Like):
+            row = self._catalog.segments_by_ids(collection.name, [probe.segment_id])[0].segment.row
+            directions = list(self._catalog.embeddings_by_rows([row]))
+            if not directions:  # deleted since the line before
+                raise SegmentNotFound(f"no segment {probe.segment_id!r} in {collection.name!r}")
+            return directions, row
+        if isinstance(probe, LikeClip):
+            embeddings, fingerprint = self._worker.embed_clip(
+                probe.path,
+                window_s=collection.window_s,
+                stride_s=collection.stride_s,
+                timeout_s=self._decode_timeout_s,
+            )
+            require_model(collection, fingerprint)
+            return [_direction(embeddings.mean(axis=0))], None
+        texts = [probe.text] if isinstance(probe, Words) else list(probe.texts)
+        embeddings, fingerprint = self._worker.encode_text(texts)
+        require_model(collection, fingerprint)
+        return [_direction(embedding) for embedding in embeddings], None
 
-    def _rank(self, collection: Collection, text: str, recall: Recall) -> list[RankedSegment]:
-        """Exact scores for the recalled rows; the catalog drops rows deleted meanwhile."""
-        found = self._catalog.segments_by_rows(recall.rows.tolist())
-        if not found or collection.fingerprint is None:
-            return []
-        references = [item.segment.tensor for item in found]
-        scores = self._worker.score([text], references, fingerprint=collection.fingerprint)
-        ranked = [
-            RankedSegment(item, float(score))
-            for item, score in zip(found, scores[:, 0], strict=True)
-        ]
-        return sorted(ranked, key=_rank_key)
+    def _recall(
+        self,
+        collection: Collection,
+        direction: Vectors,
+        count: int,
+        allowed: Ids | None,
+        itself: int | None,
+    ) -> Recall:
+        if itself is None:
+            return self._vectors.recall(collection, direction, count, allowed)
+        recall = self._vectors.recall(collection, direction, count + 1, allowed)
+        others = recall.rows != itself
+        return replace(
+            recall,
+            rows=recall.rows[others][:count],
+            scores=recall.scores[others][:count],
+            eligible=recall.eligible - int(np.count_nonzero(~others)),
+        )
+
+    def _rank(
+        self,
+        collection: Collection,
+        probe: Probe,
+        recalls: Sequence[Recall],
+        allowed: Ids | None,
+    ) -> Ranking:
+        if isinstance(probe, Like | LikeClip):
+            return self._ranker.likeness(recalls[0])
+        if isinstance(probe, Words):
+            return self._ranker.words(collection, probe, recalls[0])
+        return self._ranker.sequence(collection, probe, recalls, allowed)
+
+    def _last_row(
+        self, collection: Collection, question: Question, position: Position | None
+    ) -> int | None:
+        """The highest row that is searched; None leaves it to the moment of the recall.
+
+        A filter is read before the vectors are: without a bound, segments that come in between
+        would be missing on the first page and there on the next.
+        """
+        if position is not None:
+            return position.last_row
+        if question.condition in (None, EVERYTHING):
+            return None
+        return self._vectors.last_row(collection)
+
+    def _position(self, collection: Collection, question: Question, count: int) -> Position | None:
+        if question.cursor is None:
+            return None
+        return self._signer.read(
+            question.cursor,
+            question=_digest(question),
+            state=self._state(collection, count),
+            now=self._clock.now().timestamp(),
+        )
+
+    def _cursor(
+        self,
+        question: Question,
+        state: str,
+        recall: Recall,
+        page: Sequence[Sequence[Moment]],
+        position: Position | None,
+    ) -> str:
+        score, given = near_end(page, position)
+        return self._signer.write(
+            Position(
+                question=_digest(question),
+                state=state,
+                snapshot=recall.sequence if position is None else position.snapshot,
+                last_row=recall.last_row if position is None else position.last_row,
+                score=score,
+                given=given,
+                expires_at=int(self._clock.now().timestamp()) + LIFETIME_S,
+            )
+        )
+
+    def _state(self, collection: Collection, count: int) -> str:
+        return digest(collection.id, collection.fingerprint, collection.calibration, count)
 
 
 def require_model(collection: Collection, fingerprint: str) -> None:
@@ -130,6 +255,49 @@ def require_model(collection: Collection, fingerprint: str) -> None:
         )
 
 
-def _rank_key(ranked: RankedSegment) -> tuple[float, str, float]:
-    segment = ranked.found.segment
-    return (-ranked.score, segment.video_id, segment.start_s)
+def _arrange(question: Question, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
+    """Entries of a page, best first, and whether nothing was certain enough."""
+    least = question.min_confidence
+    if least is not None and ranking.scored and ranking.confidence_kind is None:
+        raise NotCalibrated(
+            "No confidence is known for this collection's model; fit one with "
+            "`xclip-search calibrate`, or ask without min_confidence."
+        )
+    sure = [one for one in ranking.segments if least is None or (one.confidence or 0) >= least]
+    if question.merge:
+        noise = COSINE_NOISE if ranking.kind == "cosine" else LOGIT_NOISE
+        arranged = moments.merged(sure, ranking.segments, noise)
+    else:
+        arranged = moments.single(sure)
+    arranged += [
+        chain for chain in ranking.chains if least is None or (chain.best.confidence or 0) >= least
+    ]
+    abstained = bool(ranking.segments or ranking.chains) and not arranged
+    if question.max_per_video is None:
+        return [[moment] for moment in arranged], abstained
+    by_video: defaultdict[str, list[Moment]] = defaultdict(list)
+    for moment in arranged:
+        by_video[moment.best.found.video.id].append(moment)
+    return [found[: question.max_per_video] for found in by_video.values()], abstained
+
+
+def _digest(question: Question) -> str:
+    probe = question.probe
+    asked = probe.sha256 if isinstance(probe, LikeClip) else repr(probe)
+    return digest(asked, replace(question, probe=Words(""), cursor=None))
+
+
+def _direction(embedding: Vectors) -> Vectors:
+    length = np.linalg.norm(embedding).clip(np.finfo(np.float32).tiny)
+    return np.asarray(embedding / length)
+
+
+def _stages(times: Sequence[float]) -> Stages:
+    """times : when the first stage began and each of the four ended"""
+    encode, filtering, recall, score = np.diff(times).tolist()
+    return Stages(encode, filtering, recall, score, times[-1] - times[0])
+
+
+def _bounds(segments: Sequence[Segment]) -> tuple[moments.Floats, moments.Floats]:
+    starts = np.array([segment.start_s for segment in segments])
+    return starts, np.array([segment.end_s for segment in segments])

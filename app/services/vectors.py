@@ -24,12 +24,16 @@ class Recall:
     """What the vectors recall for one query, at one moment of the collection's sequence.
 
     rows : int64, shape = (K,), best first, with K = min(count, eligible)
+    scores : float32, shape = (K,), the inner products
+    last_row : the highest row there has been; every later one will be higher
     """
 
     rows: Ids
+    scores: Vectors
     total: int
     eligible: int
     sequence: int
+    last_row: int
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class _Followed:
     lock: threading.Lock = field(default_factory=threading.Lock)
     index: FaissFlatIndex | None = None
     sequence: int = 0
+    last_row: int = 0
 
 
 class FollowedVectors:
@@ -76,11 +81,19 @@ class FollowedVectors:
             self._catch_up(followed, collection)
             index = followed.index
             if index is None:
-                return Recall(np.empty(0, np.int64), 0, 0, followed.sequence)
-            rows = index.search(query[None, :], count, allowed).ids[0]
-            total = len(index)
+                nothing = np.empty(0, np.int64), np.empty(0, np.float32)
+                return Recall(*nothing, 0, 0, followed.sequence, followed.last_row)
+            hits = index.search(query[None, :], count, allowed)
+            total, sequence, last_row = len(index), followed.sequence, followed.last_row
         eligible = total if allowed is None else min(len(allowed), total)
-        return Recall(rows, total, eligible, followed.sequence)
+        return Recall(hits.ids[0], hits.scores[0], total, eligible, sequence, last_row)
+
+    def last_row(self, collection: Collection) -> int:
+        """The highest row there has been, at least up to the sequence of `collection`."""
+        followed = self._of(collection)
+        with followed.lock:
+            self._catch_up(followed, collection)
+            return followed.last_row
 
     def forget(self, name: str) -> None:
         """Let go of a deleted collection's vectors."""
@@ -104,11 +117,13 @@ class FollowedVectors:
             followed.sequence, batches = self._catalog.load_vectors(collection.id)
             for batch in batches:
                 index.add(batch.rows, batch.vectors)
+                followed.last_row = int(batch.rows[-1])
             followed.index = index
         while changes := self._catalog.changes_since(
             collection.id, followed.sequence, _CHANGES_AT_ONCE
         ):
             _apply(followed.index, changes)
+            followed.last_row = max(followed.last_row, *(change.row for change in changes))
             followed.sequence = changes[-1].sequence
 
 

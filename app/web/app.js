@@ -1,105 +1,8 @@
-// The page: search, upload, library. All data goes in as text, never as markup.
+// The page: uploads and the library, beside the search.
 
-const $ = (id) => document.getElementById(id);
-const collection = () => encodeURIComponent($("collection").value);
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-function say(place, words, isBad = false) {
-  place.textContent = words;
-  place.classList.toggle("bad", isBad);
-}
-
-function moment(seconds) {
-  const tenths = Math.round(seconds * 10);
-  const rest = String(Math.floor(tenths / 10) % 60).padStart(2, "0");
-  return `${Math.floor(tenths / 600)}:${rest}.${tenths % 10}`;
-}
-
-// A refusal comes as problem+json; its sentence is what the reader gets.
-function problem(status, body) {
-  let why = `The service answered ${status}.`;
-  try {
-    const { detail, code } = JSON.parse(body);
-    if (detail) why = code ? `${detail} (${code})` : detail;
-  } catch { /* not JSON: the status has to do */ }
-  return new Error(why);
-}
-
-async function api(path, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The service cannot be reached.");
-  }
-  const body = await answer.text();
-  if (!answer.ok) throw problem(answer.status, body);
-  return JSON.parse(body);
-}
-
-// Search
-
-let asking = new AbortController();
-
-async function search(text) {
-  asking.abort();
-  asking = new AbortController();
-  $("results").replaceChildren();
-  say($("search-status"), "Searching …");
-  try {
-    const found = await api(`/v1/collections/${collection()}/search`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ text, top_k: 12 }),
-      signal: asking.signal,
-    });
-    $("results").replaceChildren(...found.results.map(card));
-    const { segments_eligible: searched } = found.index;
-    const time = `${Math.round(found.timings_ms.total)} ms`;
-    const none = "There is nothing to search yet: no video of this collection is ready.";
-    say($("search-status"), searched ? `Best of ${searched} moments, in ${time}` : none);
-  } catch (error) {
-    if (error.name !== "AbortError") say($("search-status"), error.message, true);
-  }
-}
-
-function card(result) {
-  const when = `${moment(result.start)} – ${moment(result.end)}`;
-  const picture = element("img", { src: result.thumbnail_url, alt: "", loading: "lazy" });
-  const button = element("button", { type: "button" }, picture,
-    element("span", { className: "text" },
-      element("span", { className: "name", textContent: result.filename }),
-      element("span", { textContent: when }),
-      element("span", { className: "quiet", textContent: `score ${result.score.toFixed(2)}` })));
-  button.addEventListener("click", () => play(`${result.filename}, ${when}`, result.clip_url));
-  return element("li", {}, button);
-}
-
-// Player
-
-function play(title, url) {
-  $("player-title").textContent = title;
-  say($("player-status"), "");
-  $("video").src = url; // its fragment #t=start,end is the moment
-  $("player").showModal();
-  $("video").play().catch(() => { /* the reader presses play, or the error event speaks */ });
-}
-
-$("video").addEventListener("error", () => {
-  if ($("video").error) say($("player-status"), "This browser cannot play this video.", true);
-});
-$("player").addEventListener("close", () => {
-  $("video").pause();
-  $("video").removeAttribute("src");
-  $("video").load();
-});
+import { $, api, collection, element, moment, problem, say, wait } from "./common.js";
+import { play } from "./player.js";
+import { clearResults } from "./search.js";
 
 // Upload: one file after another, each followed until its job has ended
 
@@ -230,14 +133,8 @@ async function start() {
   await showLibrary();
 }
 
-$("search").addEventListener("submit", (event) => {
-  event.preventDefault();
-  search($("text").value);
-});
 $("collection").addEventListener("change", () => {
-  asking.abort();
-  $("results").replaceChildren();
-  say($("search-status"), "");
+  clearResults();
   showLibrary();
 });
 $("files").addEventListener("change", () => {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -19,12 +19,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from app.worker.messages import (
+    CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
     ClipRequest,
     ClipScores,
+    ConfidenceAsked,
+    ConfidenceKind,
+    EmbedRequest,
     MessageError,
     ModelFacts,
     ScoreRequest,
+    Scores,
     TextRequest,
 )
 from index.protocol import TensorReference
@@ -80,15 +85,35 @@ class WorkerClient:
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def score(
-        self, texts: Sequence[str], references: Sequence[TensorReference], *, fingerprint: str
-    ) -> NDArray[np.float32]:
-        """Exact logits of N texts over K stored segments, float32 [K, N].
+        self,
+        texts: Sequence[str],
+        references: Sequence[TensorReference],
+        *,
+        fingerprint: str,
+        templates: Sequence[str] = (),
+        confidence: ConfidenceAsked | None = None,
+        rest: bool = False,
+    ) -> Scores:
+        """Exact logits of N texts over K stored segments; N·K ≤ MAX_SCORES.
 
+        With templates, each with one `{}`, a text is the mean of itself in each of them.
         `fingerprint` is the model that made the segments; a worker with another model answers
         WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """
-        request = ScoreRequest(texts, references, fingerprint)
-        return _arrays(self._call("POST", "/score", request.to_json(), MODEL_TIMEOUT_S))["scores"]
+        request = ScoreRequest(texts, references, fingerprint, templates, confidence, rest)
+        return _scores(self._call("POST", "/score", request.to_json(), MODEL_TIMEOUT_S))
+
+    def embed_clip(
+        self, path: Path, *, window_s: float, stride_s: float, timeout_s: float
+    ) -> tuple[NDArray[np.float32], str]:
+        """Embeddings of a clip's segments, float32 [K, D], and the model's fingerprint.
+
+        The file lies in the media store's tmp folder and is not kept; an unreadable one is
+        WorkerFailed with the code of the VideoError.
+        """
+        request = EmbedRequest(str(path), Segmentation(window_s, stride_s))
+        answer = self._call("POST", "/embed", request.to_json(), timeout_s)
+        return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def score_clip(
         self,
@@ -98,19 +123,24 @@ class WorkerClient:
         window_s: float,
         stride_s: float,
         timeout_s: float,
+        templates: Sequence[str] = (),
+        confidence: ConfidenceAsked | None = None,
+        rest: bool = False,
     ) -> ClipScores:
         """Scores every segment of a video file in the media store's tmp folder; keeps nothing.
 
-        An unreadable file is WorkerFailed with the code of the VideoError; a stride longer than
-        the window is ValueError.
+        An unreadable file is WorkerFailed with the code of the VideoError, more scores than one
+        answer may hold are WorkerFailed `too_many_scores`; a stride longer than the window is
+        ValueError.
         """
-        request = ClipRequest(str(path), texts, Segmentation(window_s, stride_s))
+        segmentation = Segmentation(window_s, stride_s)
+        request = ClipRequest(str(path), texts, segmentation, templates, confidence, rest)
         answer = self._call("POST", "/clip", request.to_json(), timeout_s)
         arrays = _arrays(answer)
         return ClipScores(
             starts=arrays["starts"],
             ends=arrays["ends"],
-            scores=arrays["scores"],
+            scores=_scores(answer),
             duration_s=float(arrays["duration_s"][0]),
             fingerprint=answer.headers[FINGERPRINT_HEADER],
         )
@@ -145,6 +175,16 @@ def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:
         return load_safetensors(answer.content)
     except SafetensorError as error:
         raise _not_a_worker(answer) from error
+
+
+def _scores(answer: httpx.Response) -> Scores:
+    arrays = _arrays(answer)
+    return Scores(
+        logits=arrays["logits"],
+        confidence=arrays.get("confidence"),
+        confidence_kind=cast("ConfidenceKind | None", answer.headers.get(CONFIDENCE_HEADER)),
+        rest=arrays.get("rest"),
+    )
 
 
 def _not_a_worker(answer: httpx.Response) -> WorkerFailed:

@@ -15,12 +15,15 @@ from app.ids import new_id
 from app.listen import run_app
 from app.media import MediaStore
 from app.settings import Settings, SettingsError
+from app.worker.certainty import Certainty
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
 from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
+from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
+from app.worker.texts import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.errors import XCLIPError
@@ -44,6 +47,9 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     media = MediaStore(settings.data_dir)
     media.prepare()
     gate = Gate()
+    texts = TextEmbeddings(encoder, gate)
+    scoring = Scoring(encoder, gate, texts)
+    certainty = Certainty(encoder, scoring, settings.calibrations_dir)
     decoder = Decoder.for_model(encoder, settings)
     with (
         closing(PackedTensorStore(settings.tensors_dir, writer_id=worker_id)) as tensors,
@@ -51,12 +57,14 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
             settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
         ) as catalog,
     ):
-        pipeline = IngestPipeline(catalog, media, tensors, encoder, gate, decoder)
+        pipeline = IngestPipeline(
+            catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
+        )
         puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock)
-        clips = ClipScoring(encoder, gate, decoder, media.tmp, puller.stopping)
+        clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
         with _pulling(puller, settings.shutdown_grace_s):
             run_app(
-                create_worker_app(encoder, tensors, gate, clips),
+                create_worker_app(encoder, tensors, texts, scoring, certainty, clips),
                 listener,
                 shutdown_grace_s=settings.shutdown_grace_s,
                 on_stop=puller.stop,

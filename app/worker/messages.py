@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from index.protocol import TensorReference
 from xclip.video.sample import Segmentation
 
 FINGERPRINT_HEADER = "x-model-fingerprint"
+CONFIDENCE_HEADER = "x-confidence-kind"
+# Fitted to labelled examples, or read from the softmax shares as they are.
+ConfidenceKind = Literal["calibrated", "estimated"]
+MAX_SCORES = 1_000_000  # of one answer of `/score`: 4 MB
 
 
 class MessageError(Exception):
@@ -72,12 +76,30 @@ class TextRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceAsked:
+    """That scores shall come with confidence: by which calibration, among how many segments.
+
+    `calibration` names one that was fitted to a collection; None is the model's own.
+    """
+
+    calibration: str | None
+    eligible: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """`POST /score`: every text against every stored segment, by the model `fingerprint` names."""
+    """`POST /score`: every text against every stored segment, by the model `fingerprint` names.
+
+    With `templates`, each of which holds `{}` once, a text is the mean of itself in each of them.
+    `rest` asks how high each segment scores for all that is none of the texts.
+    """
 
     texts: Sequence[str]
     references: Sequence[TensorReference]
     fingerprint: str
+    templates: Sequence[str] = ()
+    confidence: ConfidenceAsked | None = None
+    rest: bool = False
 
     def to_json(self) -> bytes:
         """The request's body."""
@@ -86,6 +108,9 @@ class ScoreRequest:
                 "texts": list(self.texts),
                 "segments": [asdict(reference) for reference in self.references],
                 "fingerprint": self.fingerprint,
+                "templates": list(self.templates),
+                "confidence": asdict(self.confidence) if self.confidence else None,
+                "rest": self.rest,
             }
         ).encode()
 
@@ -94,25 +119,63 @@ class ScoreRequest:
         """The request in a body; raises MessageError."""
         with _checked():
             fields = _object(body)
+            texts, segments = _texts(fields["texts"]), fields["segments"]
+            if len(texts) * len(segments) > MAX_SCORES:
+                raise ValueError(f"more than {MAX_SCORES} scores in one answer")
             return cls(
-                texts=_texts(fields["texts"]),
-                references=[_reference(segment) for segment in fields["segments"]],
+                texts=texts,
+                references=[_reference(segment) for segment in segments],
                 fingerprint=str(fields["fingerprint"]),
+                templates=_templates(fields["templates"]),
+                confidence=_confidence(fields["confidence"]),
+                rest=bool(fields["rest"]),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """`POST /embed`: the embedding of every segment of a file that is not kept."""
+
+    path: str
+    segmentation: Segmentation
+
+    def to_json(self) -> bytes:
+        """The request's body."""
+        return json.dumps({"path": self.path, **asdict(self.segmentation)}).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """The request in a body; raises MessageError."""
+        with _checked():
+            fields = _object(body)
+            return cls(
+                path=str(fields["path"]),
+                segmentation=Segmentation(float(fields["window_s"]), float(fields["stride_s"])),
             )
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRequest:
-    """`POST /clip`: every text against every segment of a file that is not kept."""
+    """`POST /clip`: every text, as in `ScoreRequest`, against every segment of a file not kept."""
 
     path: str
     texts: Sequence[str]
     segmentation: Segmentation
+    templates: Sequence[str] = ()
+    confidence: ConfidenceAsked | None = None
+    rest: bool = False
 
     def to_json(self) -> bytes:
         """The request's body."""
         return json.dumps(
-            {"path": self.path, "texts": list(self.texts), **asdict(self.segmentation)}
+            {
+                "path": self.path,
+                "texts": list(self.texts),
+                "templates": list(self.templates),
+                "confidence": asdict(self.confidence) if self.confidence else None,
+                "rest": self.rest,
+                **asdict(self.segmentation),
+            }
         ).encode()
 
     @classmethod
@@ -124,20 +187,52 @@ class ClipRequest:
                 path=str(fields["path"]),
                 texts=_texts(fields["texts"]),
                 segmentation=Segmentation(float(fields["window_s"]), float(fields["stride_s"])),
+                templates=_templates(fields["templates"]),
+                confidence=_confidence(fields["confidence"]),
+                rest=bool(fields["rest"]),
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What the model says of K segments and N texts.
+
+    logits : float32 [K, N]
+    confidence : float64 [K, N], the chance that each is a true match; None when it was not asked
+        for, there are no segments, or nothing is fitted to the model, then of no kind either
+    rest : float64 [K], the log-sum-exp of the logits for all that is none of the texts, if asked
+    """
+
+    logits: NDArray[np.float32]
+    confidence: NDArray[np.float64] | None = None
+    confidence_kind: ConfidenceKind | None = None
+    rest: NDArray[np.float64] | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is sent beside the kind."""
+        named = {"logits": self.logits, "confidence": self.confidence, "rest": self.rest}
+        return {name: array for name, array in named.items() if array is not None}
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], texts: int) -> Self:
+        """The scores of all segments from those of their batches; of none for `texts` texts."""
+        if not parts:
+            return cls(np.empty((0, texts), np.float32))
+        arrays = [part.arrays() for part in parts]
+        whole = {name: np.concatenate([each[name] for each in arrays]) for name in arrays[0]}
+        return cls(**whole, confidence_kind=parts[0].confidence_kind)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClipScores:
-    """The answer of `/clip`: K segments in order of time, N texts.
+    """The answer of `/clip`: K segments in order of time.
 
     starts, ends : float64 [K], seconds
-    scores : float32 [K, N], logits
     """
 
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
-    scores: NDArray[np.float32]
+    scores: Scores
     duration_s: float
     fingerprint: str
 
@@ -153,6 +248,23 @@ def _texts(value: object) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
         raise ValueError("texts must be a list of at least one string")
     return value
+
+
+def _templates(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(
+        isinstance(template, str) and template.count("{}") == 1 for template in value
+    ):
+        raise ValueError("templates must be a list of strings that hold {} once")
+    return tuple(value)
+
+
+def _confidence(value: Mapping[str, object] | None) -> ConfidenceAsked | None:
+    if value is None:
+        return None
+    calibration, eligible = value["calibration"], value["eligible"]
+    if not (calibration is None or isinstance(calibration, str)) or not isinstance(eligible, int):
+        raise ValueError("confidence is the name of a calibration or null, and a whole number")
+    return ConfidenceAsked(calibration, eligible)
 
 
 def _reference(value: Mapping[str, object]) -> TensorReference:

@@ -20,12 +20,14 @@ from PIL import Image
 from app.catalog import Catalog
 from app.catalog.records import Job, NewSegment, Video, VideoFacts
 from app.media import MediaStore
+from app.settings import PromptPrecision
+from app.worker.certainty import Certainty
 from app.worker.decoding import Decoder
 from app.worker.gate import Gate
 from app.worker.lease import Lease
 from app.worker.records import split_records
 from index.protocol import TensorStore
-from xclip.encoder import Encoder
+from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment
 from xclip.video.sample import Segmentation
 
@@ -50,6 +52,8 @@ class IngestPipeline:
     encoder: Encoder
     gate: Gate
     decoder: Decoder
+    certainty: Certainty
+    precision: PromptPrecision
 
     def run(self, job: Job, lease: Lease) -> int:
         """Index the job's video and commit it with the job; returns the number of segments.
@@ -93,14 +97,22 @@ class IngestPipeline:
 
     def _index(self, video: Video, batch: Sequence[DecodedSegment], indexed: _Indexed) -> None:
         frames = np.stack([segment.frames for segment in batch])
-        encoded = self.gate.ingest(lambda: self.encoder.encode_video(frames)).result()
-        references = self.tensors.append(split_records(encoded))
+        encoded, bank = self.gate.ingest(lambda: self._encode(frames)).result()
+        references = self.tensors.append(
+            split_records(encoded, self.precision, self.certainty.digest, bank)
+        )
         for segment, reference in zip(batch, references, strict=True):
             self.media.write_thumbnail(video.id, segment.index, _webp(segment.thumbnail))
             indexed.segments.append(
                 NewSegment(segment.index, segment.start, segment.end, reference)
             )
         indexed.embeddings.append(encoded.embedding)
+
+    def _encode(self, frames: NDArray[np.uint8]) -> tuple[EncodedVideos, NDArray[np.float16]]:
+        """The segments, and what they score for the bank: B segments, [B, N0]."""
+        encoded = self.encoder.encode_video(frames)
+        bank = self.encoder.score(self.certainty.bank, encoded)
+        return encoded, bank.astype(np.float16)
 
 
 def _webp(picture: NDArray[np.uint8]) -> bytes:

@@ -3,11 +3,14 @@
     GET  /livez   200 as long as the process answers
     GET  /model   ModelFacts as JSON
     POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}
-    POST /score   ScoreRequest -> safetensors {scores float32 [K, N]}
-    POST /clip    ClipRequest  -> safetensors {starts, ends float64 [K], scores float32 [K, N],
-                                               duration_s float64 [1]}
+    POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and as asked
+                                              {confidence float64 [K, N], rest float64 [K]}
+    POST /embed   EmbedRequest -> safetensors {embeddings float32 [K, D]}
+    POST /clip    ClipRequest  -> safetensors {starts, ends float64 [K], duration_s float64 [1]}
+                                              and what /score answers
 
-Every answer names the model in `x-model-fingerprint`. An error is JSON {code, message}.
+Every answer names the model in `x-model-fingerprint`, a confidence its kind in
+`x-confidence-kind`. An error is JSON {code, message}.
 """
 
 from __future__ import annotations
@@ -25,21 +28,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.worker.clips import ClipScoring, NotInClipFolder
+from app.worker.certainty import CalibrationUnusable, Certainty
+from app.worker.clips import ClipScoring, NotInClipFolder, TooManyScores
 from app.worker.decoding import Interrupted
-from app.worker.gate import Gate
 from app.worker.messages import (
+    CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
     ClipRequest,
+    ConfidenceKind,
+    EmbedRequest,
     MessageError,
     ModelFacts,
     ScoreRequest,
+    Scores,
     TextRequest,
 )
-from app.worker.records import stack_records
+from app.worker.records import stack_bank, stack_records
+from app.worker.scoring import Scoring
+from app.worker.texts import TextEmbeddings
 from index.errors import VectorStoreError
-from index.protocol import TensorReference, TensorStore
-from xclip.encoder import EncodedVideos, Encoder
+from index.protocol import TensorStore
+from xclip.encoder import Encoder
 from xclip.errors import VideoError
 
 SCORE_BATCH = 256
@@ -56,6 +65,8 @@ _STATUS: Mapping[type[Exception], int] = {
     MessageError: 400,
     NotInClipFolder: 400,
     WrongModel: 409,
+    CalibrationUnusable: 409,
+    TooManyScores: 422,
     VideoError: 422,
     Interrupted: 503,
     VectorStoreError: 500,
@@ -64,16 +75,22 @@ _STATUS: Mapping[type[Exception], int] = {
 
 
 def create_worker_app(
-    encoder: Encoder, store: TensorStore, gate: Gate, clips: ClipScoring
+    encoder: Encoder,
+    store: TensorStore,
+    texts: TextEmbeddings,
+    scoring: Scoring,
+    certainty: Certainty,
+    clips: ClipScoring,
 ) -> Starlette:
     """The ASGI application of one worker."""
-    calls = _Calls(encoder, store, gate, clips)
+    calls = _Calls(encoder, store, texts, scoring, certainty, clips)
     return Starlette(
         routes=[
             Route("/livez", calls.livez),
             Route("/model", calls.model),
             Route("/text", calls.text, methods=["POST"]),
             Route("/score", calls.score, methods=["POST"]),
+            Route("/embed", calls.embed, methods=["POST"]),
             Route("/clip", calls.clip, methods=["POST"]),
         ],
         exception_handlers=dict.fromkeys(_STATUS, _explain),
@@ -82,11 +99,19 @@ def create_worker_app(
 
 class _Calls:
     def __init__(
-        self, encoder: Encoder, store: TensorStore, gate: Gate, clips: ClipScoring
+        self,
+        encoder: Encoder,
+        store: TensorStore,
+        texts: TextEmbeddings,
+        scoring: Scoring,
+        certainty: Certainty,
+        clips: ClipScoring,
     ) -> None:
         self._encoder = encoder
         self._store = store
-        self._gate = gate
+        self._texts = texts
+        self._scoring = scoring
+        self._certainty = certainty
         self._clips = clips
         self._clip_slots = anyio.CapacityLimiter(CLIPS_AT_ONCE)
 
@@ -119,17 +144,15 @@ class _Calls:
                 f"The segments were made with model {message.fingerprint}, but this worker runs "
                 f"{self._encoder.name} ({self._encoder.fingerprint})."
             )
-        embeddings = await self._embed(message.texts)
-        scores = [np.empty((0, len(message.texts)), np.float32)]
-        for start in range(0, len(message.references), SCORE_BATCH):
-            batch = message.references[start : start + SCORE_BATCH]
-            stored = await anyio.to_thread.run_sync(self._read, batch)
-            scores.append(
-                await asyncio.wrap_future(
-                    self._gate.query(lambda: self._encoder.score(embeddings, stored))  # noqa: B023
-                )
-            )
-        return self._answer({"scores": np.concatenate(scores)})
+        scores = await anyio.to_thread.run_sync(self._score, message)
+        return self._answer(scores.arrays(), scores.confidence_kind)
+
+    async def embed(self, request: Request) -> Response:
+        message = EmbedRequest.from_json(await request.body())
+        embeddings = await anyio.to_thread.run_sync(
+            self._clips.embed, message, limiter=self._clip_slots
+        )
+        return self._answer({"embeddings": embeddings})
 
     async def clip(self, request: Request) -> Response:
         message = ClipRequest.from_json(await request.body())
@@ -140,22 +163,41 @@ class _Calls:
             {
                 "starts": scored.starts,
                 "ends": scored.ends,
-                "scores": scored.scores,
                 "duration_s": np.array([scored.duration_s]),
-            }
+                **scored.scores.arrays(),
+            },
+            scored.scores.confidence_kind,
         )
 
     async def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return await asyncio.wrap_future(self._gate.query(lambda: self._encoder.encode_text(texts)))
+        return await asyncio.wrap_future(self._texts.embed(texts))
 
-    def _read(self, references: Sequence[TensorReference]) -> EncodedVideos:
-        return stack_records(self._store.read(references))
+    def _score(self, message: ScoreRequest) -> Scores:
+        texts = self._scoring.embed(message.texts, message.templates)
+        parts = []
+        for start in range(0, len(message.references), SCORE_BATCH):
+            records = self._store.read(message.references[start : start + SCORE_BATCH])
+            stored = stack_records(records)
+            logits = self._scoring.score(texts, stored)
+            if not self._certainty.needs_bank(message.confidence, message.rest):
+                parts.append(Scores(logits))
+                continue
+            bank = stack_bank(records, self._certainty.digest)
+            if bank is None:
+                bank = self._certainty.bank_logits(stored)
+            parts.append(
+                self._certainty.judge(texts, logits, bank, message.confidence, message.rest)
+            )
+        return Scores.joined(parts, len(message.texts))
 
-    def _answer(self, arrays: Mapping[str, NDArray[Any]]) -> Response:
+    def _answer(
+        self, arrays: Mapping[str, NDArray[Any]], confidence_kind: ConfidenceKind | None = None
+    ) -> Response:
+        headers = {FINGERPRINT_HEADER: self._encoder.fingerprint}
+        if confidence_kind:
+            headers[CONFIDENCE_HEADER] = confidence_kind
         return Response(
-            save_safetensors(dict(arrays)),
-            media_type="application/octet-stream",
-            headers={FINGERPRINT_HEADER: self._encoder.fingerprint},
+            save_safetensors(dict(arrays)), media_type="application/octet-stream", headers=headers
         )
 
 

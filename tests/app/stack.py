@@ -18,11 +18,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app.catalog import Catalog
-from app.clock import SystemClock
+from app.clock import Clock, SystemClock
 from app.ids import new_id
 from app.main import create_app
 from app.media import MediaStore
 from app.settings import Settings
+from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
@@ -30,7 +31,9 @@ from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
 from app.worker.records import stack_records
+from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
+from app.worker.texts import TextEmbeddings
 from index import PackedTensorStore
 from tests.app.conftest import write_clip
 from xclip import scoring
@@ -87,8 +90,10 @@ class Stack:
 
 
 @contextmanager
-def open_stack(folder: Path, encoder: Encoder, **choices: Any) -> Iterator[Stack]:
-    """The service over `folder`; `choices` are settings."""
+def open_stack(
+    folder: Path, encoder: Encoder, *, clock: Clock | None = None, **choices: Any
+) -> Iterator[Stack]:
+    """The service over `folder`; `clock` is the API's, `choices` are settings."""
     values = {"window_s": 1.0, "stride_s": 0.5, "model": encoder.name, "threads": 1, **choices}
     settings = Settings(data_dir=folder, **values)
     with ExitStack() as stack:
@@ -100,14 +105,22 @@ def open_stack(folder: Path, encoder: Encoder, **choices: Any) -> Iterator[Stack
         stack.callback(tensors.close)
         gate = Gate()
         stack.callback(gate.close)
+        texts = TextEmbeddings(encoder, gate)
+        scoring = Scoring(encoder, gate, texts)
+        certainty = Certainty(encoder, scoring, settings.calibrations_dir)
         decoder = Decoder.for_model(encoder, settings)
-        pipeline = IngestPipeline(catalog, media, tensors, encoder, gate, decoder)
+        pipeline = IngestPipeline(
+            catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
+        )
         puller = Puller(catalog, pipeline, writer_id, settings.lease_s, SystemClock())
-        clips = ClipScoring(encoder, gate, decoder, media.tmp, threading.Event().is_set)
-        worker_app: Starlette = create_worker_app(encoder, tensors, gate, clips)
+        never = threading.Event().is_set
+        clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, never)
+        worker_app: Starlette = create_worker_app(
+            encoder, tensors, texts, scoring, certainty, clips
+        )
         worker = AppTransport(stack.enter_context(TestClient(worker_app)))
         client = WorkerClient("http://worker", transport=worker)
-        app = create_app(settings, worker=client)
+        app = create_app(settings, worker=client, clock=clock)
         api = stack.enter_context(TestClient(app, raise_server_exceptions=False))
         yield Stack(api, worker, puller, catalog, tensors, media, settings)
 

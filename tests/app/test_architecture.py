@@ -24,7 +24,11 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{above}{node.module or ''}.{alias.name}" for alias in node.names)
 
 
-def offenders(folder: str, *banned: str) -> list[str]:
+# Arithmetic on what the worker has answered; no model, no PyTorch.
+PURE = ("xclip.confidence",)
+
+
+def offenders(folder: str, *banned: str, except_for: tuple[str, ...] = ()) -> list[str]:
     """`file imports module` for each file under `folder` that imports something banned."""
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files, f"{folder} has no source"
@@ -32,8 +36,12 @@ def offenders(folder: str, *banned: str) -> list[str]:
         f"{path.relative_to(ROOT)} imports {module}"
         for path in files
         for module in imports(path)
-        if any(module == name or module.startswith(f"{name}.") for name in banned)
+        if _within(module, banned) and not _within(module, except_for)
     ]
+
+
+def _within(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +54,12 @@ def offenders(folder: str, *banned: str) -> list[str]:
         ("app/services", ("sqlalchemy", "fastapi", "starlette", "app.routes", "torch", "xclip")),
         ("app/catalog", ("fastapi", "starlette", "app.routes", "app.services", "app.worker")),
         ("app/worker", ("fastapi", "app.routes", "app.services", "sqlalchemy")),
+        ("app/tuning", ("fastapi", "app.routes", "app.services", "app.cli", "sqlalchemy")),
     ],
 )
 def test_packages_import_downwards_only(folder: str, banned: tuple[str, ...]):
     """No file of the folder imports what lies above it or beside it."""
-    assert offenders(folder, *banned) == []
+    assert offenders(folder, *banned, except_for=PURE) == []
 
 
 def test_only_the_catalog_speaks_sql():

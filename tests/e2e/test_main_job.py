@@ -92,7 +92,7 @@ def test_an_answer_says_what_was_done(archive: Archive) -> None:
     assert answer["index"]["exact"] is True
     assert answer["index"]["model"] == "motion-tiny"
     assert {result["score_kind"] for result in answer["results"]} == {"xclip_logit"}
-    assert set(answer["timings_ms"]) == {"encode_text", "recall", "score", "total"}
+    assert set(answer["timings_ms"]) == {"encode", "filter", "recall", "score", "total"}
 
 
 def test_a_filter_restricts_before_the_ranking(archive: Archive) -> None:
@@ -102,6 +102,43 @@ def test_a_filter_restricts_before_the_ranking(archive: Archive) -> None:
     assert {result["video_id"] for result in answer["results"]} == {other["id"]}
     assert answer["index"]["segments_eligible"] == len(answer["results"]) == 5
     assert search(archive, text="x", filter={"kind": "nothing"})["results"] == []
+
+
+def test_what_is_not_there_is_not_found(archive: Archive) -> None:
+    """Asked to be sure, the service finds each event of the long video, and nothing else."""
+    for event in EVENTS:
+        found = search(archive, text=event.caption, min_confidence=0.5)
+        assert found["results"][0]["video_id"] == archive.videos["long"]["id"]
+        assert found["abstained"] is False
+    for absent in ("a purple star moving down", "an orange ring shrinking", "a dog running"):
+        assert absent not in archive.files
+        found = search(archive, text=absent, min_confidence=0.5)
+        assert (found["results"], found["abstained"]) == ([], True)
+        assert search(archive, text=absent)["results"][0]["confidence"] < 0.5
+
+
+def test_events_are_found_in_their_order(archive: Archive) -> None:
+    """The first followed by the second, over its own ten seconds; the reverse is not there."""
+    first, second = EVENTS[0].caption, EVENTS[1].caption
+    found = search(archive, then=[first, second], within_s=10, min_confidence=0.25)
+    best = found["results"][0]
+    assert best["video_id"] == archive.videos["long"]["id"]
+    assert (best["start"], best["end"]) == (0.0, 10.0)
+    assert [step["text"] for step in best["steps"]] == [first, second]
+    assert search(archive, then=[second, first], within_s=10, min_confidence=0.25)["abstained"]
+
+
+def test_an_upload_is_waited_for(archive: Archive, tmp_path: Path) -> None:
+    """A search that names the job of an upload sees the video, without polling."""
+    random = np.random.default_rng(11)
+    file = tmp_path / "new.mp4"
+    write_clip(file, [(sample_scene(EVENTS[0], random), 3.0)], 96, 96, 12, random)
+    job = upload(archive.client, file).json()["job"]
+    found = search(
+        archive, text=EVENTS[0].caption, top_k=20, after_job=job["id"], deadline_ms=30_000
+    )
+    assert job["video_id"] in {result["video_id"] for result in found["results"]}
+    assert archive.client.delete(f"{VIDEOS}/{job['video_id']}").status_code == 204
 
 
 def test_labels_get_zero_shot_scores(archive: Archive) -> None:

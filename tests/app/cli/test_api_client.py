@@ -21,7 +21,7 @@ def client(answer: httpx.Response | Exception) -> ApiClient:
 
 
 def test_a_problem_keeps_its_code_and_reasons() -> None:
-    """The sentence, then which field and why."""
+    """Which field it is, and why; what the detail says besides is only that."""
     problem = Problem(
         type="urn:x",
         title="Unprocessable",
@@ -33,8 +33,8 @@ def test_a_problem_keeps_its_code_and_reasons() -> None:
     )
     answer = httpx.Response(422, content=problem.model_dump_json())
     with pytest.raises(ApiError) as refusal:
-        client(answer).search("default", "text", 10)
-    assert str(refusal.value) == "Refused: body.top_k. (top_k too large)"
+        client(answer).search("default", {"text": "text", "top_k": 0})
+    assert str(refusal.value) == "top_k: too large"
     assert refusal.value.code == "invalid_request"
 
 

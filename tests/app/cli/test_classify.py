@@ -61,12 +61,65 @@ def test_a_file_is_labelled_and_not_kept(
     assert before == after
 
 
-def test_a_video_or_a_file_has_to_be_named(command: RunCommand, clip: Path) -> None:
-    """Neither and both are refused before anything is sent."""
-    for choice in ((), ("--video", "vid_1", "--file", clip)):
+def test_a_label_set_is_shown_in_part(
+    command: RunCommand, clip: Path, running_service: str, request: pytest.FixtureRequest
+) -> None:
+    """Its labels under the templates asked for, as many as asked for, likeliest first."""
+    body = {"labels": LABELS, "templates": ["{} moves"]}
+    url = f"{running_service}/v1/label-sets/shapes"
+    request.addfinalizer(lambda: httpx.delete(url, trust_env=False, timeout=30))
+    assert httpx.put(url, json=body, trust_env=False, timeout=30).status_code == 201
+    choice = ("--label-set", "shapes", "--file", clip, "--url", running_service)
+    whole = command("classify", *choice)
+    assert whole.exit_code == 0, whole.output
+    two = command("classify", *choice, "--top", 2)
+    assert list(shares(two.output).items()) == list(shares(whole.output).items())[:2]
+    plain = command("classify", *LABELS, "--file", clip, "--url", running_service)
+    templates = ("--template", "{}", "--template", "{}")
+    assert command("classify", *choice, *templates).output == plain.output
+
+
+def test_a_filter_labels_several_videos(
+    command: RunCommand, make_clip: MakeClip, running_service: str, collection: str
+) -> None:
+    """One line a video, with its likeliest label; or an explanation if none fits."""
+    place = ("--collection", collection, "--url", running_service)
+    command("ingest", make_clip("one.mp4", seconds=1.5), make_clip("two.mp4", seconds=3), *place)
+    result = command("classify", *LABELS, "--filter", '{"duration": {"gte": 1}}', *place)
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    assert sorted(line[0] for line in lines) == ["one.mp4", "two.mp4", "video"]
+    longest = command("classify", *LABELS, "--filter", '{"duration": {"gte": 2}}', *place)
+    assert "one.mp4" not in longest.output
+    both = command("classify", *LABELS, "--filter", "{}", "--top", 2, *place)
+    assert len(both.output.splitlines()) == 1 + 2 * 2
+    none = command("classify", *LABELS, "--filter", '{"camera": "north"}', *place)
+    assert "no searchable video" in none.output
+
+
+def test_one_video_or_part_has_to_be_named(command: RunCommand, clip: Path) -> None:
+    """None and several are refused before anything is sent."""
+    for choice in ((), ("--video", "vid_1", "--file", clip), ("--video", "v", "--filter", "{}")):
         result = command("classify", *LABELS, *choice, "--url", "http://127.0.0.1:9")
         assert result.exit_code == 2
         assert "--video" in result.output
+
+
+def test_labels_or_a_label_set_are_given(command: RunCommand) -> None:
+    """Neither and both are refused before anything is sent."""
+    for choice in ((), (*LABELS, "--label-set", "shapes")):
+        result = command("classify", *choice, "--video", "v", "--url", "http://127.0.0.1:9")
+        assert result.exit_code == 2
+        assert "--label-set" in result.output
+
+
+def test_a_filter_is_json(command: RunCommand) -> None:
+    """What is no object is refused before anything is sent."""
+    for text in ("camera=north", "[1]"):
+        choice = ("--filter", text, "--url", "http://127.0.0.1:9")
+        result = command("classify", *LABELS, *choice)
+        assert result.exit_code == 2
+        assert "JSON object" in result.output
 
 
 def test_a_broken_file_is_explained(

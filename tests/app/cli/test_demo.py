@@ -18,7 +18,7 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app.cli.demo import MARKER, run_demo
+from app.cli.demo import ELSEWHERE, MARKER, run_demo
 from app.cli.showcase import Showcase, draw_showcase
 from xclip.motion import HELD_OUT, OPPOSITE
 
@@ -74,8 +74,10 @@ def test_the_demo_shows_everything_and_stays_until_interrupted(
     text = "".join(printed)
     assert demo.returncode == 0, text
     assert "64 videos of 64 videos" in text
-    assert text.count("rank") == 6
-    assert text.count("clip-") + text.count("long-") >= 6 * 3
+    assert text.count("rank") == 7
+    assert "in this order" in text
+    assert "No confidence is known" in text  # of a random model
+    assert text.count("clip-") + text.count("long-") >= 6 * 3 + 1
     assert "likeliest label" in text
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, trust_env=False)
@@ -111,15 +113,11 @@ def _wait_until(reached: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_the_demo_can_end_by_itself(
-    showcase: Showcase,
-    checkpoint: Path,
-    tmp_path: Path,
-    free_port: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Without staying it stops the service and returns; the folder carries the demo's mark."""
-    monkeypatch.setenv("XCLIP_MODEL", str(checkpoint))
+def test_the_demo_can_end_by_itself(showcase: Showcase, tmp_path: Path, free_port: int) -> None:
+    """Without staying it stops the service and returns; the folder carries the demo's mark.
+
+    With the embedded model the events in order are found, and what is in no clip is not.
+    """
     small = dataclasses.replace(
         showcase, short=showcase.short[:2], long=showcase.long[:1], questions=showcase.questions[:1]
     )
@@ -134,6 +132,9 @@ def test_the_demo_can_end_by_itself(
     assert not (folder / "clips" / "left.mp4").exists()
     assert (folder / MARKER).exists()
     assert small.questions[0].text in text
+    in_order = text[text.index("in this order") :]
+    assert "✓" in in_order[: in_order.index(ELSEWHERE)]
+    assert "✓ nothing matches with that certainty" in in_order
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", free_port)) != 0
 

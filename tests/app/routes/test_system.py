@@ -74,7 +74,7 @@ def test_metrics_count_requests_uploads_and_search_stages(stack: Stack):
     route = 'route="/v1/collections/{collection}/search"'
     assert f'xclip_http_requests_total{{method="POST",{route},status="200"}} 1.0' in lines
     assert "xclip_upload_bytes_total 100.0" in lines
-    for stage in ("encode_text", "recall", "score", "total"):
+    for stage in ("encode", "filter", "recall", "score", "total"):
         assert f'xclip_search_seconds_count{{stage="{stage}"}} 1.0' in lines
 
 
@@ -131,4 +131,4 @@ def test_uploads_document_their_form(openapi: dict):
     assert schema["properties"]["file"] == {"type": "string", "format": "binary"}
     assert (set(schema["properties"]), schema["required"]) == ({"file", "metadata"}, ["file"])
     clip = openapi["paths"]["/v1/classify"]["post"]["requestBody"]
-    assert clip["content"]["multipart/form-data"]["schema"]["required"] == ["file", "labels"]
+    assert clip["content"]["multipart/form-data"]["schema"]["required"] == ["file"]

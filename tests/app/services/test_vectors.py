@@ -90,6 +90,25 @@ def test_allowed_rows_are_counted_and_chosen_first(catalog: Catalog):
     assert (found.total, found.eligible) == (40, 4)
 
 
+def test_a_recall_says_how_near_its_rows_are_and_which_row_was_the_last(catalog: Catalog):
+    """Inner products with half-precision rows, best first; the last row stays when it is gone."""
+    gone = add_video(catalog, 1, 5)
+    add_video(catalog, 2, 5)
+    last = add_video(catalog, 3, 5)
+    vectors = FollowedVectors(catalog, threads=1)
+    before = recall(vectors, catalog)
+    assert before.last_row == max(rows(catalog))
+    assert before.scores.tolist() == sorted(before.scores.tolist(), reverse=True)
+    stored = catalog.embeddings_by_rows(before.rows.tolist())
+    np.testing.assert_allclose(before.scores, stored @ QUERY, atol=1e-3)
+    for video in (gone, last):
+        catalog.delete_video("default", video)
+    after = recall(vectors, catalog)
+    assert (after.total, after.last_row) == (5, before.last_row)
+    add_video(catalog, 4, 1)
+    assert recall(vectors, catalog).last_row > before.last_row
+
+
 def test_a_collection_made_again_starts_empty(catalog: Catalog):
     """A name is not an identity: what the old collection held never shows in the new one."""
     catalog.create_collection("again", model="m", window_s=1, stride_s=1)

@@ -20,13 +20,16 @@ from app.clock import SystemClock
 from app.listen import bind
 from app.media import MediaStore
 from app.settings import Settings, base_url
+from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
 from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
+from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
+from app.worker.texts import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 
@@ -44,9 +47,28 @@ class Parts:
     decoder: Decoder
 
     @property
+    def texts(self) -> TextEmbeddings:
+        return TextEmbeddings(self.encoder, self.gate)
+
+    @property
+    def scoring(self) -> Scoring:
+        return Scoring(self.encoder, self.gate, self.texts)
+
+    @property
+    def certainty(self) -> Certainty:
+        return Certainty(self.encoder, self.scoring, self.settings.calibrations_dir)
+
+    @property
     def pipeline(self) -> IngestPipeline:
         return IngestPipeline(
-            self.catalog, self.media, self.tensors, self.encoder, self.gate, self.decoder
+            self.catalog,
+            self.media,
+            self.tensors,
+            self.encoder,
+            self.gate,
+            self.decoder,
+            self.certainty,
+            self.settings.prompt_precision,
         )
 
     def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> Puller:
@@ -88,8 +110,13 @@ def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
 @pytest.fixture
 def client(parts: Parts) -> Iterator[WorkerClient]:
     """A client of the parts' internal HTTP, served on a real port."""
-    clips = ClipScoring(parts.encoder, parts.gate, parts.decoder, parts.media.tmp, lambda: False)
-    app = create_worker_app(parts.encoder, parts.tensors, parts.gate, clips)
+    texts = parts.texts
+    scoring = Scoring(parts.encoder, parts.gate, texts)
+    certainty = Certainty(parts.encoder, scoring, parts.settings.calibrations_dir)
+    clips = ClipScoring(
+        parts.encoder, parts.gate, scoring, certainty, parts.decoder, parts.media.tmp, lambda: False
+    )
+    app = create_worker_app(parts.encoder, parts.tensors, texts, scoring, certainty, clips)
     with serving(app) as url:
         worker = WorkerClient(url)
         yield worker

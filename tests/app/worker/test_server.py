@@ -13,8 +13,12 @@ import pytest
 
 from app.settings import base_url
 from app.worker.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.worker.messages import ConfidenceAsked
 from app.worker.records import split_records
 from index.protocol import TensorReference
+from xclip.bank import bank_digest
+from xclip.confidence import Calibration
+from xclip.confidence_model import ConfidenceModel
 from xclip.encoder import EncodedVideos
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sample import Segmentation
@@ -29,7 +33,8 @@ def stored(parts: Parts, count: int) -> tuple[EncodedVideos, list[TensorReferenc
     rng = np.random.default_rng(3)
     shape = (count, parts.encoder.num_frames, 32, 32, 3)
     videos = parts.encoder.encode_video(rng.integers(0, 256, shape, dtype=np.uint8))
-    references = parts.tensors.append(split_records(videos))
+    no_bank = np.zeros((count, 0), np.float16)
+    references = parts.tensors.append(split_records(videos, "float16", "none", no_bank))
     parts.tensors.sync()
     return videos, references
 
@@ -61,13 +66,14 @@ def test_scores_are_those_of_the_encoder_in_the_order_asked(
         TEXTS, [references[i] for i in order], fingerprint=parts.encoder.fingerprint
     )
     expected = parts.encoder.score(parts.encoder.encode_text(TEXTS), videos)
-    np.testing.assert_allclose(scores, expected[order], atol=1e-5)
-    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores.logits, expected[order], atol=1e-5)
+    assert scores.logits.dtype == np.float32
+    assert (scores.confidence, scores.confidence_kind, scores.rest) == (None, None, None)
 
 
 def test_no_segments_have_an_empty_table(parts: Parts, client: WorkerClient) -> None:
     """A search that recalls nothing is no special case."""
-    assert client.score(TEXTS, [], fingerprint=parts.encoder.fingerprint).shape == (0, 4)
+    assert client.score(TEXTS, [], fingerprint=parts.encoder.fingerprint).logits.shape == (0, 4)
 
 
 def test_segments_of_another_model_are_not_scored(parts: Parts, client: WorkerClient) -> None:
@@ -103,7 +109,7 @@ def test_a_clip_is_scored_segment_by_segment(
         segments = list(decode_segments(file, request))
     videos = parts.encoder.encode_video(np.stack([segment.frames for segment in segments]))
     expected = parts.encoder.score(parts.encoder.encode_text(TEXTS), videos)
-    np.testing.assert_allclose(found.scores, expected, atol=1e-3)
+    np.testing.assert_allclose(found.scores.logits, expected, atol=1e-3)
     np.testing.assert_array_equal(found.starts, [segment.start for segment in segments])
     np.testing.assert_array_equal(found.ends, [segment.end for segment in segments])
     assert found.duration_s == pytest.approx(4.25, abs=0.2)
@@ -111,22 +117,83 @@ def test_a_clip_is_scored_segment_by_segment(
     assert not list(parts.settings.tensors_dir.glob("*"))
 
 
+def test_a_clip_is_embedded_segment_by_segment(
+    parts: Parts, client: WorkerClient, make_clip: object
+) -> None:
+    """The embeddings of the encoder, and the model they are of; nothing is kept."""
+    path = make_clip(seconds=4.2)  # type: ignore[operator]
+    incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
+    found, fingerprint = client.embed_clip(incoming, window_s=1.0, stride_s=0.5, timeout_s=60)
+    request = DecodeRequest(Segmentation(1.0, 0.5), 4, parts.encoder.geometry)
+    with path.open("rb") as file:
+        segments = list(decode_segments(file, request))
+    expected = parts.encoder.encode_video(np.stack([segment.frames for segment in segments]))
+    np.testing.assert_allclose(found, expected.embedding, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert fingerprint == parts.encoder.fingerprint
+    assert not list(parts.settings.tensors_dir.glob("*"))
+
+
+def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: WorkerClient) -> None:
+    """It is of its kind, falls with the number of segments, and an unknown name is refused."""
+    videos, references = stored(parts, 6)
+    calibration = Calibration((0.5, 0.2, 0.2, 0.2), bias=1.0, fitted=True)
+    model = ConfidenceModel(
+        parts.encoder.fingerprint, bank_digest(parts.encoder.bank), calibration, videos
+    )
+    model.save(parts.settings.calibrations_dir / "tiny.safetensors")
+    asked = {"fingerprint": parts.encoder.fingerprint, "rest": True}
+    few = client.score(TEXTS, references, **asked, confidence=ConfidenceAsked("tiny", 6))
+    many = client.score(TEXTS, references, **asked, confidence=ConfidenceAsked("tiny", 600))
+    assert few.confidence_kind == many.confidence_kind == "calibrated"
+    assert few.confidence is not None
+    assert many.confidence is not None
+    assert few.confidence.shape == (6, 4)
+    assert np.all((many.confidence < few.confidence) & (few.confidence < 1))
+    assert few.rest is not None
+    assert few.rest.shape == (6,)
+    for name in ("another", "../tiny"):
+        with pytest.raises(WorkerFailed) as failure:
+            client.score(TEXTS, references, **asked, confidence=ConfidenceAsked(name, 6))
+        assert (failure.value.code, failure.value.status) == ("calibration_unusable", 409)
+
+
+def test_a_model_without_calibration_says_nothing_of_confidence(
+    parts: Parts, client: WorkerClient
+) -> None:
+    """No number is better than one that nothing backs."""
+    _, references = stored(parts, 2)
+    asked = ConfidenceAsked(None, 2)
+    found = client.score(TEXTS, references, fingerprint=parts.encoder.fingerprint, confidence=asked)
+    assert (found.confidence, found.confidence_kind) == (None, None)
+
+
 def test_an_unreadable_clip_carries_the_decoders_code(parts: Parts, client: WorkerClient) -> None:
     """The file is at fault, not the worker, and the answer says in which way."""
     incoming = parts.media.tmp / "incoming-1"
     incoming.write_bytes(b"this is not a video" * 100)
-    with pytest.raises(WorkerFailed) as failure:
-        client.score_clip(incoming, TEXTS, window_s=5, stride_s=2, timeout_s=60)
-    assert (failure.value.code, failure.value.status) == ("unreadable_video", 422)
+    cut = {"window_s": 5, "stride_s": 2, "timeout_s": 60}
+    for call in (
+        lambda: client.score_clip(incoming, TEXTS, **cut),
+        lambda: client.embed_clip(incoming, **cut),
+    ):
+        with pytest.raises(WorkerFailed) as failure:
+            call()
+        assert (failure.value.code, failure.value.status) == ("unreadable_video", 422)
 
 
 @pytest.mark.parametrize("name", ["../catalog.sqlite", "../media/ab/abc", "/etc/passwd", "link"])
 def test_only_incoming_files_are_read(parts: Parts, client: WorkerClient, name: str) -> None:
     """A path that leads elsewhere, by dots or by a link, is refused unread."""
     (parts.media.tmp / "link").symlink_to("/etc/passwd")
-    with pytest.raises(WorkerFailed) as failure:
-        client.score_clip(parts.media.tmp / name, TEXTS, window_s=5, stride_s=2, timeout_s=60)
-    assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
+    cut = {"window_s": 5, "stride_s": 2, "timeout_s": 60}
+    for call in (
+        lambda: client.score_clip(parts.media.tmp / name, TEXTS, **cut),
+        lambda: client.embed_clip(parts.media.tmp / name, **cut),
+    ):
+        with pytest.raises(WorkerFailed) as failure:
+            call()
+        assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
 
 
 def test_a_malformed_request_is_a_400(client: WorkerClient) -> None:

@@ -1,0 +1,170 @@
+"""The commands that measure a collection on disk, beside a running service or without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables import plain
+from app.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from app.tuning.confidence import HeldOut
+    from app.tuning.recall import Measured
+
+Collection = Annotated[str, typer.Argument(help="The collection to measure.")]
+Seed = Annotated[int, typer.Option(min=0, help="What is drawn at random is drawn by this.")]
+
+
+def register(cli: typer.Typer, *, epilog: str) -> None:
+    """Add the commands; `epilog` ends the help of each."""
+    for command in (calibrate, recall):
+        cli.command(epilog=epilog, rich_help_panel="Measuring")(command)
+
+
+def calibrate(
+    collection: Collection,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Texts and where they are to be seen, as JSON lines: see docs/confidence.md.",
+        ),
+    ] = None,
+    background: Annotated[
+        int, typer.Option(min=20, max=10_000, help="Segments that scores are compared with.")
+    ] = 256,
+    seed: Seed = 0,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Go back to the model's own calibration.")
+    ] = False,
+) -> None:
+    """Fit what confidence says to a collection; a running service uses it at once."""
+    if remove and pairs is not None:
+        raise typer.BadParameter("--remove fits nothing; leave --pairs out")
+    console = Console()
+    with _reported() as settings:
+        # imported late: clients of the service never need PyTorch
+        from app.tuning import confidence
+        from app.tuning.footage import open_catalog, open_footage
+        from app.tuning.pairs import locate, read_pairs
+
+        folder = settings.calibrations_dir
+        if remove:
+            with open_catalog(settings) as catalog:
+                removed = confidence.remove(catalog, collection, folder)
+            console.print(
+                "The collection uses its model's own calibration again, if the model has one."
+                if removed
+                else "The collection had no calibration of its own."
+            )
+            return
+        numbered = None if pairs is None else read_pairs(pairs)
+        with open_footage(settings, collection) as footage:
+            shown = None if numbered is None else locate(footage.catalog, collection, numbered)
+            fitted = confidence.calibrate(footage, folder, shown, background, seed)
+    if fitted.held_out is None:
+        console.print(
+            f"Confidence is now estimated against {fitted.background} segments of the collection. "
+            "Nothing was measured: how often it is right is not known. For a calibrated one, "
+            "give --pairs with at least 20 texts and where in the collection each is to be seen."
+        )
+        return
+    console.print(_held_out_table(fitted.held_out))
+    console.print(f"Confidence is now calibrated, with all texts ({fitted.name}).")
+
+
+def recall(
+    collection: Collection,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Texts to search for, one a line; else some of the model's bank.",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Texts to draw from the bank.")] = 50,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many results matter.")] = 10,
+    target: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of them that must be found.")
+    ] = 0.99,
+    seed: Seed = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print only; leave the collection as it is.")
+    ] = False,
+) -> None:
+    """Measure how many candidates a search must score, and let the collection use that number."""
+    console = Console()
+    with _reported() as settings:
+        from app.tuning.footage import open_footage  # late for the same reason
+        from app.tuning.recall import draw_queries, measure_recall, read_queries
+
+        given = None if queries is None else read_queries(queries)
+        with open_footage(settings, collection) as footage:
+            texts = given or draw_queries(footage.encoder.bank, count, seed)
+            measured = measure_recall(footage, texts, top, settings.threads)
+            console.print(_recall_table(measured))
+            enough = measured.enough(target)
+            if not dry_run:
+                footage.catalog.set_recall_candidates(collection, enough)
+    verdict = "are enough" if dry_run else "are enough and are recalled from now on"
+    console.print(f"{enough} of {measured.segments} candidates {verdict}.")
+
+
+def _held_out_table(held_out: HeldOut) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(f"on {held_out.texts} texts held out of the fit")
+    table.add_column("searches", justify="right")
+    table.add_column("value", justify="right")
+    table.add_row("expected calibration error", str(held_out.searches), f"{held_out.error:.3f}")
+    for name, part, whole in (
+        ("nothing to find: abstains at 0.5", held_out.abstained, held_out.without_match),
+        ("right first: kept at 0.5", held_out.kept, held_out.right),
+    ):
+        table.add_row(name, str(whole), f"{part / whole:.3f}" if whole else "—")
+    return table
+
+
+def _recall_table(measured: Measured) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    heads = ["candidates", "recall@1"]
+    if measured.top > 1:
+        heads.append(f"recall@{measured.top}")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for line in measured.lines:
+        name = "all" if line.candidates == measured.segments else str(line.candidates)
+        values = [Text(name), Text(f"{line.of_best:.3f}"), Text(f"{line.of_top:.3f}")]
+        table.add_row(*values[: len(heads)])
+    return table
+
+
+@contextmanager
+def _reported() -> Iterator[Settings]:
+    """The settings; what the operator can put right is one line and a status, no traceback."""
+    from app.catalog.errors import CatalogError  # late for the same reason
+    from app.tuning.footage import TuningError
+    from index.errors import VectorStoreError
+
+    errors = Console(stderr=True)
+    try:
+        yield load_settings(os.environ)
+    except SettingsError as error:
+        errors.print(plain(f"error: {error}"))
+        raise typer.Exit(os.EX_CONFIG) from None
+    except (TuningError, CatalogError, VectorStoreError) as error:
+        errors.print(plain(f"error: {error} ({error.code})"))
+        raise typer.Exit(1) from None
+    except OSError as error:
+        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
+        raise typer.Exit(1) from None

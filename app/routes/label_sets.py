@@ -1,0 +1,50 @@
+"""`/v1/label-sets`: labels that are classified with under a name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from app import schemas
+from app.errors import problem_responses
+from app.routes.bodies import LabelsRoute
+from app.routes.dependencies import NAME_PATTERN, Cursor, Limit, ServicesOf
+from app.routes.shapes import label_set_answer, label_set_summary, page_answer
+
+router = APIRouter(prefix="/v1/label-sets", tags=["classify"], route_class=LabelsRoute)
+
+Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+
+
+@router.get("", responses=problem_responses(422))
+def list_label_sets(
+    services: ServicesOf, cursor: Cursor = None, limit: Limit = 50
+) -> schemas.Page[schemas.LabelSetSummary]:
+    """Label sets by name, without their labels."""
+    return page_answer(services.catalog.list_label_sets(cursor, limit), label_set_summary)
+
+
+@router.put(
+    "/{name}",
+    responses={201: {"model": schemas.LabelSetAnswer}, **problem_responses(413, 422)},
+)
+def put_label_set(
+    services: ServicesOf, name: Name, response: Response, body: schemas.LabelSetPut
+) -> schemas.LabelSetAnswer:
+    """Create a label set (201), or replace what it holds (200)."""
+    label_set, created = services.catalog.put_label_set(name, body.labels, body.templates)
+    response.status_code = 201 if created else 200
+    return label_set_answer(label_set)
+
+
+@router.get("/{name}", responses=problem_responses(404, 422))
+def get_label_set(services: ServicesOf, name: Name) -> schemas.LabelSetAnswer:
+    """One label set."""
+    return label_set_answer(services.catalog.get_label_set(name))
+
+
+@router.delete("/{name}", status_code=204, responses=problem_responses(404, 422))
+def delete_label_set(services: ServicesOf, name: Name) -> None:
+    """Delete a label set; what was answered with it stays as it is."""
+    services.catalog.delete_label_set(name)

@@ -1,0 +1,123 @@
+"""What can be asked of a collection, and what is answered: values without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from app.catalog.filters import Condition
+from app.catalog.records import Segment, SegmentOfVideo
+from app.services.vectors import Recall
+from app.worker.messages import ConfidenceKind
+
+ScoreKind: TypeAlias = Literal[
+    "xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is seen, and what must rather not be seen."""
+
+    text: str
+    negative: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """More like this segment of the collection."""
+
+    segment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LikeClip:
+    """More like this file, of these bytes, in the media store's folder for incoming files."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Events in this order within one video, each at most `within_s` after the one before."""
+
+    texts: tuple[str, ...]
+    within_s: float
+
+
+Probe: TypeAlias = Words | Like | LikeClip | Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A probe, what it is searched in, and how the answer is cut and arranged.
+
+    max_per_video : results come by video, at most so many of each; None ranks them singly
+    merge : overlapping windows become one moment
+    top_k : of moments, or of videos when results come by video
+    """
+
+    probe: Probe
+    top_k: int = 10
+    condition: Condition | None = None
+    min_confidence: float | None = None
+    max_per_video: int | None = None
+    merge: bool = False
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSegment:
+    """A segment, its score, and the chance that it is a true match if that is known."""
+
+    found: SegmentOfVideo
+    score: float
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of a video that is answered as one result.
+
+    best : the segment that speaks for it; start, end : seconds; segments : all that it is made of;
+    steps : the events of a sequence, in order
+    """
+
+    best: RankedSegment
+    start: float
+    end: float
+    segments: tuple[Segment, ...]
+    steps: tuple[RankedSegment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Seconds each stage took."""
+
+    encode: float
+    filter: float
+    recall: float
+    score: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Moments, what they were chosen from, and how long it took.
+
+    exact : every eligible segment was scored by the model, not only the recalled ones
+    confidence_kind : how the chances were made; None when there are none
+    abstained : there were results, but none was certain enough
+    """
+
+    moments: list[Moment]
+    next_cursor: str | None
+    recall: Recall
+    exact: bool
+    score_kind: ScoreKind
+    confidence_kind: ConfidenceKind | None
+    abstained: bool
+    model: str
+    seconds: Stages

@@ -1,0 +1,215 @@
+"""The second stage of a search: the model's own score for what the index has recalled.
+
+K segments, S texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from app.catalog import Catalog
+from app.catalog.records import Collection, Segment, SegmentOfVideo
+from app.services.questions import Moment, RankedSegment, ScoreKind, Sequence, Words
+from app.services.sequences import best_chain, followers
+from app.services.vectors import Recall
+from app.worker.client import WorkerClient
+from app.worker.messages import MAX_SCORES, ConfidenceAsked, ConfidenceKind, Scores
+from index import Ids
+from xclip.confidence import share_among, sigmoid
+
+# A chain needs every window of a video, however many that are; of a few hundred candidates' videos
+# no more than this are looked at, the most promising first.
+MAX_SEQUENCE_SEGMENTS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What was scored, best first. Chains are moments already, segments are to be arranged yet.
+
+    scored : how many segments; complete : none that was recalled had been deleted meanwhile
+    """
+
+    kind: ScoreKind
+    segments: list[RankedSegment] = field(default_factory=list)
+    chains: list[Moment] = field(default_factory=list)
+    scored: int = 0
+    complete: bool = True
+    confidence_kind: ConfidenceKind | None = None
+
+
+class Ranker:
+    """Asks the worker for exact scores; the catalog leaves out what was deleted meanwhile."""
+
+    def __init__(self, catalog: Catalog, worker: WorkerClient) -> None:
+        self._catalog = catalog
+        self._worker = worker
+
+    def words(self, collection: Collection, probe: Words, recall: Recall) -> Ranking:
+        """Recalled segments by their logit for the text.
+
+        A negative text N takes from the logit of the text T what -log P(T | T or N) is: nothing
+        where T fits far better, the whole difference where N does.
+        """
+        kind: ScoreKind = "xclip_logit" if probe.negative is None else "xclip_logit_contrast"
+        found = self._catalog.segments_by_rows(recall.rows.tolist())
+        complete = len(found) == len(recall.rows)
+        if not found or collection.fingerprint is None:
+            return Ranking(kind, complete=complete)
+        texts = [probe.text] if probe.negative is None else [probe.text, probe.negative]
+        scores = self.score(collection, texts, [item.segment for item in found], recall.eligible)
+        logits = scores.logits[:, 0].astype(np.float64)
+        confidence = None if scores.confidence is None else scores.confidence[:, 0]
+        if probe.negative is not None:
+            lead = logits - scores.logits[:, 1]
+            logits = logits - np.logaddexp(0, -lead)
+            confidence = None if confidence is None else confidence * sigmoid(lead)
+        segments = _ranked(found, logits, confidence)
+        return Ranking(kind, segments, [], len(found), complete, scores.confidence_kind)
+
+    def likeness(self, recall: Recall) -> Ranking:
+        """Recalled segments by the cosine that the index itself computes."""
+        found = self._catalog.segments_by_rows(recall.rows.tolist())
+        cosine = dict(zip(recall.rows.tolist(), recall.scores.tolist(), strict=True))
+        scores = np.array([cosine[item.segment.row] for item in found], dtype=np.float64)
+        ranked = _ranked(found, scores, None)
+        return Ranking("cosine", ranked, [], len(found), len(found) == len(recall.rows))
+
+    def sequence(
+        self,
+        collection: Collection,
+        probe: Sequence,
+        recalls: Several[Recall],
+        allowed: Ids | None,
+    ) -> Ranking:
+        """The best chain of each video that the recalled segments point at."""
+        kind: ScoreKind = "xclip_logit_sequence"
+        found = self._of_promising_videos(collection, recalls, allowed)
+        if not found or collection.fingerprint is None:
+            return Ranking(kind)
+        segments = [item.segment for item in found]
+        scores = self.score(collection, probe.texts, segments, recalls[0].eligible)
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for place, item in enumerate(found):
+            places[item.video.id].append(place)
+        eligible = recalls[0].eligible
+        chains = (_chain(probe, found, scores, some, eligible) for some in places.values())
+        ranked = sorted((chain for chain in chains if chain), key=lambda one: rank_key(one.best))
+        return Ranking(kind, [], ranked, len(found), confidence_kind=scores.confidence_kind)
+
+    def score(
+        self,
+        collection: Collection,
+        texts: Several[str],
+        segments: Several[Segment],
+        eligible: int,
+    ) -> Scores:
+        """Logits and confidence of at least one segment, of a collection that has a model."""
+        assert collection.fingerprint is not None
+        step = MAX_SCORES // len(texts)
+        parts = [
+            self._worker.score(
+                texts,
+                [segment.tensor for segment in segments[start : start + step]],
+                fingerprint=collection.fingerprint,
+                confidence=ConfidenceAsked(collection.calibration, eligible),
+            )
+            for start in range(0, len(segments), step)
+        ]
+        return Scores.joined(parts, len(texts))
+
+    def _of_promising_videos(
+        self, collection: Collection, recalls: Several[Recall], allowed: Ids | None
+    ) -> list[SegmentOfVideo]:
+        """The eligible segments of the recalled segments' videos, in order of time."""
+        recalled = self._catalog.segments_by_rows(
+            {row for recall in recalls for row in recall.rows.tolist()}
+        )
+        video_of = {item.segment.row: item.video.id for item in recalled}
+        rows = self._catalog.rows_by_video(collection.name, sorted(set(video_of.values())))
+        chosen: list[int] = []
+        for video_id in _by_promise(recalls, video_of):
+            eligible = _eligible(rows.get(video_id, np.empty(0, np.int64)), recalls[0], allowed)
+            if chosen and len(chosen) + len(eligible) > MAX_SEQUENCE_SEGMENTS:
+                break
+            chosen += eligible.tolist()
+        return self._catalog.segments_by_rows(chosen)
+
+
+def rank_key(ranked: RankedSegment) -> tuple[float, str, float]:
+    """Order of results: score, then video, then start."""
+    segment = ranked.found.segment
+    return (-ranked.score, segment.video_id, segment.start_s)
+
+
+def _ranked(
+    found: Several[SegmentOfVideo],
+    scores: npt.NDArray[np.float64],
+    confidence: npt.NDArray[np.float64] | None,
+) -> list[RankedSegment]:
+    chances: Iterable[float | None]
+    chances = [None] * len(found) if confidence is None else confidence.tolist()
+    ranked = map(RankedSegment, found, scores.tolist(), chances)
+    return sorted(ranked, key=rank_key)
+
+
+def _by_promise(recalls: Several[Recall], video_of: dict[int, str]) -> list[str]:
+    """Videos by the sum over the texts of their best recalled score, the highest first."""
+    promise: defaultdict[str, float] = defaultdict(float)
+    for recall in recalls:
+        lowest = float(recall.scores.min(initial=0))
+        best: dict[str, float] = {}
+        for row, score in zip(recall.rows.tolist(), recall.scores.tolist(), strict=True):
+            if row in video_of:
+                best.setdefault(video_of[row], score)  # rows come best first
+        for video_id in set(video_of.values()):
+            promise[video_id] += best.get(video_id, lowest)
+    return sorted(promise, key=lambda video_id: (-promise[video_id], video_id))
+
+
+def _eligible(rows: Ids, recall: Recall, allowed: Ids | None) -> Ids:
+    rows = rows[rows <= recall.last_row]
+    return rows if allowed is None else rows[np.isin(rows, allowed)]
+
+
+def _chain(
+    probe: Sequence,
+    found: Several[SegmentOfVideo],
+    scores: Scores,
+    of_video: list[int],
+    eligible: int,
+) -> Moment | None:
+    """The best chain among one video's segments, which are in order of time.
+
+    Its confidence is the product of its steps'. The first could have been any eligible segment, a
+    later one only those that follow the one before in time.
+    """
+    windows = [found[place].segment for place in of_video]
+    logits = scores.logits[of_video].astype(np.float64).T  # (S, n)
+    starts = np.array([window.start_s for window in windows])
+    ends = np.array([window.end_s for window in windows])
+    chain = best_chain(logits, starts, ends, probe.within_s)
+    if chain is None:
+        return None
+    choices = (eligible, *(followers(starts, ends, w, probe.within_s) for w in chain.windows))
+    steps = []
+    for event, window in enumerate(chain.windows):
+        place, chance = of_video[window], None
+        if scores.confidence is not None:
+            chance = share_among(float(scores.confidence[place, event]), eligible, choices[event])
+        steps.append(RankedSegment(found[place], float(scores.logits[place, event]), chance))
+    sure = [step.confidence for step in steps if step.confidence is not None]
+    confidence = math.prod(sure) if sure else None
+    return Moment(
+        best=RankedSegment(steps[0].found, chain.score, confidence),
+        start=steps[0].found.segment.start_s,
+        end=steps[-1].found.segment.end_s,
+        segments=tuple(step.found.segment for step in steps),
+        steps=tuple(steps),
+    )

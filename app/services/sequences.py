@@ -1,0 +1,80 @@
+"""A followed by B within one video: the best chain of windows, by dynamic programming.
+
+S events, n windows of one video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+# Ends and starts of windows are rounded; a window that begins this much before the end of another
+# still follows it.
+_TOUCH_S = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Which window stands for each event, and the mean of their scores."""
+
+    windows: tuple[int, ...]
+    score: float
+
+
+def best_chain(scores: Floats, starts: Floats, ends: Floats, within_s: float) -> Chain | None:
+    """The chain with the highest mean score; of equal ones the earliest. None when there is none.
+
+    scores : float64, shape = (S, n), what each window scores for each event
+    starts, ends : float64, shape = (n,), seconds, both ascending
+    within_s : the next window begins after the last one's end, and at most so much after it
+    """
+    if not len(starts):
+        return None
+    # The windows that a window may follow are neighbours in time: first, and before last.
+    first = np.searchsorted(ends, starts - within_s - _TOUCH_S)
+    last = np.searchsorted(ends, starts + _TOUCH_S, side="right")
+    best = scores[0]
+    came_from = []
+    for event in scores[1:]:
+        before = _highest(best, first, last)
+        came_from.append(before)
+        best = np.where(first < last, event + best[before], -np.inf)
+    if not np.isfinite(best.max()):
+        return None
+    window = int(np.argmax(best))
+    total = float(best[window])
+    chain = [window]
+    for before in reversed(came_from):
+        chain.append(int(before[chain[-1]]))
+    return Chain(tuple(reversed(chain)), total / len(scores))
+
+
+def followers(starts: Floats, ends: Floats, window: int, within_s: float) -> int:
+    """How many windows may follow this one in a chain."""
+    gap = starts - ends[window]
+    return int(np.count_nonzero((gap >= -_TOUCH_S) & (gap <= within_s + _TOUCH_S)))
+
+
+def _highest(values: Floats, first: Places, last: Places) -> Places:
+    """Where the highest of values[first:last] is, the earliest of equal ones; 0 for no values.
+
+    In O(n log n): the video of a day has too many windows for a table of all their pairs.
+    """
+    # place[k, i] is where the highest of the 2**k values from i on is.
+    place = [np.arange(len(values))]
+    while 2 ** len(place) <= len(values):
+        half = 2 ** (len(place) - 1)
+        left, right = place[-1][:-half], place[-1][half:]
+        place.append(np.where(values[right] > values[left], right, left))
+    found = np.zeros(len(first), np.int64)
+    level = np.log2((last - first).clip(1)).astype(np.int64)
+    for k, highest in enumerate(place):
+        here = (level == k) & (first < last)
+        left, right = highest[first[here]], highest[last[here] - 2**k]
+        found[here] = np.where(values[right] > values[left], right, left)
+    return found

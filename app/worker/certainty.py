@@ -1,0 +1,160 @@
+"""How sure a score is: its place on a background and in a bank of texts, turned into a chance.
+
+The bank's logits are stored with every segment when it is indexed, the background's are computed
+once for every text. K segments, N texts, B background segments, N0 bank texts, D width.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.worker.messages import ConfidenceAsked, Scores
+from app.worker.scoring import Scoring
+from xclip.bank import bank_digest, says_the_same
+from xclip.confidence import Background, Floats, place, rest_of_bank
+from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.encoder import EncodedVideos, Encoder
+from xclip.errors import WeightsError
+from xclip.hub import locate
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[0-9a-z_-]{1,100}")
+_MODELS_KEPT = 16
+_TEXTS_KEPT = 20_000
+
+
+class CalibrationUnusable(Exception):
+    """A calibration that is missing, damaged or made for another model."""
+
+    code: ClassVar[str] = "calibration_unusable"
+
+
+class Certainty:
+    """Confidence by the packaged calibration or by one that was fitted to a collection.
+
+    folder : where the fitted ones are, as `<name>.safetensors`
+    bank : the embeddings of the bank's texts, float32 [N0, D]; digest : of the texts
+    """
+
+    def __init__(self, encoder: Encoder, scoring: Scoring, folder: Path) -> None:
+        self._fingerprint = encoder.fingerprint
+        self._scoring = scoring
+        self._folder = folder
+        self.bank = scoring.embed(encoder.bank, ())
+        self.digest = bank_digest(encoder.bank)
+        self._packaged = self._beside_model(locate(encoder.name).folder / CONFIDENCE_FILE)
+        self._lock = threading.Lock()
+        self._models: OrderedDict[str, ConfidenceModel] = OrderedDict()
+        self._backgrounds: OrderedDict[bytes, tuple[float, float, float]] = OrderedDict()
+
+    def bank_logits(self, stored: EncodedVideos) -> NDArray[np.float16]:
+        """What K segments score for the bank's texts, float16 [K, N0]."""
+        return self._scoring.score(self.bank, stored).astype(np.float16)
+
+    def needs_bank(self, asked: ConfidenceAsked | None, rest: bool) -> bool:
+        """Whether there is anything to say beside the logits. Raises CalibrationUnusable."""
+        return rest or self._asked(asked) is not None
+
+    def judge(
+        self,
+        texts: NDArray[np.float32],
+        logits: NDArray[np.float32],
+        bank: NDArray[np.float16],
+        asked: ConfidenceAsked | None,
+        rest: bool,
+    ) -> Scores:
+        """Logits [K, N] of texts [N, D] with the confidence and the rest that were asked for.
+
+        bank : float16 [K, N0], of the same segments
+
+        Raises CalibrationUnusable.
+        """
+        others = self._rest(texts, bank) if rest else None
+        model = self._asked(asked)
+        if asked is None or model is None:
+            return Scores(logits, rest=others)
+        background = self._background(asked.calibration or "", model, texts)
+        places = place(logits, background, bank, says_the_same(texts, self.bank))
+        calibration = model.calibration
+        return Scores(
+            logits,
+            confidence=calibration.confidence(places, asked.eligible),
+            confidence_kind="calibrated" if calibration.fitted else "estimated",
+            rest=others,
+        )
+
+    def _asked(self, asked: ConfidenceAsked | None) -> ConfidenceModel | None:
+        if asked is None:
+            return None
+        return self._packaged if asked.calibration is None else self._fitted(asked.calibration)
+
+    def _rest(self, texts: NDArray[np.float32], bank: NDArray[np.float16]) -> Floats:
+        """Log-sum-exp of the bank's logits but for texts that mean one of `texts`; float64 [K]."""
+        same = np.asarray(says_the_same(texts, self.bank).any(axis=0))
+        return np.asarray(rest_of_bank(bank, same[None, :])[:, 0])
+
+    def _background(
+        self, name: str, model: ConfidenceModel, texts: NDArray[np.float32]
+    ) -> Background:
+        keys = [name.encode() + b"\0" + text.tobytes() for text in texts]
+        with self._lock:
+            known = {key: self._backgrounds[key] for key in keys if key in self._backgrounds}
+        missing = [number for number, key in enumerate(keys) if key not in known]
+        if missing:
+            found = Background.of(self._scoring.score(texts[missing], model.background))
+            columns = zip(found.mean, found.deviation, found.log_mean_exp, strict=True)
+            known |= dict(zip([keys[number] for number in missing], columns, strict=True))
+        with self._lock:
+            for key in keys:
+                self._backgrounds[key] = known[key]
+                self._backgrounds.move_to_end(key)
+            while len(self._backgrounds) > _TEXTS_KEPT:
+                self._backgrounds.popitem(last=False)
+        mean, deviation, log_mean_exp = np.array([known[key] for key in keys]).reshape(-1, 3).T
+        return Background(mean, deviation, log_mean_exp)
+
+    def _fitted(self, name: str) -> ConfidenceModel:
+        with self._lock:
+            if name in self._models:
+                self._models.move_to_end(name)
+                return self._models[name]
+        # The name comes over the network: only one of our own making reaches the disk.
+        if not _NAME.fullmatch(name):
+            raise CalibrationUnusable(f"{name!r} is not the name of a calibration")
+        model = self._read(self._folder / f"{name}.safetensors")
+        with self._lock:
+            self._models[name] = model
+            while len(self._models) > _MODELS_KEPT:
+                self._models.popitem(last=False)
+        return model
+
+    def _beside_model(self, path: Path) -> ConfidenceModel | None:
+        if not path.is_file():
+            return None
+        try:
+            return self._read(path)
+        except CalibrationUnusable as error:
+            # The scores are as good as ever, so the worker starts: it cannot say how sure they are.
+            logger.warning("no confidence beside the model: %s", error)
+            return None
+
+    def _read(self, path: Path) -> ConfidenceModel:
+        try:
+            model = ConfidenceModel.load(path)
+        except WeightsError as error:
+            # Not the error's own words: they name a folder of this machine.
+            raise CalibrationUnusable(f"{path.stem!r} cannot be read; fit it again") from error
+        if (model.fingerprint, model.bank) != (self._fingerprint, self.digest):
+            raise CalibrationUnusable(
+                f"{path.stem} was fitted to another model or text bank; fit it again"
+            )
+        return model

@@ -1,0 +1,148 @@
+"""Moments and curves, against what one would do by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalog.records import Segment, SegmentOfVideo, Video
+from app.services.moments import curve, merged, single
+from app.services.questions import Moment, RankedSegment
+from app.services.ranking import rank_key
+from index import TensorReference
+
+NOISE = 1.0
+
+
+def ranked(video: str, row: int, start: float, end: float, score: float) -> RankedSegment:
+    owner = Video(
+        id=video,
+        collection="default",
+        filename="a.mp4",
+        content_type="video/mp4",
+        size_bytes=1,
+        sha256="0",
+        status="ready",
+        container=None,
+        codec=None,
+        width=None,
+        height=None,
+        duration_s=None,
+        metadata={},
+        error_code=None,
+        error_message=None,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        job_id="job_1",
+    )
+    segment = Segment(f"seg_{row}", row, video, row, start, end, TensorReference("t", 0, 1, 0))
+    return RankedSegment(SegmentOfVideo(segment, owner), score, None)
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> list[RankedSegment]:
+    """Segments of up to three videos, some missing, best first."""
+    found = []
+    stride, window = draw(st.sampled_from([(1.0, 1.0), (1.0, 2.0), (0.5, 2.0), (2.5, 5.0)]))
+    for video in range(draw(st.integers(1, 3))):
+        for place in sorted(draw(st.sets(st.integers(0, 9), max_size=8))):
+            start = place * stride
+            score = float(draw(st.integers(-8, 8)))
+            found.append(ranked(f"v{video}", video * 10 + place, start, start + window, score))
+    return sorted(found, key=rank_key)
+
+
+def spans(moment: Moment) -> list[tuple[float, float]]:
+    return [(segment.start_s, segment.end_s) for segment in moment.segments]
+
+
+@given(rankings(), st.data())
+def test_merging_puts_every_ranked_segment_into_one_moment(
+    scored: list[RankedSegment], data: st.DataObject
+) -> None:
+    """Nothing is lost or told twice; what is together overlaps its best, of the same video."""
+    chosen = [one for one in scored if data.draw(st.booleans())]
+    moments = merged(chosen, scored, NOISE)
+    rows = [segment.row for moment in moments for segment in moment.segments]
+    assert sorted(rows) == sorted(one.found.segment.row for one in chosen)
+    assert [moment.best for moment in moments] == sorted(
+        (moment.best for moment in moments), key=rank_key
+    )
+    score = {one.found.segment.row: one.score for one in scored}
+    for moment in moments:
+        best = moment.best.found.segment
+        assert best.row in {segment.row for segment in moment.segments}
+        assert spans(moment) == sorted(spans(moment))
+        for segment in moment.segments:
+            assert segment.video_id == best.video_id
+            assert segment.start_s < best.end_s
+            assert best.start_s < segment.end_s
+            assert score[segment.row] <= moment.best.score
+
+
+@given(rankings(), st.data())
+def test_bounds_are_within_the_merged_windows_and_keep_part_of_the_best(
+    scored: list[RankedSegment], data: st.DataObject
+) -> None:
+    """Drawn in, never out, and never away from what speaks for the moment."""
+    chosen = [one for one in scored if data.draw(st.booleans())]
+    for moment in merged(chosen, scored, NOISE):
+        best = moment.best.found.segment
+        assert moment.start < moment.end
+        assert min(start for start, _ in spans(moment)) <= moment.start
+        assert moment.end <= max(end for _, end in spans(moment))
+        assert max(moment.start, best.start_s) < min(moment.end, best.end_s)
+
+
+def test_an_event_is_bounded_more_narrowly_than_the_windows_that_show_it():
+    """Windows of 4 s every second, of which those from 3 to 10 show the event of second 6 to 7."""
+    shows = {3, 4, 5, 6}
+    scored = [
+        ranked("v", start, start, start + 4, 10.0 if start in shows else 0.0) for start in range(12)
+    ]
+    best, *_ = merged(sorted(scored, key=rank_key), scored, NOISE)
+    assert {segment.row for segment in best.segments} >= shows
+    assert 3 < best.start <= 6
+    assert 7 <= best.end < 10
+
+
+def test_differences_that_are_noise_draw_no_bounds():
+    """Where every window scores the same, the whole of them is the moment."""
+    scored = [ranked("v", start, start, start + 2, 1.0 + start / 100) for start in range(3)]
+    (moment,) = merged(sorted(scored, key=rank_key)[:1], scored, NOISE)
+    assert (moment.start, moment.end) == (2, 4)
+
+
+def test_single_moments_are_the_segments_as_they_are():
+    """Without merging, start and end are the window's."""
+    scored = [ranked("v", 0, 0, 2, 2.0), ranked("v", 1, 1, 3, 1.0)]
+    moments = single(scored)
+    assert [(one.start, one.end) for one in moments] == [(0, 2), (1, 3)]
+    assert [one.best for one in moments] == scored
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.integers(1, 6), st.integers(-100, 100)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_curve_is_the_mean_of_the_windows_over_each_piece(
+    windows: list[tuple[int, int, int]],
+) -> None:
+    """Pieces join without gap or overlap; a piece without a window has no number."""
+    starts, lengths, scores = (np.array(column, float) for column in zip(*windows, strict=True))
+    ends = starts + lengths
+    line = curve(starts, ends, scores)
+    assert line.edges.tolist() == sorted({*starts, *ends})
+    for (start, end), score in zip(pairwise(line.edges), line.scores, strict=True):
+        covering = scores[(starts <= start) & (end <= ends)]
+        if len(covering):
+            assert score == pytest.approx(covering.mean(), abs=1e-9)
+        else:
+            assert np.isnan(score)

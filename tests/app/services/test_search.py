@@ -1,0 +1,139 @@
+"""A search whose catalog changes between its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.catalog import Catalog
+from app.catalog.errors import SegmentNotFound
+from app.catalog.filters import Condition, parse_filter
+from app.catalog.records import SegmentOfVideo
+from app.clock import SystemClock
+from app.services.questions import Findings, Like, Question, Words
+from app.services.search import Search
+from app.services.vectors import FollowedVectors
+from app.worker.client import WorkerClient
+from tests.app.planted import plant
+from tests.app.stack import Stack
+from xclip.encoder import Encoder
+
+
+class BusyCatalog(Catalog):
+    """The catalog, in which something happens once: right after the question named, or before.
+
+    Only `segments_by_rows` is a question that it happens before.
+    """
+
+    after: tuple[str, Callable[[], object]] | None = None
+
+    def eligible_rows(
+        self, collection: str, condition: Condition | None = None, *, last_row: int | None = None
+    ) -> Any:
+        found = super().eligible_rows(collection, condition, last_row=last_row)
+        self._happen("eligible_rows")
+        return found
+
+    def segments_by_ids(self, collection: str, ids: Any) -> list[SegmentOfVideo]:
+        found = super().segments_by_ids(collection, ids)
+        self._happen("segments_by_ids")
+        return found
+
+    def segments_by_rows(self, rows: Any) -> list[SegmentOfVideo]:
+        self._happen("segments_by_rows")
+        return super().segments_by_rows(rows)
+
+    def _happen(self, name: str) -> None:
+        if self.after is not None and self.after[0] == name:
+            event, self.after = self.after[1], None
+            event()
+
+
+@pytest.fixture
+def catalog(stack: Stack) -> Iterator[BusyCatalog]:
+    with BusyCatalog.open(stack.settings.catalog_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def search(stack: Stack, catalog: BusyCatalog) -> Search:
+    return searching(stack, catalog)
+
+
+def searching(stack: Stack, catalog: BusyCatalog, recall_candidates: int = 200) -> Search:
+    return Search(
+        catalog,
+        FollowedVectors(catalog, threads=1),
+        WorkerClient("http://worker", transport=stack.worker),
+        SystemClock(),
+        recall_candidates=recall_candidates,
+        decode_timeout_s=60,
+    )
+
+
+def rows(pages: list[Findings]) -> list[int]:
+    return [moment.best.found.segment.row for page in pages for moment in page.moments]
+
+
+@pytest.mark.parametrize("wanted", [{}, {"kept": True}], ids=str)
+def test_pages_agree_although_a_video_comes_while_the_first_is_made(
+    stack: Stack, encoder: Encoder, catalog: BusyCatalog, search: Search, wanted: dict[str, bool]
+):
+    """The newcomer is on every page or on none: joined pages are one answer, in one order."""
+    rng = np.random.default_rng(1)
+    first = plant(stack, encoder, rng, segments=5, metadata={"kept": True})
+    metadata = {"kept": True}
+    catalog.after = (
+        "eligible_rows",
+        lambda: plant(stack, encoder, rng, segments=5, metadata=metadata),
+    )
+    question = {"probe": Words("red"), "top_k": 2, "condition": parse_filter(wanted)}
+    pages = [search.ask("default", Question(**question))]
+    while cursor := pages[-1].next_cursor:
+        pages.append(search.ask("default", Question(**question, cursor=cursor)))
+    found = rows(pages)
+    own = {segment.row for segment in stack.catalog.list_segments("default", first.id)}
+    everything = set(search_rows(search))
+    assert len(everything) == 10
+    assert len(found) == len(set(found))
+    assert set(found) in (own, everything)
+
+
+def search_rows(search: Search) -> list[int]:
+    return rows([search.ask("default", Question(Words("red"), top_k=100))])
+
+
+def test_a_segment_that_is_deleted_while_it_is_asked_with_is_not_found(
+    stack: Stack, encoder: Encoder, catalog: BusyCatalog, search: Search
+):
+    """Its vector goes with it; that is no failure of the service."""
+    video = plant(stack, encoder, np.random.default_rng(2))
+    (segment, *_) = stack.catalog.list_segments("default", video.id)
+    catalog.after = ("segments_by_ids", lambda: stack.catalog.delete_video("default", video.id))
+    with pytest.raises(SegmentNotFound):
+        search.ask("default", Question(Like(segment.id)))
+
+
+@pytest.mark.parametrize("by_example", [False, True], ids=["words", "like"])
+def test_what_is_deleted_between_the_stages_gives_its_place_to_the_next(
+    stack: Stack, encoder: Encoder, catalog: BusyCatalog, by_example: bool
+):
+    """As many results as were asked for, and the same as if it had never been there."""
+    rng = np.random.default_rng(3)
+    videos = [plant(stack, encoder, rng, segments=5) for _ in range(4)]
+    (example, *_) = stack.catalog.list_segments("default", videos[0].id)
+    search = searching(stack, catalog, recall_candidates=5)
+    question = Question(Like(example.id) if by_example else Words("red"), top_k=5)
+    before = search.ask("default", question)
+    found = [moment.best.found.video.id for moment in before.moments]
+    victim = next(video for video in found if video != videos[0].id)
+    catalog.after = (
+        "segments_by_rows",
+        lambda: stack.catalog.delete_video("default", victim),
+    )
+    during, afterwards = search.ask("default", question), search.ask("default", question)
+    assert len(rows([during])) == 5
+    assert rows([during]) == rows([afterwards])
