@@ -2,8 +2,8 @@
 
 A real service with a random base-patch32 over 100,000 segments that are put straight into its
 catalog and tensor store. Each round asks a new text without a filter, new texts under filters that
-allow 10 % and 1 %, one text again and again, and searches the same vectors with FAISS alone, on as
-many threads.
+allow 10 % and 1 %, a new text with confidence, one text again and again, and searches the same
+vectors with FAISS alone, on as many threads.
 
 python -m benchmarks.latency [--segments 100000] [--searches 200] [--threads 1] [--json]
 """
@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from rich.table import Table
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, VideoFacts
 from app.settings import Settings
+from app.tuning.confidence import calibrate
+from app.tuning.footage import open_footage
 from benchmarks.random_model import random_records, save_random_base, unit_vectors
 from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
@@ -44,12 +47,15 @@ WINDOW_S, STRIDE_S = 5.0, 2.5
 FACTS = VideoFacts("mp4", "h264", 640, 360, WINDOW_S + STRIDE_S * (SEGMENTS_OF_A_VIDEO - 1))
 WARM_UP = 5
 
+SURE = "new text, with confidence"
 CASES: Mapping[str, Mapping[str, Any]] = {
     "new text": {},
     "new text, 10 % allowed": {"tenth": 3},
     "new text, 1 % allowed": {"hundredth": 33},
+    SURE: {},
     "same text": {},
 }
+BACKGROUND = 256  # segments that the confidence of a new text is read from
 FAISS = "FAISS alone"
 Taken = dict[str, dict[str, list[float]]]  # case, stage, milliseconds of each search
 
@@ -73,8 +79,15 @@ def main() -> None:
         alone = fill(data, encoder, arguments.segments, random)
         filled_s = time.perf_counter() - began
         settings = {"XCLIP_MODEL": str(checkpoint), "XCLIP_THREADS": str(arguments.threads)}
-        with running(data, **settings) as service, service.client() as client:
-            taken = measure(client, alone, encoder, arguments.searches, random)
+        own = Settings(data_dir=data, model=str(checkpoint))
+        with (
+            running(data, **settings) as service,
+            service.client() as client,
+            open_footage(own, "default") as footage,
+        ):
+            calibration = calibrate(footage, own.calibrations_dir, None, BACKGROUND, 0).name
+            asking = Asking(client, footage.catalog, calibration)
+            taken = measure(asking, alone, encoder, arguments.searches, random)
     rows = summary(taken)
     if arguments.json:
         print(json.dumps(rows, indent=2))
@@ -136,8 +149,32 @@ def add_video(
     )
 
 
+@dataclass(frozen=True)
+class Asking:
+    """A running service, and its catalog, in which confidence is switched on and off."""
+
+    client: httpx.Client
+    catalog: Catalog
+    calibration: str
+
+    def search(self, text: str, case: str) -> dict[str, float]:
+        """Milliseconds of each stage of a search, and of the whole round trip."""
+        self.catalog.set_calibration("default", self.calibration if case == SURE else None)
+        began = time.perf_counter()
+        answer = self.client.post(
+            "/v1/collections/default/search",
+            json={"text": text, "top_k": 10, "filter": CASES[case]},
+        )
+        round_trip = 1_000 * (time.perf_counter() - began)
+        answer.raise_for_status()
+        found = answer.json()
+        assert len(found["results"]) == 10, answer.text
+        assert (found["confidence_kind"] is not None) == (case == SURE), answer.text
+        return {**found["timings_ms"], "round trip": round_trip}
+
+
 def measure(
-    client: httpx.Client,
+    asking: Asking,
     alone: faiss.IndexScalarQuantizer,
     encoder: Encoder,
     searches: int,
@@ -146,18 +183,11 @@ def measure(
     """Ask `searches` rounds of every case, with FAISS alone taking its turn in each."""
     taken: Taken = defaultdict(lambda: defaultdict(list))
     for number in range(-WARM_UP, searches):
-        for case, wanted in CASES.items():
+        for case in CASES:
             text = "a red circle moving left"
             if case != "same text":
                 text = f"{phrasing(TRAINING[number % len(TRAINING)], random)} {number} {case}"
-            began = time.perf_counter()
-            answer = client.post(
-                "/v1/collections/default/search", json={"text": text, "top_k": 10, "filter": wanted}
-            )
-            round_trip = 1_000 * (time.perf_counter() - began)
-            answer.raise_for_status()
-            assert len(answer.json()["results"]) == 10, answer.text
-            stages = {**answer.json()["timings_ms"], "round trip": round_trip}
+            stages = asking.search(text, case)
             if number >= 0:
                 for stage, milliseconds in stages.items():
                     taken[case][stage].append(milliseconds)
