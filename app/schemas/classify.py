@@ -1,0 +1,163 @@
+"""Zero-shot labels and the sets they are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from app.schemas.values import (
+    Accepted,
+    Answer,
+    Filter,
+    Identifiers,
+    Labels,
+    LabelSetName,
+    Seconds,
+    Templates,
+)
+
+
+class LabelRequest(Accepted):
+    """Which labels to score, and how much of the result to answer."""
+
+    labels: Labels | None = None
+    label_set: LabelSetName | None = Field(
+        default=None, description="the name of a stored label set, instead of labels"
+    )
+    templates: Templates | None = Field(
+        default=None,
+        description="texts that hold {} once: each label is put in all of them and their "
+        "embeddings are averaged; left out: the label set's, or the labels as they are",
+        examples=[["a video of {}", "{}"]],
+    )
+    top: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="answer only so many labels, the most probable first"
+    )
+    segments: bool = Field(default=True, description="answer the scores of each segment too")
+    mode: Literal["single", "multi"] = Field(
+        default="single",
+        description="single: one label fits, probabilities add up to 1. multi: each label has a "
+        "confidence of its own, any number may fit",
+    )
+    none_of_these: bool = Field(
+        default=False,
+        description="in mode single: let what the model knows besides compete with the labels",
+    )
+
+    @model_validator(mode="after")
+    def _check_labels_choice(self) -> Self:
+        if self.none_of_these and self.mode == "multi":
+            raise ValueError("in mode multi no label needs to fit; leave none_of_these out")
+        if (self.labels is None) == (self.label_set is None):
+            raise ValueError("give labels or label_set, one of the two")
+        return self
+
+
+class ClassifyRequest(LabelRequest):
+    """Zero-shot labels over one part of a collection; no part means all of it."""
+
+    video_ids: Identifiers | None = None
+    segment_ids: Identifiers | None = None
+    filter: Filter | None = Field(
+        default=None, description="label the segments that this allows, as in a search"
+    )
+
+    @model_validator(mode="after")
+    def _check_part(self) -> Self:
+        parts = (self.video_ids, self.segment_ids, self.filter)
+        if sum(part is not None for part in parts) > 1:
+            raise ValueError("give one of video_ids, segment_ids and filter")
+        return self
+
+
+class ClipRequest(LabelRequest):
+    """The fields beside an upload that is classified and not kept."""
+
+    window_s: Seconds | None = None
+    stride_s: Seconds | None = None
+
+
+class LabelSetPut(Accepted):
+    """Creates a label set, or replaces what it holds."""
+
+    labels: Labels
+    templates: Templates = Field(
+        default_factory=list, description="what each label is put in, unless a request says other"
+    )
+
+
+class ClassifiedSegment(Answer):
+    """A stored segment's probability for each label."""
+
+    segment_id: str
+    index: int
+    start: float
+    end: float
+    scores: Mapping[str, float]
+    none_of_these: float | None = Field(default=None, description="present when asked for")
+
+
+class ClassifiedVideo(Answer):
+    """A video's probabilities: the mean of its segments', in mode multi the highest."""
+
+    video_id: str
+    filename: str
+    scores: Mapping[str, float]
+    none_of_these: float | None = Field(default=None, description="present when asked for")
+    segments: list[ClassifiedSegment] | None = Field(
+        default=None, description="left out when the request says segments: false"
+    )
+
+
+class ClassifyAnswer(Answer):
+    """Probabilities over the labels for each video."""
+
+    labels: list[str]
+    model: str
+    videos: list[ClassifiedVideo]
+
+
+class ClassifiedStretch(Answer):
+    """One segment of an upload that was not kept."""
+
+    start: float
+    end: float
+    scores: Mapping[str, float]
+    none_of_these: float | None = Field(default=None, description="present when asked for")
+
+
+class ClipAnswer(Answer):
+    """Probabilities over the labels for an upload that was not kept."""
+
+    labels: list[str]
+    model: str
+    filename: str
+    duration_s: float
+    scores: Mapping[str, float]
+    none_of_these: float | None = Field(default=None, description="present when asked for")
+    segments: list[ClassifiedStretch] | None = Field(
+        default=None, description="left out when the request says segments: false"
+    )
+
+
+class LabelSetAnswer(Answer):
+    """Labels under a name; with templates, each label is put in all of them."""
+
+    name: str
+    labels: list[str]
+    templates: list[str]
+    created_at: datetime
+    updated_at: datetime
+
+
+class LabelSetSummary(Answer):
+    """A label set without its labels; `size` is how many they are."""
+
+    name: str
+    size: int
+    templates: list[str]
+    created_at: datetime
+    updated_at: datetime

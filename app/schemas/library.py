@@ -1,0 +1,115 @@
+"""Collections, videos, segments and jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from app.schemas.values import Accepted, Answer, Metadata, Seconds
+
+
+class CollectionPut(Accepted):
+    """Creates a collection; what is left out takes the service's defaults."""
+
+    window_s: Seconds | None = Field(default=None, description="length of a segment in seconds")
+    stride_s: Seconds | None = Field(default=None, description="seconds between starts of segments")
+    metadata: Metadata | None = None
+
+
+class MetadataPatch(Accepted):
+    """Replaces the metadata of a collection or a video."""
+
+    metadata: Metadata
+
+
+class UploadFields(Accepted):
+    """The fields beside an uploaded video."""
+
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Failure(Answer):
+    """Why a video or a job failed: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+class SegmentationAnswer(Answer):
+    """How the collection's videos are cut, in seconds."""
+
+    window_s: float
+    stride_s: float
+
+
+class CollectionAnswer(Answer):
+    """A named index."""
+
+    name: str
+    model: str
+    segmentation: SegmentationAnswer
+    metadata: dict[str, JsonValue]
+    videos: int
+    segments: int
+    created_at: datetime
+
+
+class VideoAnswer(Answer):
+    """A video of the library; what the probe found is null until it has run."""
+
+    id: str
+    collection: str
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    status: Literal["processing", "ready", "failed"]
+    container: str | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    duration_s: float | None
+    metadata: dict[str, JsonValue]
+    error: Failure | None
+    job_id: str
+    created_at: datetime
+    content_url: str
+    thumbnail_url: str
+
+
+class JobAnswer(Answer):
+    """A piece of slow work; once `searchable_at` is set, searches find the video."""
+
+    id: str
+    kind: str
+    collection: str
+    video_id: str
+    status: Literal["queued", "running", "succeeded", "failed", "canceled"]
+    stage: str | None
+    progress: float
+    attempts: int
+    error: Failure | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    searchable_at: datetime | None
+
+
+class UploadAnswer(Answer):
+    """The video and the job that makes it searchable."""
+
+    video: VideoAnswer
+    job: JobAnswer
+
+
+class SegmentAnswer(Answer):
+    """A stretch of a video that is found as one, in seconds from the video's start."""
+
+    id: str
+    video_id: str
+    index: int
+    start: float
+    end: float
+    thumbnail_url: str

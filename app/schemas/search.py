@@ -1,0 +1,177 @@
+"""Searches and heat maps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from app.schemas.values import Accepted, Answer, Filter, Identifier, Text
+
+ScoreKind = Literal["xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"]
+
+
+class SearchOptions(Accepted):
+    """What is searched, and how the answer is cut and arranged."""
+
+    top_k: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=10, description="results on a page; with group_by, videos"
+    )
+    filter: Filter | None = Field(
+        default=None, description="what is searched: the segments this allows, or all"
+    )
+    group_by: Literal["video"] | None = Field(
+        default=None, description="bring results together by video, the best video first"
+    )
+    max_per_video: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        default=None, description="with group_by: at most so many results of each video, else 1"
+    )
+    merge: bool = Field(
+        default=False, description="make one moment with tightened bounds of overlapping segments"
+    )
+    cursor: Annotated[str, Field(max_length=100_000, pattern=r"^[!-~]*$")] | None = Field(
+        default=None, description="next_cursor of the page before; the rest of the body unchanged"
+    )
+    after_job: Identifier | None = Field(
+        default=None, description="wait until this job's segments can be found"
+    )
+    deadline_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
+        default=10_000, description="how long after_job may wait, in milliseconds"
+    )
+
+    @model_validator(mode="after")
+    def _check_arrangement(self) -> Self:
+        if self.max_per_video is not None and self.group_by is None:
+            raise ValueError('max_per_video needs group_by: "video"')
+        return self
+
+
+class SearchRequest(SearchOptions):
+    """A search by one of text, segment_id and then."""
+
+    text: Text | None = Field(default=None, description="what is to be seen, in words")
+    negative_text: Text | None = Field(
+        default=None, description="with text: what is rather not to be seen"
+    )
+    segment_id: Identifier | None = Field(
+        default=None, description="find more like this segment of the collection"
+    )
+    then: Annotated[list[Text], Field(min_length=2, max_length=5)] | None = Field(
+        default=None, description="events that follow each other in one video"
+    )
+    within_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = Field(
+        default=None, description="with then: seconds from one event to the next at most, else 30"
+    )
+    min_confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="leave out what is less certain; then there may be no results"
+    )
+
+    @model_validator(mode="after")
+    def _check_query(self) -> Self:
+        if sum(part is not None for part in (self.text, self.segment_id, self.then)) != 1:
+            raise ValueError("give one of text, segment_id and then")
+        if self.negative_text is not None and self.text is None:
+            raise ValueError("negative_text needs text")
+        if self.within_s is not None and self.then is None:
+            raise ValueError("within_s needs then")
+        if self.then is not None and self.merge:
+            raise ValueError("the results of then are moments already; leave merge out")
+        if self.segment_id is not None and self.min_confidence is not None:
+            raise ValueError("confidence is known for words only; leave min_confidence out")
+        return self
+
+
+class SearchBatchRequest(Accepted):
+    """Several searches at once."""
+
+    queries: Annotated[list[SearchRequest], Field(min_length=1, max_length=100)]
+
+
+class SearchStep(Answer):
+    """One event of a sequence, and the segment that shows it."""
+
+    text: str
+    segment_id: str
+    start: float
+    end: float
+    score: float
+    confidence: float | None
+
+
+class SearchResult(Answer):
+    """A ranked moment: a segment, what overlapping segments were merged into, or a sequence."""
+
+    segment_id: str = Field(description="the segment that speaks for the moment")
+    video_id: str
+    filename: str
+    start: float
+    end: float
+    score: float
+    score_kind: ScoreKind
+    confidence: float | None = Field(
+        description="the chance that this is a true match; null when nothing is fitted to the "
+        "model, and for searches by example. See docs/confidence.md"
+    )
+    segment_ids: list[str] = Field(description="all segments of the moment, in order of time")
+    steps: list[SearchStep] | None = Field(default=None, description="of a sequence (then)")
+    thumbnail_url: str
+    clip_url: str
+    metadata: dict[str, JsonValue]
+
+
+class IndexState(Answer):
+    """What was searched; `exact` says that every eligible segment was scored by the model."""
+
+    segments_total: int
+    segments_eligible: int
+    exact: bool
+    model: str
+    snapshot: int = Field(description="the number of the last change that the search has seen")
+
+
+class SearchTimings(Answer):
+    """Milliseconds of each stage."""
+
+    encode: float
+    filter: float
+    recall: float
+    score: float
+    total: float
+
+
+class SearchAnswer(Answer):
+    """Ranked moments, best first."""
+
+    query: str
+    results: list[SearchResult]
+    next_cursor: str | None
+    abstained: bool = Field(description="nothing is as certain as min_confidence asks")
+    score_kind: ScoreKind
+    confidence_kind: Literal["calibrated", "estimated"] | None
+    index: IndexState
+    timings_ms: SearchTimings
+
+
+class SearchBatchAnswer(Answer):
+    """The answers of a batch, in its order."""
+
+    answers: list[SearchAnswer]
+
+
+class HeatmapPiece(Answer):
+    """A stretch of a video that the same segments cover, and the mean of their scores."""
+
+    start: float
+    end: float
+    score: float
+    confidence: float | None = Field(description="of the surest segment that covers the stretch")
+
+
+class HeatmapAnswer(Answer):
+    """What a video scores for a text over time."""
+
+    query: str
+    video_id: str
+    duration_s: float | None
+    confidence_kind: Literal["calibrated", "estimated"] | None
+    pieces: list[HeatmapPiece]

@@ -1,0 +1,60 @@
+"""The model, problems, and whether the service is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.schemas.values import Answer
+
+
+class ModelAnswer(Answer):
+    """What the worker's model is."""
+
+    name: str
+    fingerprint: str
+    num_frames: int
+    image_size: int
+    dim: int
+    prompt_shape: tuple[int, int]
+    logit_scale: float
+    device: str
+    dtype: str
+
+
+class ModelList(Answer):
+    """The models that answer."""
+
+    items: list[ModelAnswer]
+
+
+class ProblemField(Answer):
+    """Where a request is wrong, and why."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(Answer):
+    """RFC 9457: why a request was not served."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemField] | None = None
+
+
+class CheckAnswer(Answer):
+    """Whether one dependency works, and what is wrong with it if not."""
+
+    ok: bool
+    detail: str
+
+
+class ReadyAnswer(Answer):
+    """Whether the service can do its work, by dependency."""
+
+    ready: bool
+    checks: Mapping[str, CheckAnswer]

@@ -1,0 +1,133 @@
+"""What the schemas are made of: checked values, closed bodies, answers and pages."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+)
+
+Item = TypeVar("Item")
+
+_INT64 = 2**63
+_MAX_METADATA_CHARACTERS = 16_384
+_MAX_METADATA_DEPTH = 16
+_MAX_FILTER_CHARACTERS = 131_072
+_MAX_FILTER_DEPTH = 40  # the language's own bound, of 16 filters in each other, comes first
+
+
+def _check_text(text: str) -> str:
+    """Trimmed text a person could have meant; a refusal says why."""
+    _check_string(text)
+    if not any(unicodedata.category(char)[0] not in "CZ" for char in text):
+        raise ValueError("must contain a visible character")
+    return text.strip()
+
+
+def _check_string(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("must not contain lone surrogates")
+    return text
+
+
+def _check_number(number: float) -> float:
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError("must be finite")
+    if isinstance(number, int) and not -_INT64 <= number < _INT64:
+        raise ValueError("must fit 64 bits")
+    return number
+
+
+def _check_labels(labels: list[str]) -> list[str]:
+    if len(set(labels)) < len(labels):
+        raise ValueError("labels must differ from each other")
+    return labels
+
+
+def _check_template(template: str) -> str:
+    if template.count("{}") != 1:
+        raise ValueError("must hold {} exactly once, where the label goes")
+    return template
+
+
+def _check_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _check_json(metadata, _MAX_METADATA_DEPTH, _MAX_METADATA_CHARACTERS)
+    return metadata
+
+
+def _check_filter(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _check_json(raw, _MAX_FILTER_DEPTH, _MAX_FILTER_CHARACTERS)
+    return raw
+
+
+def _check_json(body: JsonValue, max_depth: int, max_characters: int) -> None:
+    """Every leaf storable in any catalog; size and depth bounded. Iterative: depth is untrusted."""
+    characters = 0
+    todo: list[tuple[JsonValue, int]] = [(body, 0)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > max_depth:
+            raise ValueError(f"must not be nested deeper than {max_depth} levels")
+        if isinstance(value, dict):
+            todo += [(key, depth) for key in value] + [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list):
+            todo += [(item, depth + 1) for item in value]
+        elif isinstance(value, str):
+            characters += len(_check_string(value))
+        elif isinstance(value, int | float):
+            _check_number(value)
+        characters += 4
+        if characters > max_characters:
+            raise ValueError(f"must not be longer than about {max_characters} characters")
+
+
+Text = Annotated[str, Field(max_length=1_000), AfterValidator(_check_text)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
+Seconds = Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)]
+Labels = Annotated[
+    list[Text], Field(min_length=2, max_length=10_000), AfterValidator(_check_labels)
+]
+Template = Annotated[Text, AfterValidator(_check_template)]
+Templates = Annotated[list[Template], Field(max_length=100)]
+LabelSetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z]{3}_[0-9a-z]{1,64}$")]
+Identifiers = Annotated[list[Identifier], Field(min_length=1, max_length=1_000)]
+Filter = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_check_filter),
+    Field(
+        description="Fields to what they must be: a value, a list of values, or an object of the "
+        "operators eq, ne, in, gt, gte, lt, lte, exists; all must hold. and, or (lists of filters) "
+        "and not (a filter) combine. Fields are video_id, duration, created, start, end and the "
+        "keys of the video's metadata; metadata.KEY always means the metadata.",
+        examples=[{"camera": ["north", "south"], "duration": {"gte": 10, "lt": 60}}],
+    ),
+]
+
+
+class Accepted(BaseModel):
+    """A body that is accepted: closed, so a misspelt option never silently does nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Answer(BaseModel):
+    """A body that is answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Page(Answer, Generic[Item]):
+    """One page of a list; hand `next_cursor` back for the next."""
+
+    items: list[Item]
+    next_cursor: str | None
