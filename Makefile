@@ -43,8 +43,9 @@ bench-speed: $(VENV)/installed ## measure scores, precision and latency at the s
 	$(RUN)/python -m benchmarks.precision
 	$(RUN)/python -m benchmarks.latency
 
-motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about twenty minutes on two cores)
-	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny
+motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about forty minutes on two cores)
+	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny-first
+	$(RUN)/python -m xclip.training.motion_turns build/motion-tiny-first build/motion-tiny
 	$(RUN)/python -m xclip.training.motion_confidence build/motion-tiny
 
 clean: ## remove what the targets made
