@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -52,6 +53,8 @@ class Encoder:
         T; what is done to a frame; D; (P, D); the factor of a cosine in a logit, as in exp().
     bank : tuple of str
         Texts that a segment is scored for whatever is asked; see `xclip.bank`.
+    folder : Path, optional
+        Where the checkpoint's files are, if it came from files.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Encoder:
         name: str,
         device: str = "cpu",
         bank: tuple[str, ...] = (),
+        folder: Path | None = None,
     ) -> None:
         vision = model.config.vision_config
         preprocessing = processor.image_processor.preprocessing
@@ -73,6 +77,7 @@ class Encoder:
         self.logit_scale = float(model.logit_scale.detach().exp())
         self.device = device
         self.bank = bank
+        self.folder = folder
         self.dtype = str(model.text_projection.weight.dtype).removeprefix("torch.")
         self._model = model.to(device).eval()
         self._tokenizer = processor.tokenizer
@@ -104,7 +109,8 @@ class Encoder:
         checkpoint = locate(source, revision)
         processor = XCLIPProcessor.from_pretrained(source, checkpoint.commit)
         model = load_model(source, checkpoint.commit)
-        return cls(model, processor, source, device, read_bank(checkpoint))
+        bank = read_bank(checkpoint)
+        return cls(model, processor, source, device, bank, checkpoint.folder)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:

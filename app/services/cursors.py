@@ -14,7 +14,6 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
 
 from app.catalog.errors import InvalidCursor
 from app.errors import CursorExpired
@@ -25,8 +24,6 @@ LIFETIME_S = 900
 # Scores of the same segment differ in the last digits from one batch to another. Within this
 # much of a page's last score the cursor lists what was given, beyond it order alone tells.
 _JITTER = 1e-3
-
-Entry = TypeVar("Entry", bound=Sequence[Moment])
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,21 @@ def curve(starts: Floats, ends: Floats, scores: Floats) -> Curve:
         return Curve(edges, np.where(count > 0, total / count, np.nan), count)
 
 
+def highest(line: Curve, starts: Floats, ends: Floats, values: Floats) -> Floats:
+    """The highest value of the windows that cover each piece of their curve; 0 where none does.
+
+    starts, ends, values : float64, shape = (K,), values not below 0
+
+    Window by window: the video of a day has too many for a table of windows and pieces.
+    """
+    found = np.zeros(len(line.scores))
+    first = np.searchsorted(line.edges, starts).tolist()
+    last = np.searchsorted(line.edges, ends).tolist()
+    for begin, end, value in zip(first, last, values.tolist(), strict=True):
+        np.maximum(found[begin:end], value, out=found[begin:end])
+    return found
+
+
 def single(ranked: Sequence[RankedSegment]) -> list[Moment]:
     """Every segment as a moment of its own."""
     return [

@@ -138,9 +138,7 @@ class Search:
         line = moments.curve(starts, ends, scores.logits[:, 0].astype(np.float64))
         surest = None
         if scores.confidence is not None:
-            middles = (line.edges[:-1] + line.edges[1:]) / 2
-            covers = (starts <= middles[:, None]) & (middles[:, None] < ends)  # (pieces, K)
-            surest = np.where(covers, scores.confidence[:, 0], 0.0).max(axis=1)
+            surest = moments.highest(line, starts, ends, scores.confidence[:, 0])
         return Heatmap(video, line, surest, scores.confidence_kind)
 
     def _encode(self, collection: Collection, probe: Probe) -> tuple[list[Vectors], int | None]:

@@ -23,7 +23,6 @@ from xclip.confidence import Background, Floats, place, rest_of_bank
 from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.errors import WeightsError
-from xclip.hub import locate
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Certainty:
         self._folder = folder
         self.bank = scoring.embed(encoder.bank, ())
         self.digest = bank_digest(encoder.bank)
-        self._packaged = self._beside_model(locate(encoder.name).folder / CONFIDENCE_FILE)
+        self._packaged = self._beside_model(encoder.folder)
         self._lock = threading.Lock()
         self._models: OrderedDict[str, ConfidenceModel] = OrderedDict()
         self._backgrounds: OrderedDict[bytes, tuple[float, float, float]] = OrderedDict()
@@ -137,11 +136,11 @@ class Certainty:
                 self._models.popitem(last=False)
         return model
 
-    def _beside_model(self, path: Path) -> ConfidenceModel | None:
-        if not path.is_file():
+    def _beside_model(self, folder: Path | None) -> ConfidenceModel | None:
+        if folder is None or not (folder / CONFIDENCE_FILE).is_file():
             return None
         try:
-            return self._read(path)
+            return self._read(folder / CONFIDENCE_FILE)
         except CalibrationUnusable as error:
             # The scores are as good as ever, so the worker starts: it cannot say how sure they are.
             logger.warning("no confidence beside the model: %s", error)

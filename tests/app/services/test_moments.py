@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalog.records import Segment, SegmentOfVideo, Video
-from app.services.moments import curve, merged, single
+from app.services.moments import curve, highest, merged, single
 from app.services.questions import Moment, RankedSegment
 from app.services.ranking import rank_key
 from index import TensorReference
@@ -146,3 +147,36 @@ def test_a_curve_is_the_mean_of_the_windows_over_each_piece(
             assert score == pytest.approx(covering.mean(), abs=1e-9)
         else:
             assert np.isnan(score)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.integers(1, 8), st.floats(0, 1)), min_size=1, max_size=12
+    )
+)
+def test_the_highest_is_that_of_the_windows_over_each_piece(
+    windows: list[tuple[int, int, float]],
+):
+    """Piece by piece over all windows says the same; where there is none it is nothing."""
+    starts = np.array([float(start) for start, _, _ in windows])
+    ends = starts + np.array([float(length) for _, length, _ in windows])
+    values = np.array([value for _, _, value in windows])
+    line = curve(starts, ends, values)
+    for piece, (begin, end) in enumerate(pairwise(line.edges)):
+        over = (starts <= begin) & (end <= ends)
+        expected = values[over].max() if over.any() else 0.0
+        assert highest(line, starts, ends, values)[piece] == expected
+        assert line.windows[piece] == over.sum()
+
+
+def test_a_whole_day_fits_in_memory():
+    """Windows times pieces of 24 hours would be gigabytes."""
+    starts = np.arange(34_560) * 2.5
+    chances = np.linspace(0, 1, len(starts))
+    tracemalloc.start()
+    line = curve(starts, starts + 5, chances)
+    found = highest(line, starts, starts + 5, chances)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found[:-1] == chances).all()  # a later window is surer, and each begins a piece
+    assert peak < 50_000_000

@@ -235,3 +235,14 @@ def test_a_stale_file_beside_the_model_only_takes_the_confidence(
 
 def open_certainty(encoder: Encoder, folder: Path, gate: Gate) -> Certainty:
     return Certainty(encoder, Scoring(encoder, gate, TextEmbeddings(encoder, gate)), folder)
+
+
+def test_what_lies_beside_the_model_is_where_the_model_was_loaded_from(
+    tmp_path: Path, parts: Parts
+):
+    """Its name may be a hub's, at a revision of its own: nobody is asked for it a second time."""
+    encoder = Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    encoder.name = "nobody/never-uploaded"
+    scoring = Scoring(encoder, parts.gate, TextEmbeddings(encoder, parts.gate))
+    certainty = Certainty(encoder, scoring, tmp_path)
+    assert certainty.needs_bank(ConfidenceAsked(None, 1), rest=False)
