@@ -76,6 +76,7 @@ class VideoFacts:
     width: int
     height: int
     duration_s: float
+    lost_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Video:
     error_message: str | None
     created_at: datetime
     job_id: str
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,11 @@ class SegmentOfVideo:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of slow work; `lease_token` proves to the catalog who holds it."""
+    """A piece of slow work; `lease_token` proves to the catalog who holds it.
+
+    `revision` counts every change, `not_before` is when a queued one may be begun (again), and the
+    seconds are those of the video that are done, and all of them.
+    """
 
     id: str
     kind: Literal["ingest"]
@@ -153,6 +159,10 @@ class Job:
     lease_owner: str | None
     lease_token: str | None
     lease_expires_at: datetime | None
+    revision: int = 0
+    not_before: datetime | None = None
+    seconds_done: float | None = None
+    seconds_total: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

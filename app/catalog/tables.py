@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -91,6 +92,7 @@ videos = Table(
     Column("width", Integer),
     Column("height", Integer),
     Column("duration_s", Double),
+    Column("lost_s", Double),
     Column("metadata", JSON, nullable=False),
     Column("error_code", Text),
     Column("error_message", Text),
@@ -197,6 +199,11 @@ jobs = Table(
     Column("lease_owner", Text),
     Column("lease_token", String(64)),
     Column("lease_expires_at", UtcDateTime),
+    # Counts every change to the row, so that followers know what they have seen.
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("not_before", UtcDateTime),
+    Column("seconds_done", Double),
+    Column("seconds_total", Double),
     Index("ix_jobs_status_id", "status", "id"),
     Index("ix_jobs_video_id", "video_id"),
 )
@@ -207,4 +214,65 @@ secrets = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+# A key is kept as the SHA-256 of its secret: the secret is 32 random bytes, so no slow hash is due.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("scope", String(8), nullable=False),
+    Column("requests_per_minute", Integer),
+    Column("concurrent_requests", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+# What an upload under an Idempotency-Key was answered; committed together with its video.
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("owner", String(40), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_digest", String(64), nullable=False),
+    Column("collection", String(63), nullable=False),
+    Column("video_id", String(40), nullable=False),
+    Column("job_id", String(40), nullable=False),
+    Column("queued", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Resumable uploads; how far one has come is the length of its file, nothing else.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column(
+        "collection", String(63), ForeignKey("collections.name", ondelete="CASCADE"), nullable=False
+    ),
+    Column("owner", String(40), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("video_id", String(40)),
+    Column("job_id", String(40)),
+    Index("ix_uploads_expires_at", "expires_at"),
+)
+
+# What a deletion still has to take off the disk; a row goes once its bytes are gone.
+removals = Table(
+    "removals",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("offset", BigInteger),
+    Column("length", BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
 )

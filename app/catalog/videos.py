@@ -83,6 +83,7 @@ def set_ready(connection: Connection, video_id: str, facts: VideoFacts) -> None:
         "width": facts.width,
         "height": facts.height,
         "duration_s": facts.duration_s,
+        "lost_s": facts.lost_s,
         "error_code": None,
         "error_message": None,
     }

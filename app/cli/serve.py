@@ -14,6 +14,7 @@ from typing import NoReturn
 import httpx
 import typer
 
+from app import failpoints
 from app.cli.supervisor import Supervisor
 from app.listen import PortBusy, bind, run_app
 from app.logging import configure_logging
@@ -100,6 +101,7 @@ class _Announcement:
 def _begin() -> Settings:
     settings = load_settings(os.environ)
     configure_logging(settings.log_level)
+    failpoints.configure(os.environ.get(failpoints.VARIABLE, ""))
     return settings
 
 
