@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 SOURCES := app xclip index tests benchmarks
 
-.PHONY: help demo serve test check format bench bench-speed motion-tiny clean
+.PHONY: help demo serve test check format bench bench-speed faults motion-tiny clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,8 @@ demo: $(VENV)/installed ## generate clips, ingest and search them, leave the ser
 serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
 	$(RUN)/xclip-search serve $(ARGS)
 
-test: $(VENV)/installed ## run all tests
-	$(RUN)/python -m pytest $(ARGS)
+test: $(VENV)/installed ## run all tests, in three processes: many of them wait for others
+	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed ## lint, format and types
 	$(RUN)/ruff check $(SOURCES)
@@ -42,6 +42,12 @@ bench-speed: $(VENV)/installed ## measure scores, precision and latency at the s
 	$(RUN)/python -m benchmarks.conditioned_score
 	$(RUN)/python -m benchmarks.precision
 	$(RUN)/python -m benchmarks.latency
+
+faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 100 requests an operation (an hour)
+	$(RUN)/python -m tests.faults.random_kills --kills 200
+	$(RUN)/python -m benchmarks.overload
+	$(RUN)/python -m benchmarks.big_upload
+	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py
 
 motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about forty minutes on two cores)
 	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny-first

@@ -13,6 +13,10 @@ from typing import ClassVar
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.edge.limits import EdgeLimits
+from app.edge.protocol import edge_protocol
+from app.settings import Settings
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,25 +56,32 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How `app` is served: our own protocol, whose patience has an end, and nothing else."""
+    return uvicorn.Config(
+        app,
+        http=edge_protocol(EdgeLimits.of(settings)),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # any seconds do
+        # a connection that neither sends nor ends must not keep the process alive for ever
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),
+    )
+
+
 def run_app(
     app: ASGIApp,
     listener: socket.socket,
+    settings: Settings,
     *,
-    shutdown_grace_s: float,
     on_stop: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight get `shutdown_grace_s` to end.
 
     `on_stop` is called when the signal arrives, before the requests have ended.
     """
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        # a connection that neither sends nor ends must not keep the process alive for ever
-        timeout_graceful_shutdown=max(1, round(shutdown_grace_s)),
-    )
-    server = _Server(config, on_stop or (lambda: None))
+    server = _Server(server_config(app, settings), on_stop or (lambda: None))
     # uvicorn raises the signal again once it has stopped; under the default action the process
     # would then die by it instead of returning with status 0
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,122 +2,230 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any, TypedDict
 
 import anyio.to_thread
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from app.admission import Admission, threads_needed
+from app.care.removals import Remover
 from app.catalog import Catalog
+from app.catalog.receiving import ANSWER_KEPT_S
 from app.clock import Clock, SystemClock
-from app.errors import add_error_responses, document_problems, problem_responses
+from app.fetch.rules import UrlRules
 from app.limits import BodyLimit
 from app.media import MediaStore
-from app.routes import classify, collections, jobs, label_sets, models, search, system, videos
+from app.partials import PartialFiles
+from app.problems import add_error_responses, document_problems, problem_responses
+from app.routes import (
+    classify,
+    collections,
+    events,
+    jobs,
+    label_sets,
+    models,
+    removals,
+    search,
+    session,
+    system,
+    uploads,
+    videos,
+)
 from app.routes.dependencies import Services
+from app.security.access import document_access
+from app.security.doors import Doors
+from app.security.gate import Gate
+from app.security.headers import SecurityHeaders
 from app.services.classify import Classify
+from app.services.damage import Damage
+from app.services.fetching import Fetching
+from app.services.housekeeping import Chore, Housekeeping
 from app.services.ingest import Ingest
 from app.services.library import Library
 from app.services.readiness import Readiness
 from app.services.search import Search
+from app.services.uploads import ResumableUploads
 from app.services.vectors import FollowedVectors
+from app.services.waiting import Following
 from app.settings import Settings
 from app.telemetry import Metrics, Telemetry
 from app.worker.client import WorkerClient
+from app.worker.door import SECRET
+from index import PackedTensorStore
 
-_ROUTERS = (collections, videos, search, classify, label_sets, jobs, models)
+_ROUTERS = (
+    collections,
+    videos,
+    uploads,
+    search,
+    classify,
+    label_sets,
+    jobs,
+    events,
+    models,
+    removals,
+    session,
+)
 
 
 class State(TypedDict):
     """What every request finds at `request.state`, beside its own id and body allowance."""
 
     services: Services
+    doors: Doors
 
 
 def create_app(
-    settings: Settings, *, worker: WorkerClient | None = None, clock: Clock | None = None
+    settings: Settings,
+    *,
+    worker: WorkerClient | None = None,
+    clock: Clock | None = None,
+    stopping: threading.Event | None = None,
 ) -> FastAPI:
     """The API over the data folder and the worker that `settings` name.
 
-    `worker` and `clock` replace the client and the clock made from the settings.
+    `worker` and `clock` replace the client and the clock made from the settings. `stopping` is set
+    by whoever runs the application when it is to end: then no client is kept waiting any longer.
     """
     metrics = Metrics()
+    clock = clock or SystemClock()
     app = FastAPI(
         title="X-CLIP Search",
         description="Finds moments in video by what happens in them.",
         version="1",
-        lifespan=_lifespan(settings, worker, clock or SystemClock(), metrics),
+        lifespan=_lifespan(settings, worker, clock, metrics, stopping or threading.Event()),
+        docs_url=None,  # our own page: FastAPI's loads its scripts from elsewhere
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         redoc_url=None,
     )
+    # The last one added is the outermost: what a request costs grows from layer to layer.
     app.add_middleware(BodyLimit)
-    app.add_middleware(Telemetry, metrics=metrics)  # the last one added is the outermost
+    app.add_middleware(Admission, settings=settings, clock=clock)
+    app.add_middleware(Gate)
+    app.add_middleware(Telemetry, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
     add_error_responses(app)
     for module in _ROUTERS:
-        app.include_router(module.router, responses=problem_responses(500, 503))
+        app.include_router(module.router, responses=problem_responses(400, 500, 503))
     app.include_router(system.router)
     app.mount("/static", StaticFiles(directory=system.WEB_FOLDER), name="static")
+    app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
     _document(app)
     return app
 
 
 def _lifespan(
-    settings: Settings, worker: WorkerClient | None, clock: Clock, metrics: Metrics
+    settings: Settings,
+    worker: WorkerClient | None,
+    clock: Clock,
+    metrics: Metrics,
+    stopping: threading.Event,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        client = worker or WorkerClient(settings.worker_base_url)
-        services = await anyio.to_thread.run_sync(_open, settings, client, clock, metrics)
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads_needed(settings)
+        services = await anyio.to_thread.run_sync(_open, settings, worker, clock, metrics, stopping)
+        doors = await anyio.to_thread.run_sync(Doors, services.catalog, clock, settings)
+        housekeeping = asyncio.create_task(Housekeeping(_chores(services)).run())
         try:
-            yield State(services=services)
+            yield State(services=services, doors=doors)
         finally:
-            client.close()
+            housekeeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await housekeeping
+            services.worker.close()
             await anyio.to_thread.run_sync(services.catalog.close)
 
     return lifespan
 
 
-def _open(settings: Settings, worker: WorkerClient, clock: Clock, metrics: Metrics) -> Services:
+def _open(
+    settings: Settings,
+    worker: WorkerClient | None,
+    clock: Clock,
+    metrics: Metrics,
+    stopping: threading.Event,
+) -> Services:
     """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
-    media = MediaStore(settings.data_dir)
+    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     media.prepare()
-    media.sweep()
+    partials = PartialFiles(settings.data_dir)
+    partials.prepare()
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
+    worker = worker or WorkerClient(settings.worker_base_url, secret=catalog.secret(SECRET))
     vectors = FollowedVectors(catalog, threads=settings.threads or os.cpu_count() or 1)
-    library = Library(catalog, media, vectors, settings)
+    damage = Damage(catalog, metrics.damaged_segments)
+    tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing
+    remover = Remover(catalog, media, tensors, settings.calibrations_dir)
+    library = Library(catalog, media, remover, vectors, settings)
     library.ensure_default()
+    ingest = Ingest(catalog, media)
     vectors.load_all()
     return Services(
         settings=settings,
+        clock=clock,
         catalog=catalog,
         media=media,
         worker=worker,
         metrics=metrics,
-        readiness=Readiness(catalog, worker, settings.data_dir),
-        ingest=Ingest(catalog, media),
+        readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
+        ingest=ingest,
+        following=Following(catalog, stopping),
+        uploads=ResumableUploads(
+            catalog, media, partials, ingest, clock, max_bytes=settings.max_upload_bytes
+        ),
+        fetching=Fetching(
+            media,
+            UrlRules.parse(settings.url_ingest),
+            max_bytes=settings.max_upload_bytes,
+            timeout_s=settings.url_timeout_s,
+        ),
         library=library,
+        remover=remover,
         search=Search(
             catalog,
             vectors,
             worker,
             clock,
+            damage,
             recall_candidates=settings.recall_candidates,
             decode_timeout_s=settings.decode_timeout_s,
         ),
-        classify=Classify(catalog, worker, decode_timeout_s=settings.decode_timeout_s),
+        classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
+    )
+
+
+def _chores(services: Services) -> Sequence[Chore]:
+    """What is to be done from time to time, and first of all at the start."""
+
+    def forget_answers() -> None:
+        kept = timedelta(seconds=ANSWER_KEPT_S)
+        services.catalog.expire_idempotent_answers(services.clock.now() - kept)
+
+    return (
+        Chore("sweep what dead processes left", services.media.sweep),
+        Chore("finish uploads that are all there", services.uploads.finish_received),
+        Chore("remove uploads that nobody finished", services.uploads.expire),
+        Chore("forget answers to uploads", forget_answers),
+        Chore("take off the disk what was deleted", services.remover.work_off),
     )
 
 
 def _document(app: FastAPI) -> None:
-    """Correct the media types of problems in the OpenAPI document, once it is asked for."""
+    """Say in the OpenAPI document, once it is asked for, what FastAPI cannot know."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = generate()
         document_problems(schema)
+        document_access(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -3,7 +3,7 @@
     data_dir/
       media/ab/abcd…          the bytes of one upload, named by their SHA-256
       thumbnails/<video_id>/<index>.webp
-      tmp/                    files being received; the system removes what a dead process left
+      tmp/                    files being received; what a dead process left there is swept
       tmp/media.lock          held while a content file and its row change together
 
 Every name is made here from a hash, an id or chance; what a user calls a file never reaches a path.
@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
+ROOM_CHECK_BYTES = 64 << 20  # how much is written between two looks at the free disk
+_READ_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _VIDEO_ID = re.compile(r"vid_[0-9a-z]{1,64}\Z")
 
@@ -40,6 +43,12 @@ class ContentTooLarge(MediaError):
     code = "payload_too_large"
 
 
+class StorageFull(MediaError):
+    """The disk would be left with less free space than the service needs for itself."""
+
+    code = "storage_full"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredContent:
     """What a kept file is: its hash (64 hex digits) and its length in bytes."""
@@ -48,30 +57,49 @@ class StoredContent:
     size_bytes: int
 
 
+class Received(Protocol):
+    """A whole file in `tmp`, about to be kept."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is, until it is kept."""
+
+    def sync(self) -> StoredContent:
+        """Bring every byte to the disk and say what they are."""
+
+
 class IncomingFile:
     """One file being received: written in pieces, hashed and counted as they come.
 
-    Holds a lock on the file as long as it is open, so that a later start can tell it from the
-    leavings of a process that died.
+    Holds a lock on the file as long as it is open, so that the sweep can tell it from the leavings
+    of a process that died.
+
+    check_room : is told how many bytes are still to come, and raises StorageFull if they do not fit
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, check_room: Callable[[int], None]) -> None:
         self.path = path
         self.size_bytes = 0
         self.max_bytes = max_bytes
         self._hash = hashlib.sha256()
-        self._file = path.open("xb", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._room = RoomChecks(check_room)
+        self._file = _create_locked(path)
+
+    def expect(self, size_bytes: int) -> None:
+        """So many bytes were announced; raises StorageFull if the disk has no room for them."""
+        self._room.expect(size_bytes)
 
     def write(self, piece: bytes) -> None:
-        """Append `piece`; raises ContentTooLarge as soon as the total passes the limit."""
+        """Append `piece`; raises ContentTooLarge as soon as the total passes the limit.
+
+        Raises StorageFull when the disk gets too full on the way.
+        """
         if self.size_bytes + len(piece) > self.max_bytes:
             raise ContentTooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
+        self._room.count(len(piece))
         self.size_bytes += len(piece)
         self._hash.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[self._file.write(view) :]
+        write_all(self._file, piece)
 
     def sync(self) -> StoredContent:
         """Bring every byte to the disk and say what they are."""
@@ -90,10 +118,54 @@ class IncomingFile:
         self.discard()
 
 
-class MediaStore:
-    """The media files of one data folder; safe to use from several threads and processes."""
+@dataclass(frozen=True, slots=True)
+class AdoptedFile:
+    """A whole file that lies elsewhere too, under a second name in `tmp`.
 
-    def __init__(self, data_dir: Path) -> None:
+    Whoever adopts it holds a lock on the file, which holds for both names.
+    """
+
+    path: Path
+
+    def sync(self) -> StoredContent:
+        """Read the file through, bring it to the disk and say what it is."""
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.sha256()
+            size_bytes = 0
+            while piece := file.read(_READ_BYTES):
+                digest.update(piece)
+                size_bytes += len(piece)
+        return StoredContent(digest.hexdigest(), size_bytes)
+
+
+class RoomChecks:
+    """Looks at the free disk before a body comes, and again each 64 MiB of it."""
+
+    def __init__(self, check_room: Callable[[int], None]) -> None:
+        self._check_room = check_room
+        self._unchecked = 0
+
+    def expect(self, size_bytes: int) -> None:
+        """So many bytes will come; raises StorageFull."""
+        self._check_room(size_bytes)
+
+    def count(self, size_bytes: int) -> None:
+        """So many bytes are about to be written; raises StorageFull."""
+        self._unchecked += size_bytes
+        if self._unchecked >= ROOM_CHECK_BYTES:
+            self._check_room(size_bytes)
+            self._unchecked = 0
+
+
+class MediaStore:
+    """The media files of one data folder; safe to use from several threads and processes.
+
+    min_free_bytes : what files being received must leave free on the disk
+    """
+
+    def __init__(self, data_dir: Path, *, min_free_bytes: int = 0) -> None:
+        self._min_free_bytes = min_free_bytes
         self._media = data_dir / "media"
         self._thumbnails = data_dir / "thumbnails"
         self.tmp = data_dir / "tmp"
@@ -116,9 +188,30 @@ class MediaStore:
             removed += 1
         return removed
 
+    def check_room(self, size_bytes: int) -> None:
+        """Raise StorageFull unless so many bytes more leave enough of the disk free."""
+        if shutil.disk_usage(self.tmp).free - size_bytes < self._min_free_bytes:
+            raise StorageFull(
+                "The data folder's disk is too full for this file. Searches go on; "
+                "delete videos or make room, then send it again."
+            )
+
     def receive(self, max_bytes: int) -> IncomingFile:
         """Open a new temporary file that takes at most `max_bytes`; use it in a `with`."""
-        return IncomingFile(self.tmp / f"incoming-{secrets.token_hex(16)}", max_bytes)
+        return IncomingFile(self._temporary(), max_bytes, self.check_room)
+
+    @contextmanager
+    def adopt(self, path: Path) -> Iterator[AdoptedFile]:
+        """Give a whole file outside `tmp`, locked by the caller, a second name to be kept by.
+
+        Its first name stays: until its row is committed, nothing else would lead to the bytes.
+        """
+        adopted = AdoptedFile(self._temporary())
+        os.link(path, adopted.path)
+        try:
+            yield adopted
+        finally:
+            adopted.path.unlink(missing_ok=True)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -132,7 +225,7 @@ class MediaStore:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def keep(self, incoming: IncomingFile, stored: StoredContent) -> None:
+    def keep(self, incoming: Received, stored: StoredContent) -> None:
         """Give a received and synced file its lasting name, which survives a loss of power.
 
         Call it inside `exclusive()`, with the commit of the row. The same bytes again replace
@@ -141,7 +234,7 @@ class MediaStore:
         target = self.content_path(stored.sha256)
         _make_folder(target.parent)
         incoming.path.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def content_path(self, sha256: str) -> Path:
         """Where the bytes with this hash are, or would be; ValueError if it is no hash."""
@@ -166,12 +259,30 @@ class MediaStore:
         temporary.write_bytes(webp)
         temporary.replace(target)
 
-    def remove_thumbnails(self, video_id: str) -> None:
-        """Remove every picture of a video: out of sight at once, then from the disk."""
-        grave = self.tmp / f"removed-{secrets.token_hex(16)}"
+    def sync_thumbnails(self, video_id: str) -> None:
+        """Bring every picture of a video to the disk, except those removed meanwhile."""
+        folder = self._thumbnail_folder(video_id)
         with suppress(FileNotFoundError):
+            for picture in folder.iterdir():
+                with suppress(FileNotFoundError), picture.open("rb") as file:
+                    os.fsync(file.fileno())
+            sync_folder(folder)
+            sync_folder(self._thumbnails)
+
+    def remove_thumbnails(self, video_id: str) -> None:
+        """Remove every picture of a video: out of sight at once, then from the disk.
+
+        Called again after an error it removes what was left.
+        """
+        with suppress(FileNotFoundError):
+            grave = self.tmp / f"removed-{video_id}-{secrets.token_hex(8)}"
             self._thumbnail_folder(video_id).rename(grave)
-            shutil.rmtree(grave)
+        for grave in self.tmp.glob(f"removed-{video_id}-*"):
+            with suppress(FileNotFoundError):  # a sweep passes at the same time
+                shutil.rmtree(grave)
+
+    def _temporary(self) -> Path:
+        return self.tmp / f"incoming-{secrets.token_hex(16)}"
 
     def _thumbnail_folder(self, video_id: str) -> Path:
         if not _VIDEO_ID.match(video_id):
@@ -179,13 +290,31 @@ class MediaStore:
         return self._thumbnails / video_id
 
 
+def write_all(file: io.FileIO, piece: bytes) -> None:
+    """Write all of `piece` to an unbuffered file, which may take it in parts."""
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _create_locked(path: Path) -> io.FileIO:
+    """A new file with a lock on it. A sweep may pass between the two: then again."""
+    while True:
+        file = path.open("xb", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
 def _make_folder(folder: Path) -> None:
     if not folder.exists():
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,8 @@
 """Every setting of the service, read from `XCLIP_*` environment variables and passed in from there.
 
 A variable that starts with `XCLIP_` and is no setting refuses the start: a misspelt limit must not
-be a limit that silently does not hold. `XCLIP_TEST_*` belongs to the test suite and is left alone.
+be a limit that silently does not hold. `XCLIP_TEST_*` belongs to the test suite and
+`XCLIP_API_KEY` to the clients; both are left alone.
 An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLIP_MODEL:-}` on.
 """
 
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from app.fetch.rules import UrlRules
 
 PREFIX = "XCLIP_"
 TEST_PREFIX = "XCLIP_TEST_"
+KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 PromptPrecision: TypeAlias = Literal["int8", "float16"]
@@ -40,7 +44,7 @@ class Settings(BaseModel):
     """SQLAlchemy URL of the catalog; not set: the file catalog.sqlite in the data folder."""
 
     host: str = "127.0.0.1"
-    """Address the API listens on."""
+    """Address the API listens on; others than this machine's own need a key to exist."""
     port: Port = 8000
     """Port the API listens on."""
     worker_host: str = "127.0.0.1"
@@ -49,9 +53,13 @@ class Settings(BaseModel):
     """Port the worker's internal model server listens on."""
     worker_url: str | None = None
     """Where the API finds the worker; not set: worker_host and worker_port."""
-    allow_remote: bool = False
-    """Listen on addresses other than loopback. There are no keys yet: whoever reaches the port may
-    read, add and delete everything. Meant for containers, whose ports are published on purpose."""
+    allowed_hosts: str | None = None
+    """Names, joined by commas, under which browsers may reach the service beside its address, as
+    behind a proxy. Without keys it answers to no others than these and this machine's own."""
+    key_requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Requests a minute that a key may send which has no number of its own; not set: any number."""
+    key_concurrent_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests of a key served at once, if it has no number of its own; not set: any number."""
 
     model: str = "motion-tiny"
     """The X-CLIP checkpoint: motion-tiny (in the package), a folder, or a Hugging Face hub id."""
@@ -72,8 +80,15 @@ class Settings(BaseModel):
 
     max_upload_bytes: Annotated[int, Field(ge=1)] = 2 * 1024**3
     """Largest video file accepted, in bytes."""
+    min_free_bytes: Annotated[int, Field(ge=0)] = 512 * 1024**2
+    """Disk space an upload must leave free in the data folder, in bytes; searches need none."""
     max_pixels: Annotated[int, Field(ge=1)] = 36_000_000
     """Largest frame decoded, in pixels (width times height)."""
+    url_ingest: str = "off"
+    """Where videos are fetched from when a request names a URL: off, public, or hosts, addresses
+    and networks joined by commas, each perhaps with a port (docs/url-ingest.md)."""
+    url_timeout_s: PositiveSeconds = 600.0
+    """Wall-clock seconds in which a video that is fetched by its URL must have come."""
     decode_timeout_s: PositiveSeconds = 1800.0
     """Wall-clock seconds after which the decoding of one video is killed."""
     decode_memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 1024**3
@@ -85,6 +100,32 @@ class Settings(BaseModel):
     """How often a job is begun before it counts as failed."""
     recall_candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Segments the index recalls for each search, which the model then scores exactly."""
+
+    head_timeout_s: PositiveSeconds = 10.0
+    """Seconds a client has for the head of a request, from its first byte or the connection."""
+    body_timeout_s: PositiveSeconds = 30.0
+    """Seconds over which the speed of a body is measured; a silent one is cut after them."""
+    body_bytes_per_s: Annotated[int, Field(ge=1)] = 1024
+    """Least bytes a second that a body must bring, on average over body_timeout_s."""
+    answer_timeout_s: PositiveSeconds = 60.0
+    """Seconds without a byte taken after which a client that does not read its answer is cut."""
+    keep_alive_s: PositiveSeconds = 15.0
+    """Seconds a connection stays open without a request."""
+    max_connections: Annotated[int, Field(ge=1)] = 512
+    """Connections open at once; beyond it the longest idle one goes, else the new one gets 503."""
+
+    max_queries: Annotated[int, Field(ge=1, le=64)] = 2
+    """Searches, classifications and heat maps of what is stored that are worked on at once."""
+    max_query_wait_s: PositiveSeconds = 1.0
+    """Longest wait of such a query for its turn; one that would wait longer is refused at once."""
+    max_clips: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests at once that send a clip to be searched by or classified, and not kept."""
+    max_uploads: Annotated[int, Field(ge=1, le=256)] = 16
+    """Videos received at once."""
+    max_queue_wait_s: PositiveSeconds = 24 * 3600.0
+    """Seconds a new video may have to wait for its ingest, by what ingests take; beyond: 429."""
+    max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
+    """Ingest jobs that may wait, whatever they take; beyond it uploads are refused with 429."""
 
     shutdown_grace_s: PositiveSeconds = 10.0
     """Seconds that work in progress has to end after SIGTERM."""
@@ -107,9 +148,21 @@ class Settings(BaseModel):
         return self.data_dir / "calibrations"
 
     @property
+    def hosts_allowed(self) -> frozenset[str]:
+        """The names of `allowed_hosts`."""
+        names = (name.strip().lower() for name in (self.allowed_hosts or "").split(","))
+        return frozenset(filter(None, names))
+
+    @property
     def worker_base_url(self) -> str:
         """Where the API finds the worker, with the default filled in."""
         return self.worker_url or base_url(self.worker_host, self.worker_port)
+
+    @field_validator("url_ingest")
+    @classmethod
+    def _check_url_ingest(cls, setting: str) -> str:
+        UrlRules.parse(setting)
+        return setting
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -118,13 +171,6 @@ class Settings(BaseModel):
                 f"stride_s {self.stride_s} is longer than window_s {self.window_s}, "
                 "so parts of a video would belong to no segment"
             )
-        for host in (self.host, self.worker_host):
-            if not self.allow_remote and not is_loopback(host):
-                raise ValueError(
-                    f"{host} is not a loopback address, and the service has no keys yet: whoever "
-                    "reaches it may read, add and delete everything. Set XCLIP_ALLOW_REMOTE=true "
-                    "if the network in front of it is trusted"
-                )
         return self
 
 
@@ -139,7 +185,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     values = {
         name[len(PREFIX) :].lower(): value
         for name, value in environ.items()
-        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and value != ""
+        if name.startswith(PREFIX)
+        and not name.startswith(TEST_PREFIX)
+        and value != ""
+        and name != KEY_VARIABLE
     }
     try:
         return Settings.model_validate(values)

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_response, unexpected_problem
+from app.problems import problem_response, unexpected_problem
 
 REQUEST_ID_HEADER = "x-request-id"
 CLIENT_GONE = 499  # nobody reads this status; it keeps aborted requests apart in the counts
@@ -50,6 +50,11 @@ class Metrics:
             "xclip_search_seconds",
             "Seconds of each stage of a search.",
             ["stage"],
+            registry=self.registry,
+        )
+        self.damaged_segments = Counter(
+            "xclip_damaged_segments",
+            "Stored segments that could not be read when they were to be scored.",
             registry=self.registry,
         )
 
@@ -95,7 +100,7 @@ class Telemetry:
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "none")
+        route = getattr(scope.get("route"), "path_format", "none")
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)
         level = logging.DEBUG if route in _PROBES else logging.INFO

@@ -5,16 +5,19 @@ Q queries, N rows, D width, K hits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from index.errors import VectorStoreError
+
 Ids: TypeAlias = npt.NDArray[np.int64]
 Vectors: TypeAlias = npt.NDArray[np.float32]
 Tensors: TypeAlias = Mapping[str, npt.NDArray[Any]]
+Record: TypeAlias = dict[str, npt.NDArray[Any]]  # tensors as they are read back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,12 +91,18 @@ class TensorStore(Protocol):
     def sync(self) -> None:
         """Return once everything appended would survive a loss of power."""
 
-    def read(self, references: Sequence[TensorReference]) -> list[dict[str, npt.NDArray[Any]]]:
+    def read(self, references: Sequence[TensorReference]) -> list[Record]:
         """The records, in the order asked, each checked against its CRC-32.
 
         TensorNotFound must be raised for a file that is not there, TensorCorrupt for bytes that
-        are missing or differ.
+        are missing, differ or cannot be read.
         """
+
+    def read_each(self, references: Sequence[TensorReference]) -> list[Record | VectorStoreError]:
+        """Like `read`, with the error in place of each record that it would be raised for."""
+
+    def erase(self, name: str, runs: Iterable[tuple[int, int]]) -> None:
+        """Take (offset, length) runs of a file off the disk for good; safe beside its writer."""
 
     def close(self) -> None:
         """Sync and let go of files and threads."""

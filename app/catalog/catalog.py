@@ -14,13 +14,17 @@ from typing import Self
 from sqlalchemy import select
 
 from app.catalog import database
+from app.catalog.backlog import Backlogs
+from app.catalog.care import Care
+from app.catalog.keys import Keys
 from app.catalog.library import Library
 from app.catalog.queue import Queue
+from app.catalog.receiving import Receiving
 from app.catalog.tuning import Tuning
 from app.clock import Clock, SystemClock
 
 
-class Catalog(Library, Queue, Tuning):
+class Catalog(Library, Receiving, Queue, Tuning, Keys, Care, Backlogs):
     """The library and the queue over one database: a video and its job are one step."""
 
     @classmethod

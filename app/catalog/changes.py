@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, insert, or_, select
 
 from app.catalog import collections, tables
 from app.catalog.records import Change, ChangeKind, VectorBatch
+from index.border import LARGEST
 
 T = tables.changes
 VECTORS = tables.embeddings
@@ -47,52 +48,83 @@ def record(
     connection.execute(insert(T), values)
 
 
-def since(connection: Connection, collection_id: str, sequence: int, limit: int) -> list[Change]:
+def since(
+    connection: Connection, collection_id: str, sequence: int, dim: int, limit: int
+) -> list[Change]:
     """Up to `limit` changes after `sequence`, ascending.
 
     Additions of rows that are gone are left out: their removal has a higher number.
     """
-    present = or_(T.c.kind == "remove", VECTORS.c.vector.is_not(None))
+    present = or_(T.c.kind == "remove", SEGMENTS.c.row.is_not(None))
     statement = (
         select(T.c.sequence, T.c.kind, T.c.row, VECTORS.c.vector)
-        .join_from(T, VECTORS, and_(T.c.kind == "add", VECTORS.c.row == T.c.row), isouter=True)
+        .join_from(T, SEGMENTS, and_(T.c.kind == "add", SEGMENTS.c.row == T.c.row), isouter=True)
+        .join(VECTORS, VECTORS.c.row == SEGMENTS.c.row, isouter=True)
         .where(T.c.collection_id == collection_id, T.c.sequence > sequence, present)
         .order_by(T.c.sequence)
         .limit(limit)
     )
-    return [_change(*row) for row in connection.execute(statement)]
+    return [
+        Change(number, cast("ChangeKind", kind), row, read_vector(blob, dim))
+        for number, kind, row, blob in connection.execute(statement)
+    ]
 
 
 def vectors_after(
     connection: Connection, collection: str, row: int, dim: int, limit: int
 ) -> VectorBatch:
-    """The collection's next vectors after that row, ascending by row; empty at the end."""
+    """The collection's next vectors after that row, ascending by row; at the end none, and `row`.
+
+    Rows without a vector, or with bytes that cannot be one, are told apart.
+    """
     statement = (
         select(SEGMENTS.c.row, VECTORS.c.vector)
-        .join_from(SEGMENTS, VECTORS, VECTORS.c.row == SEGMENTS.c.row)
+        .join_from(SEGMENTS, VECTORS, VECTORS.c.row == SEGMENTS.c.row, isouter=True)
         .where(SEGMENTS.c.collection == collection, SEGMENTS.c.row > row)
         .order_by(SEGMENTS.c.row)
         .limit(limit)
     )
     found = connection.execute(statement).all()
-    blob = b"".join(each.vector for each in found)
-    return VectorBatch(
-        rows=np.fromiter((each.row for each in found), dtype=np.int64, count=len(found)),
-        vectors=np.frombuffer(blob, dtype=STORED).reshape(len(found), dim),
-    )
+    size = dim * STORED.itemsize
+    whole = [each for each in found if each.vector is not None and len(each.vector) == size]
+    rows = np.fromiter((each.row for each in whole), dtype=np.int64, count=len(whole))
+    blob = b"".join(each.vector for each in whole)
+    vectors = np.frombuffer(blob, dtype=STORED).reshape(len(whole), dim)
+    sound = (np.abs(vectors) <= LARGEST).all(axis=1)  # NaN is not
+    if not sound.all():
+        rows, vectors = rows[sound], vectors[sound]
+    damaged: set[int] = set()
+    if len(rows) < len(found):
+        damaged = {each.row for each in found}.difference(rows.tolist())
+    last_row = found[-1].row if found else row
+    return VectorBatch(rows, vectors, tuple(sorted(damaged)), last_row)
+
+
+def read_vector(blob: bytes | None, dim: int) -> npt.NDArray[np.float32] | None:
+    """The vector of that width in stored bytes, float32, (D,); None if they cannot be one."""
+    if blob is None or len(blob) != dim * STORED.itemsize:
+        return None
+    vector = np.frombuffer(blob, dtype=STORED)
+    return vector if (np.abs(vector) <= LARGEST).all() else None
 
 
 def vectors_of(connection: Connection, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-    """The vectors of these rows, in the order given, missing ones left out; float32, (N, D)."""
-    blobs: dict[int, bytes] = {}
+    """The vectors of these rows, in the order given, float32, (N, D).
+
+    Rows that are missing are left out, and those without bytes that can be a vector.
+    """
+    owners = tables.collections
+    statement = (
+        select(SEGMENTS.c.row, VECTORS.c.vector, owners.c.dim)
+        .join_from(SEGMENTS, VECTORS, VECTORS.c.row == SEGMENTS.c.row)
+        .join(owners, owners.c.name == SEGMENTS.c.collection)
+    )
+    found: dict[int, npt.NDArray[np.float32]] = {}
     for start in range(0, len(rows), CHUNK):
-        some = VECTORS.c.row.in_([int(row) for row in rows[start : start + CHUNK]])
-        found = connection.execute(select(VECTORS.c.row, VECTORS.c.vector).where(some))
-        blobs.update((row, blob) for row, blob in found)
-    vectors = [np.frombuffer(blobs[row], dtype=STORED) for row in rows if row in blobs]
+        some = SEGMENTS.c.row.in_([int(row) for row in rows[start : start + CHUNK]])
+        for row, blob, dim in connection.execute(statement.where(some)):
+            vector = read_vector(blob, dim)
+            if vector is not None:
+                found[row] = vector
+    vectors = [found[row] for row in rows if row in found]
     return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
-
-
-def _change(sequence: int, kind: str, row: int, blob: bytes | None) -> Change:
-    vector = None if blob is None else np.frombuffer(blob, dtype=STORED)
-    return Change(sequence, cast("ChangeKind", kind), row, vector)

@@ -6,11 +6,14 @@ CatalogError
 │   ├── VideoNotFound        video_not_found
 │   ├── SegmentNotFound      segment_not_found
 │   ├── JobNotFound          job_not_found
-│   └── LabelSetNotFound     label_set_not_found
+│   ├── UploadNotFound       upload_not_found
+│   ├── LabelSetNotFound     label_set_not_found
+│   └── KeyNotFound          key_not_found
 ├── InvalidFilter            invalid_filter
 ├── InvalidMetadata          invalid_metadata
 ├── InvalidCursor            invalid_cursor
 ├── JobStateConflict         job_state_conflict
+├── KeyAnswered              key_answered
 ├── ModelMismatch            model_mismatch
 ├── LeaseLost                lease_lost
 └── SchemaUnknown            schema_unknown
@@ -57,10 +60,22 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class UploadNotFound(NotFound):
+    """The owner has no resumable upload of that id."""
+
+    code = "upload_not_found"
+
+
 class LabelSetNotFound(NotFound):
     """No label set of that name."""
 
     code = "label_set_not_found"
+
+
+class KeyNotFound(NotFound):
+    """No key of that id."""
+
+    code = "key_not_found"
 
 
 class InvalidFilter(CatalogError, ValueError):
@@ -93,6 +108,12 @@ class JobStateConflict(CatalogError):
     """The job's state does not allow the change asked for."""
 
     code = "job_state_conflict"
+
+
+class KeyAnswered(CatalogError):
+    """An upload under that Idempotency-Key was answered before; `find_answer` has what."""
+
+    code = "key_answered"
 
 
 class ModelMismatch(CatalogError):

@@ -1,11 +1,15 @@
-"""Jobs in SQL: queued work, held by one worker at a time under a lease that expires."""
+"""Jobs in SQL: queued work, held by one worker at a time under a lease that expires.
+
+Every change of a row adds one to its `revision`, so that followers know what they have seen.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, case, insert, or_, select, update
 
 from app.catalog import tables, videos
 from app.catalog.errors import JobNotFound, LeaseLost
@@ -15,6 +19,23 @@ from app.catalog.records import Job, JobStatus, Page
 T = tables.jobs
 EXHAUSTED = "attempts_exhausted"
 NO_LEASE = {"lease_owner": None, "lease_token": None, "lease_expires_at": None}
+NOTHING_DONE = {"stage": None, "progress": 0.0, "seconds_done": None, "seconds_total": None}
+CHANGED = {"revision": T.c.revision + 1}
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 300.0
+_ENOUGH_DOUBLINGS = 16
+
+
+def pause_s(attempts: int, entropy: Callable[[int], bytes]) -> float:
+    """Seconds to wait after that many attempts: each time twice as long, up to a limit.
+
+    Up to half of it is taken off by chance, so that jobs which failed together, because something
+    they share was away, do not all come back together.
+    """
+    whole = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, _ENOUGH_DOUBLINGS))
+    chance = int.from_bytes(entropy(4), "big") / 2**32
+    return whole * (1 - chance / 2)
 
 
 def put(connection: Connection, job_id: str, collection: str, video_id: str, now: datetime) -> None:
@@ -28,6 +49,7 @@ def put(connection: Connection, job_id: str, collection: str, video_id: str, now
             status="queued",
             progress=0.0,
             attempts=0,
+            revision=0,
             created_at=now,
         )
     )
@@ -70,10 +92,10 @@ def page(
 
 
 def claimable(now: datetime) -> Select[Any]:
-    """The oldest job that waits, or whose worker let its lease run out."""
+    """The oldest job that is due, or whose worker let its lease run out."""
     abandoned = and_(T.c.status == "running", T.c.lease_expires_at <= now)
-    waiting = or_(T.c.status == "queued", abandoned)
-    return select(T).where(waiting).order_by(T.c.id).limit(1)
+    due = and_(T.c.status == "queued", or_(T.c.not_before.is_(None), T.c.not_before <= now))
+    return select(T).where(or_(due, abandoned)).order_by(T.c.id).limit(1)
 
 
 def next_claimable(connection: Connection, now: datetime) -> Job | None:
@@ -95,10 +117,10 @@ def start(
         connection,
         job.id,
         status="running",
-        stage=None,
-        progress=0.0,
+        **NOTHING_DONE,
         attempts=job.attempts + 1,
         started_at=now,
+        not_before=None,
         lease_owner=owner,
         lease_token=token,
         lease_expires_at=expires,
@@ -111,15 +133,27 @@ def beat(
     lease_token: str,
     stage: str,
     progress: float,
+    seconds: tuple[float, float] | tuple[None, None],
     expires: datetime,
 ) -> bool:
-    """Prolong the lease and note how far the work is; False when the lease no longer holds."""
+    """Prolong the lease and note how far the work is; False when the lease no longer holds.
+
+    seconds : of the video, those done and all of them
+    """
     mine = (T.c.id == job_id) & (T.c.lease_token == lease_token) & (T.c.status == "running")
-    values = {"stage": stage, "progress": progress, "lease_expires_at": expires}
+    news = {
+        "stage": stage,
+        "progress": progress,
+        "seconds_done": seconds[0],
+        "seconds_total": seconds[1],
+    }
+    is_news = or_(*(T.c[name].is_distinct_from(value) for name, value in news.items()))
+    revision = case((is_news, T.c.revision + 1), else_=T.c.revision)
+    values = {**news, "lease_expires_at": expires, "revision": revision}
     return connection.execute(update(T).where(mine).values(**values)).rowcount == 1
 
 
-def succeed(connection: Connection, job_id: str, now: datetime) -> None:
+def succeed(connection: Connection, job_id: str, duration_s: float, now: datetime) -> None:
     """The work is done. The token stays, so that the same worker may ask again and hear so."""
     _set(
         connection,
@@ -127,6 +161,8 @@ def succeed(connection: Connection, job_id: str, now: datetime) -> None:
         status="succeeded",
         stage=None,
         progress=1.0,
+        seconds_done=duration_s,
+        seconds_total=duration_s,
         error_code=None,
         error_message=None,
         finished_at=now,
@@ -154,15 +190,19 @@ def queue_again(
     job_id: str,
     attempts: int,
     error: tuple[str, str] | tuple[None, None] = (None, None),
+    not_before: datetime | None = None,
 ) -> None:
-    """Let the next free worker have it; `error` (code, message) stays visible until it ends."""
+    """Let the next free worker have it, once `not_before` has come.
+
+    `error` (code, message) stays visible until the job ends.
+    """
     _set(
         connection,
         job_id,
         status="queued",
-        stage=None,
-        progress=0.0,
+        **NOTHING_DONE,
         attempts=attempts,
+        not_before=not_before,
         error_code=error[0],
         error_message=error[1],
         finished_at=None,
@@ -170,21 +210,29 @@ def queue_again(
     )
 
 
+def make_due(connection: Connection, job_id: str) -> None:
+    """Whoever is free may begin it now."""
+    _set(connection, job_id, not_before=None)
+
+
 def cancel(connection: Connection, job: Job, now: datetime) -> None:
     """Nobody is to work on it any more; whoever does hears it from the next heartbeat."""
-    _set(connection, job.id, status="canceled", stage=None, finished_at=now, **NO_LEASE)
+    _set(connection, job.id, **_canceled(now))
     videos.set_failed(connection, job.video_id, "canceled", "The ingest was canceled.")
 
 
 def cancel_where(connection: Connection, condition: Any, now: datetime) -> None:
     """Cancel every unfinished job that fits, because its video goes away."""
     unfinished = T.c.status.in_(("queued", "running"))
-    values = {"status": "canceled", "stage": None, "finished_at": now, **NO_LEASE}
-    connection.execute(update(T).where(unfinished, condition).values(**values))
+    connection.execute(update(T).where(unfinished, condition).values(**_canceled(now), **CHANGED))
+
+
+def _canceled(now: datetime) -> dict[str, object]:
+    return {"status": "canceled", "stage": None, "not_before": None, "finished_at": now, **NO_LEASE}
 
 
 def _set(connection: Connection, job_id: str, **values: object) -> None:
-    connection.execute(update(T).where(T.c.id == job_id).values(**values))
+    connection.execute(update(T).where(T.c.id == job_id).values(**values, **CHANGED))
 
 
 def _job(row: RowMapping) -> Job:

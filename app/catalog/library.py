@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from app.catalog import changes, collections, eligible, jobs, label_sets, segments, tables, videos
+from app.catalog import (
+    changes,
+    collections,
+    eligible,
+    jobs,
+    label_sets,
+    removals,
+    segments,
+    tables,
+    videos,
+)
 from app.catalog.filters import Condition
 from app.catalog.records import (
     Change,
     Collection,
-    Job,
     LabelSet,
     LabelSetSummary,
     Metadata,
-    NewVideo,
     Page,
-    Removed,
     Segment,
     SegmentOfVideo,
     VectorBatch,
@@ -88,14 +96,21 @@ class Library(Transactions):
             collections.set_metadata(connection, name, metadata)
             return collections.get(connection, name)
 
-    def delete_collection(self, name: str) -> Removed:
-        """Delete a collection with everything in it, and cancel its jobs."""
+    def delete_collection(self, name: str) -> list[int]:
+        """Delete a collection with everything in it, and cancel its jobs.
+
+        Returns the ids of the removals that are due now that nothing refers to its files.
+        """
+        now = self._now()
         with self._write() as connection:
-            collections.get(connection, name, lock=True)
+            collection = collections.get(connection, name, lock=True)
             files = videos.files_of(connection, name)
-            jobs.cancel_where(connection, tables.jobs.c.collection == name, self._now())
+            queued = removals.queue_tensors(connection, tables.segments.c.collection == name, now)
+            queued += _queue_files(connection, files, now)
+            queued += removals.queue(connection, "calibrations", [collection.id], now)
+            jobs.cancel_where(connection, tables.jobs.c.collection == name, now)
             collections.delete(connection, name)
-            return _removed(connection, files)
+            return queued
 
     def count_videos(self, collection: str) -> int:
         """How many videos the collection holds, whatever their status."""
@@ -106,29 +121,6 @@ class Library(Transactions):
         """How many segments of the collection can be found."""
         with self._read() as connection:
             return collections.count_rows(connection, tables.segments, collection)
-
-    def add_video_with_job(self, collection: str, new: NewVideo) -> tuple[Video, Job, bool]:
-        """The video with these bytes, its latest job, and whether this call queued that job.
-
-        Bytes the collection does not hold become a new video. Bytes it holds are the video they
-        are, name and metadata unchanged; only one that failed gets a new job. Raises
-        InvalidMetadata.
-        """
-        check_metadata(new.metadata)
-        with self._write() as connection:
-            collections.get(connection, collection, lock=True)
-            video = videos.find_bytes(connection, collection, new.sha256)
-            if video is not None and video.status != "failed":
-                return video, jobs.get(connection, video.job_id), False
-            job_id = self._new_id("job")
-            if video is None:
-                video = self._new_video(collection, new, job_id)
-                videos.put(connection, video)
-            else:
-                videos.set_processing(connection, video.id, job_id)
-            jobs.put(connection, job_id, collection, video.id, self._now())
-            video = videos.get(connection, collection, video.id)
-            return video, jobs.get(connection, job_id), True
 
     def get_video(self, collection: str, video_id: str) -> Video:
         """The collection's video of that id. Raises VideoNotFound."""
@@ -155,15 +147,20 @@ class Library(Transactions):
             videos.set_metadata(connection, video_id, metadata)
             return videos.get(connection, collection, video_id)
 
-    def delete_video(self, collection: str, video_id: str) -> Removed:
-        """Delete a video and its segments, and cancel its job. Raises VideoNotFound."""
+    def delete_video(self, collection: str, video_id: str) -> list[int]:
+        """Delete a video and its segments, and cancel its job. Raises VideoNotFound.
+
+        Returns the ids of the removals that are due now that nothing refers to its files.
+        """
+        now = self._now()
         with self._write() as connection:
             owner = collections.get(connection, collection, lock=True)
             video = videos.get(connection, collection, video_id)
-            jobs.cancel_where(connection, tables.jobs.c.video_id == video_id, self._now())
-            segments.remove_all(connection, owner, video_id)
+            jobs.cancel_where(connection, tables.jobs.c.video_id == video_id, now)
+            queued = segments.remove_all(connection, owner, video_id, now)
+            queued += _queue_files(connection, [(video_id, video.sha256)], now)
             videos.remove(connection, video_id)
-            return _removed(connection, [(video_id, video.sha256)])
+            return queued
 
     def is_media_referenced(self, sha256: str) -> bool:
         """Whether a video of any collection holds these bytes."""
@@ -182,7 +179,7 @@ class Library(Transactions):
             return segments.by_rows(connection, rows)
 
     def embeddings_by_rows(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """The vectors of these rows that are not gone, float32 [N, D], in the order given."""
+        """The vectors of these rows that are there and sound, float32 [N, D], in their order."""
         with self._read() as connection:
             return changes.vectors_of(connection, rows)
 
@@ -258,8 +255,8 @@ class Library(Transactions):
         number of the collection's `sequence`.
         """
         with self._read() as connection:
-            collections.get_by_id(connection, collection_id)
-            return changes.since(connection, collection_id, sequence, limit)
+            dim = collections.get_by_id(connection, collection_id).dim or 0
+            return changes.since(connection, collection_id, sequence, dim, limit)
 
     def load_vectors(
         self, collection_id: str, batch: int = 10_000
@@ -280,31 +277,10 @@ class Library(Transactions):
                 found = changes.vectors_after(
                     connection, collection.name, row, collection.dim, batch
                 )
-            if found.rows.size == 0:
+            if found.last_row == row:
                 return
             yield found
-            row = int(found.rows[-1])
-
-    def _new_video(self, collection: str, new: NewVideo, job_id: str) -> Video:
-        return Video(
-            id=self._new_id("vid"),
-            collection=collection,
-            filename=new.filename,
-            content_type=new.content_type,
-            size_bytes=new.size_bytes,
-            sha256=new.sha256,
-            status="processing",
-            container=None,
-            codec=None,
-            width=None,
-            height=None,
-            duration_s=None,
-            metadata=new.metadata,
-            error_code=None,
-            error_message=None,
-            created_at=self._now(),
-            job_id=job_id,
-        )
+            row = found.last_row
 
 
 def _video(connection: Connection, collection: str, video_id: str) -> Video:
@@ -312,10 +288,12 @@ def _video(connection: Connection, collection: str, video_id: str) -> Video:
     return videos.get(connection, collection, video_id)
 
 
-def _removed(connection: Connection, files: Sequence[tuple[str, str]]) -> Removed:
-    """What may be deleted from the disk now that these (video id, sha256) are gone."""
-    media = dict.fromkeys(sha256 for _, sha256 in files)
-    return Removed(
-        video_ids=tuple(video_id for video_id, _ in files),
-        media=tuple(sha for sha in media if not videos.is_media_referenced(connection, sha)),
+def _queue_files(
+    connection: Connection, files: Sequence[tuple[str, str]], now: datetime
+) -> list[int]:
+    """Note that the files of these (video id, sha256) may go from the disk."""
+    contents = dict.fromkeys(sha256 for _, sha256 in files)
+    folders = [video_id for video_id, _ in files]
+    return removals.queue(connection, "content", contents, now) + removals.queue(
+        connection, "thumbnails", folders, now
     )

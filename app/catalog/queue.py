@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import Connection
 
 from app.catalog import collections, jobs, videos
 from app.catalog import segments as segment_rows
@@ -14,16 +15,18 @@ from app.catalog.records import Job, JobStatus, NewSegment, Page, VideoFacts
 from app.catalog.transactions import Transactions
 
 TOKEN_BYTES = 16
+WORKER_LOST = ("worker_lost", "The worker was lost in the middle of the job.")
 
 
 class Queue(Transactions):
     """Work to be done. Methods that name a job raise JobNotFound."""
 
     def claim_job(self, owner: str, lease_s: float) -> Job | None:
-        """The oldest job that waits or was abandoned, now held by `owner` for `lease_s` seconds.
+        """The oldest job that is due, now held by `owner` for `lease_s` seconds.
 
-        No two claims get the same job while its lease lasts. A job abandoned on its last attempt
-        fails with `attempts_exhausted`: it may be what kills the workers.
+        No two claims get the same job while its lease lasts. A job whose worker let the lease run
+        out may be what kills the workers: it waits like one that failed, and fails with
+        `attempts_exhausted` when that was its last attempt.
         """
         with self._read() as connection:  # an idle worker asks often, and must not stop writers
             if not jobs.any_claimable(connection, self._now()):
@@ -31,24 +34,35 @@ class Queue(Transactions):
         with self._write() as connection:
             now = self._now()
             while (job := jobs.next_claimable(connection, now)) is not None:
-                if job.attempts < self._max_attempts:
+                if job.attempts >= self._max_attempts:
+                    message = f"The worker was lost in the last of {job.attempts} attempts."
+                    jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
+                elif job.status == "running":
+                    self._queue_later(connection, job, WORKER_LOST)
+                else:
                     token = self._entropy(TOKEN_BYTES).hex()
                     jobs.start(connection, job, owner, token, now, self._in(lease_s))
                     return jobs.get(connection, job.id)
-                message = f"The worker was lost in each of {job.attempts} attempts."
-                jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
         return None
 
     def heartbeat(
-        self, job_id: str, lease_token: str, *, stage: str, progress: float, lease_s: float
+        self,
+        job_id: str,
+        lease_token: str,
+        *,
+        stage: str,
+        progress: float,
+        lease_s: float,
+        seconds: tuple[float, float] | tuple[None, None] = (None, None),
     ) -> bool:
         """Hold the job for another `lease_s` seconds; False when it is not this worker's any more.
 
         progress : from 0 to 1
+        seconds : of the video, those done and all of them, once they are known
         """
         with self._write() as connection:
             expires = self._in(lease_s)
-            return jobs.beat(connection, job_id, lease_token, stage, progress, expires)
+            return jobs.beat(connection, job_id, lease_token, stage, progress, seconds, expires)
 
     def complete_ingest(
         self,
@@ -79,26 +93,41 @@ class Queue(Transactions):
                 return job
             dim = embeddings.shape[1]
             collections.settle_model(connection, collection, fingerprint, dim)
-            segment_rows.replace(connection, collection, job.video_id, named, embeddings)
+            now = self._now()
+            segment_rows.replace(connection, collection, job.video_id, named, embeddings, now)
             videos.set_ready(connection, job.video_id, facts)
-            jobs.succeed(connection, job_id, self._now())
+            jobs.succeed(connection, job_id, facts.duration_s, now)
             return jobs.get(connection, job_id)
 
     def fail_job(
         self, job_id: str, lease_token: str, *, code: str, message: str, retry: bool
     ) -> Job:
-        """End a job's attempt: `retry` queues it again while attempts are left, else it fails.
+        """End a job's attempt: with `retry` it waits for the next one while any is left.
 
-        `message` is a sentence for the person who sent the video. Raises LeaseLost.
+        Each wait is about twice as long as the one before. Without, or without an attempt left, the
+        job fails. `message` is a sentence for the person who sent the video. Raises LeaseLost.
         """
         with self._write() as connection:
             job = jobs.held(connection, job_id, lease_token, ended="failed")
             if job.status == "failed":
                 return job
             if retry and job.attempts < self._max_attempts:
-                jobs.queue_again(connection, job_id, job.attempts, (code, message))
+                self._queue_later(connection, job, (code, message))
             else:
                 jobs.fail(connection, job, code, message, self._now())
+            return jobs.get(connection, job_id)
+
+    def postpone_job(
+        self, job_id: str, lease_token: str, *, code: str, message: str, wait_s: float
+    ) -> Job:
+        """Give a job back for reasons that are not its own: to be begun again after `wait_s`.
+
+        The attempt is not counted. `message` is as for `fail_job`. Raises LeaseLost.
+        """
+        with self._write() as connection:
+            job = jobs.held(connection, job_id, lease_token, ended="running")
+            due = self._in(wait_s)
+            jobs.queue_again(connection, job_id, job.attempts - 1, (code, message), due)
             return jobs.get(connection, job_id)
 
     def release_job(self, job_id: str, lease_token: str) -> bool:
@@ -123,13 +152,17 @@ class Queue(Transactions):
     def retry_job(self, job_id: str) -> Job:
         """Queue a failed or canceled job again, its attempts counted anew.
 
+        One that waits for its next attempt may begin it now.
+
         Raises VideoNotFound when its video is gone, and JobStateConflict when the job runs, has
         succeeded, or a later job has the video.
         """
         with self._write() as connection:
             job = jobs.get(connection, job_id, lock=True)
             if job.status == "queued":
-                return job
+                if job.not_before is not None:
+                    jobs.make_due(connection, job_id)
+                return jobs.get(connection, job_id)
             if job.status not in ("failed", "canceled"):
                 raise JobStateConflict(f"job {job_id!r} is {job.status}: nothing to retry")
             latest = videos.get(connection, job.collection, job.video_id).job_id
@@ -155,6 +188,10 @@ class Queue(Transactions):
         """Jobs, the newest first. Raises InvalidCursor."""
         with self._read() as connection:
             return jobs.page(connection, status, collection, cursor, limit)
+
+    def _queue_later(self, connection: Connection, job: Job, error: tuple[str, str]) -> None:
+        due = self._in(jobs.pause_s(job.attempts, self._entropy))
+        jobs.queue_again(connection, job.id, job.attempts, error, due)
 
 
 def _check(segments: Sequence[NewSegment], embeddings: npt.NDArray[np.float32]) -> None:

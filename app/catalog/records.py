@@ -20,6 +20,7 @@ Filter: TypeAlias = Mapping[str, Json]  # as it came: filters.py reads it
 VideoStatus: TypeAlias = Literal["processing", "ready", "failed"]
 JobStatus: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canceled"]
 ChangeKind: TypeAlias = Literal["add", "remove"]
+RemovalKind: TypeAlias = Literal["content", "thumbnails", "tensor", "calibrations"]
 
 Item = TypeVar("Item")
 
@@ -65,6 +66,53 @@ class NewVideo:
     size_bytes: int
     sha256: str
     metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class UploadKey:
+    """An Idempotency-Key under which its owner sent a request of that digest (SHA-256, hex)."""
+
+    owner: str
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredUpload:
+    """What an upload was answered: the ids, and whether it had queued the job."""
+
+    digest: str
+    collection: str
+    video_id: str
+    job_id: str
+    queued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """An upload announced to come in pieces; `length` in bytes."""
+
+    length: int
+    filename: str
+    content_type: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class ResumableUpload:
+    """An upload that comes in pieces; it has a video and a job once all of it has come."""
+
+    id: str
+    collection: str
+    owner: str
+    length: int
+    filename: str
+    content_type: str
+    metadata: Metadata
+    created_at: datetime
+    expires_at: datetime
+    video_id: str | None
+    job_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +236,61 @@ class LabelSetSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What a deletion left without an owner: thumbnails by video id, media files by sha256."""
+class Removal:
+    """Something on disk that a committed deletion has left without an owner.
 
-    video_ids: tuple[str, ...]
-    media: tuple[str, ...]
+    target : of `content` a SHA-256, of `thumbnails` a video's id, of `tensor` a file and a run of
+        bytes in it, of `calibrations` a collection's id
+    """
+
+    id: int
+    kind: RemovalKind
+    target: str
+    offset: int | None
+    length: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRemovals:
+    """How much is still to be taken off the disk, and since when the oldest of it is."""
+
+    count: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRun:
+    """Bytes of a tensor file that one or several adjoining segments refer to."""
+
+    file: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment and the vector kept with it, as the bytes they are; None where there is none."""
+
+    segment: Segment
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inconsistency:
+    """Rows that do not fit each other; `video_id` is the video's whose rows they are, if one's."""
+
+    subject: str
+    message: str
+    video_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """One step of a collection's sequence. `vector` is float32 of shape (D,) for an `add`."""
+    """One step of a collection's sequence. `vector` is float32 of shape (D,) for an `add`.
+
+    An `add` without one is of a row whose stored vector cannot be one.
+    """
 
     sequence: int
     kind: ChangeKind
@@ -211,7 +304,11 @@ class VectorBatch:
 
     rows : int64, shape = (N,)
     vectors : float32, shape = (N, D)
+    damaged : rows that are among them in the catalog, but without a vector that can be one
+    last_row : the highest of all these rows
     """
 
     rows: npt.NDArray[np.int64]
     vectors: npt.NDArray[np.float32]
+    damaged: tuple[int, ...]
+    last_row: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Column, Connection, Row, delete, insert, select
 
-from app.catalog import changes, tables, videos
+from app.catalog import changes, removals, tables, videos
 from app.catalog.errors import SegmentNotFound
-from app.catalog.records import Collection, NewSegment, Segment, SegmentOfVideo
+from app.catalog.records import Collection, NewSegment, Segment, SegmentOfVideo, StoredSegment
 from index.protocol import TensorReference
 
 T = tables.segments
@@ -28,12 +29,13 @@ def replace(
     video_id: str,
     new: Sequence[tuple[str, NewSegment]],
     embeddings: Embeddings,
+    now: datetime,
 ) -> None:
     """Give the video these segments (id, segment) and vectors in place of any it has.
 
     embeddings : float32, shape = (N, D), in the order of `new`
     """
-    remove_all(connection, collection, video_id)
+    remove_all(connection, collection, video_id, now)
     connection.execute(insert(T), [_values(collection.name, video_id, *pair) for pair in new])
     numbered = select(T.c.position, T.c.row).where(T.c.video_id == video_id)
     row_at = {row.position: int(row.row) for row in connection.execute(numbered)}
@@ -42,12 +44,19 @@ def replace(
     changes.record(connection, collection.id, "add", rows)
 
 
-def remove_all(connection: Connection, collection: Collection, video_id: str) -> None:
-    """Delete the segments of a video and note every one as a change."""
+def remove_all(
+    connection: Connection, collection: Collection, video_id: str, now: datetime
+) -> list[int]:
+    """Delete the segments of a video, note each as a change and their tensors for removal.
+
+    Returns the ids of the removals.
+    """
     of_it = T.c.video_id == video_id
+    queued = removals.queue_tensors(connection, of_it, now)
     rows = connection.execute(select(T.c.row).where(of_it).order_by(T.c.row)).scalars().all()
     connection.execute(delete(T).where(of_it))
     changes.record(connection, collection.id, "remove", rows)
+    return queued
 
 
 def of_video(connection: Connection, video_id: str) -> list[Segment]:
@@ -56,11 +65,33 @@ def of_video(connection: Connection, video_id: str) -> list[Segment]:
     return [_segment(row) for row in connection.execute(statement)]
 
 
+def stored(connection: Connection, video_id: str) -> list[StoredSegment]:
+    """The video's segments in time order, with the bytes of their vectors."""
+    vectors = tables.embeddings
+    statement = (
+        select(T, vectors.c.vector)
+        .join_from(T, vectors, vectors.c.row == T.c.row, isouter=True)
+        .where(T.c.video_id == video_id)
+        .order_by(T.c.position)
+    )
+    return [StoredSegment(_segment(row), row.vector) for row in connection.execute(statement)]
+
+
 def by_rows(connection: Connection, rows: Iterable[int]) -> list[SegmentOfVideo]:
     """The segments of these rows beside their videos, in the order given, missing ones left out."""
     wanted = [int(row) for row in rows]
     found = {each.segment.row: each for each in _with_videos(connection, T.c.row, wanted)}
     return [found[row] for row in wanted if row in found]
+
+
+def video_of(connection: Connection, rows: Sequence[int]) -> dict[int, str]:
+    """The video of each of these rows that is there."""
+    found: dict[int, str] = {}
+    for start in range(0, len(rows), CHUNK):
+        some = T.c.row.in_([int(row) for row in rows[start : start + CHUNK]])
+        pairs = connection.execute(select(T.c.row, T.c.video_id).where(some))
+        found.update((row, video_id) for row, video_id in pairs)
+    return found
 
 
 def rows_by_video(

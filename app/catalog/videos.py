@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, insert, select, update
 
 from app.catalog import tables
 from app.catalog.errors import VideoNotFound
@@ -69,8 +69,9 @@ def set_metadata(connection: Connection, video_id: str, metadata: Metadata) -> N
 
 
 def set_processing(connection: Connection, video_id: str, job_id: str) -> None:
-    """A job will try the video (again)."""
-    values = {"status": "processing", "job_id": job_id, "error_code": None, "error_message": None}
+    """A job will try the video (again). One that is ready stays so: its segments are there."""
+    status = case((T.c.status == "ready", "ready"), else_="processing")
+    values = {"status": status, "job_id": job_id, "error_code": None, "error_message": None}
     connection.execute(update(T).where(T.c.id == video_id).values(**values))
 
 
@@ -106,6 +107,12 @@ def files_of(connection: Connection, collection: str) -> list[tuple[str, str]]:
     """(id, sha256) of every video in the collection."""
     rows = connection.execute(select(T.c.id, T.c.sha256).where(T.c.collection == collection))
     return [(row.id, row.sha256) for row in rows]
+
+
+def after(connection: Connection, video_id: str, limit: int) -> list[Video]:
+    """The next videos of all collections after that id, the oldest first."""
+    statement = select(T).where(T.c.id > video_id).order_by(T.c.id).limit(limit)
+    return [_video(row) for row in connection.execute(statement).mappings()]
 
 
 def is_media_referenced(connection: Connection, sha256: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -44,14 +45,20 @@ class ServiceAway(ApiError):
 
 
 class ApiClient:
-    """The service at `url`; `transport` replaces the network in tests of this class."""
+    """The service at `url`, spoken to with `key` if there is one.
 
-    def __init__(self, url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    `transport` replaces the network in tests of this class.
+    """
+
+    def __init__(
+        self, url: str, key: str | None = None, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         try:
             host = httpx.URL(self.url).host
             self._http = httpx.Client(
                 base_url=self.url,
+                headers=_credentials(key),
                 timeout=_TIMEOUT,
                 transport=transport,
                 trust_env=not is_loopback(host),  # no proxy stands between this machine and itself
@@ -96,6 +103,19 @@ class ApiClient:
                 files={"file": (_label(path), reader)},
                 data={"metadata": json.dumps(metadata)},
             )
+        accepted = answer.status_code == httpx.codes.ACCEPTED
+        return self._parse(answer, schemas.UploadAnswer), accepted
+
+    def upload_url(
+        self, collection: str, url: str, metadata: dict[str, JsonValue]
+    ) -> tuple[schemas.UploadAnswer, bool]:
+        """Have the service fetch a video; answers when it has, like `upload`."""
+        answer = self._send(
+            "POST",
+            f"/v1/collections/{quote(collection, safe='')}/videos",
+            json={"url": url, "metadata": metadata},
+            timeout=_LONG_TIMEOUT,
+        )
         accepted = answer.status_code == httpx.codes.ACCEPTED
         return self._parse(answer, schemas.UploadAnswer), accepted
 
@@ -187,6 +207,14 @@ class _CountedReader(io.BufferedReader):
         piece = super().read(size)
         self._on_bytes(len(piece))
         return piece
+
+
+def _credentials(key: str | None) -> dict[str, str]:
+    if key is None:
+        return {}
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ApiError("key_invalid", "What was given as a key is none: it has other letters.")
+    return {"authorization": f"Bearer {key}"}
 
 
 def _label(path: Path) -> str:

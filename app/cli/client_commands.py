@@ -17,10 +17,10 @@ from rich.text import Text
 from app import schemas
 from app.cli import demo
 from app.cli.api_client import ApiClient, ApiError
-from app.cli.ingest import Item, files_under, summary
 from app.cli.ingest import ingest as ingest_items
+from app.cli.ingest import items_of, summary
 from app.cli.tables import labelled, nothing_found, plain, ranking, videos_labelled
-from app.settings import SettingsError, base_url, load_settings
+from app.settings import KEY_VARIABLE, SettingsError, base_url, load_settings
 
 PANEL = "Clients"
 Url = Annotated[
@@ -29,6 +29,10 @@ Url = Annotated[
         help="Where the service is; left out: what XCLIP_HOST and XCLIP_PORT say.",
         show_default="http://127.0.0.1:8000",
     ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(envvar=KEY_VARIABLE, help="The API key; better left to the environment."),
 ]
 Collection = Annotated[str, typer.Option(help="The collection to work in.")]
 
@@ -41,14 +45,22 @@ def register(cli: typer.Typer) -> None:
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders to look through.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH|URL...",
+            help="Files, folders to look through, and http(s) URLs that the service fetches itself "
+            "(if XCLIP_URL_INGEST lets it).",
+        ),
+    ],
     collection: Collection = "default",
     url: Url = None,
+    key: Key = None,
 ) -> None:
     """Send videos to the service and wait until they can be searched; status 1 if any failed."""
     console = Console()
-    with _client(url) as client:
-        items = [Item(path) for path in files_under(paths)]
+    with _client(url, key) as client:
+        items = items_of(sources)
         if not items:
             raise ApiError("no_video", "No file in those folders is a video by its name.")
         outcome = ingest_items(client, collection, items, console)
@@ -97,6 +109,7 @@ def search(
     collection: Collection = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer.")] = False,
     url: Url = None,
+    key: Key = None,
 ) -> None:
     """Find moments in words or by example; best first."""
     if sum(choice is not None for choice in (text, like, clip)) != 1:
@@ -121,7 +134,7 @@ def search(
         **for_words,
     }
     asked = {name: value for name, value in given.items() if value is not None}
-    with _client(url) as client:
+    with _client(url, key) as client:
         if clip is not None:
             answer = client.search_clip(collection, clip, asked)
         else:
@@ -141,6 +154,8 @@ def _show(answer: schemas.SearchAnswer, console: Console) -> None:
     remark = f"{looked} moments searched in {total:.0f} ms"
     if answer.confidence_kind == "estimated":
         remark += "; the confidence is an estimate, not calibrated"
+    if answer.index.segments_damaged:
+        remark += f"; {answer.index.segments_damaged} more could not be read and are being remade"
     console.print(Text(remark, style="dim"))
 
 
@@ -167,6 +182,7 @@ def classify(
     ] = None,
     collection: Collection = "default",
     url: Url = None,
+    key: Key = None,
 ) -> None:
     """Say which of the labels fits a video, and each of its moments, best."""
     if sum(choice is not None for choice in (video, file, filter_)) != 1:
@@ -183,7 +199,7 @@ def classify(
     }
     asked = {name: value for name, value in given.items() if value}
     console = Console()
-    with _client(url) as client:
+    with _client(url, key) as client:
         if file is not None:
             console.print(labelled(client.classify_file(file, asked)))
         elif video is not None:
@@ -206,14 +222,14 @@ def _json_object(text: str) -> JsonValue:
 
 
 @contextmanager
-def _client(url: str | None) -> Iterator[ApiClient]:
+def _client(url: str | None, key: str | None) -> Iterator[ApiClient]:
     """A client of the service; a refusal is one line and status 1, no traceback."""
     errors = Console(stderr=True)
     try:
         if url is None:
             settings = load_settings(os.environ)
             url = base_url(settings.host, settings.port)
-        with ApiClient(url) as client:
+        with ApiClient(url, key) as client:
             yield client
     except SettingsError as error:
         errors.print(plain(f"error: {error}"))

@@ -110,7 +110,7 @@ def run_demo(
             _ask(client, showcase, question, console)
         _ask_in_order(client, showcase, console)
         _ask_elsewhere(client, console)
-        _label(client, showcase, outcome.video_ids[items[-1].path], console)
+        _label(client, showcase, outcome.video_ids[items[-1].source], console)
         console.print(f"\nThat took {time.monotonic() - started:.0f} s.")
         if stay:
             console.print(f"The service runs at {client.url} until you press Ctrl-C.")

@@ -1,4 +1,4 @@
-"""`ingest`: send files and folders to the service and see each become searchable, or not."""
+"""`ingest`: send files, folders and URLs to the service and see each become searchable, or not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import JsonValue
 from rich.console import Console, Group
@@ -27,39 +28,56 @@ VIDEO_SUFFIXES = frozenset(
     | {".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv", ".qt", ".ts"}
     | {".vob", ".webm", ".wmv"}
 )
+Source: TypeAlias = Path | str
+_URL_SCHEMES = ("http://", "https://")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file to send and what to say about it."""
+    """A video and what to say about it: a file to send, or a URL that the service fetches."""
 
-    path: Path
+    source: Source
     metadata: dict[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes this command sends of it."""
+        return self.source.stat().st_size if isinstance(self.source, Path) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a file did not become searchable: a stable code and a sentence."""
+    """Why a video did not become searchable: a stable code and a sentence."""
 
-    path: Path
+    source: Source
     code: str
     message: str
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the files so far."""
+    """What became of the videos so far."""
 
     succeeded: int = 0
     duplicates: int = 0
     failures: list[Failure] = field(default_factory=list)
-    video_ids: dict[Path, str] = field(default_factory=dict)  # of those not failed
+    video_ids: dict[Source, str] = field(default_factory=dict)  # of those not failed
 
     @property
     def ended(self) -> int:
         """How many files it speaks of."""
         return self.succeeded + self.duplicates + len(self.failures)
+
+
+def items_of(sources: Sequence[str]) -> list[Item]:
+    """What arguments name: the videos of files and folders, then those at URLs.
+
+    Raises FileNotFoundError if a path does not exist.
+    """
+    urls = [source for source in sources if source.lower().startswith(_URL_SCHEMES)]
+    paths = [Path(source) for source in sources if source not in urls]
+    return [*map(Item, files_under(paths)), *map(Item, dict.fromkeys(urls))]
 
 
 def files_under(paths: Iterable[Path]) -> Iterator[Path]:
@@ -83,13 +101,13 @@ def _is_video(path: Path) -> bool:
 
 
 def ingest(client: ApiClient, collection: str, items: Sequence[Item], console: Console) -> Outcome:
-    """Send the files one after another, wait for all their jobs, and show how far it is.
+    """Hand the videos in one after another, wait for all their jobs, and show how far it is.
 
-    A file that fails does not stop the others. Raises ServiceAway when the service is gone.
+    A video that fails does not stop the others. Raises ServiceAway when the service is gone.
     """
     following = _Following(client, collection)
     with _bars(console) as progress:
-        bytes_total = sum(item.path.stat().st_size for item in items)
+        bytes_total = sum(item.size_bytes for item in items)
         sending = _Bar(progress, "sending", bytes_total, decimal)
         searchable = _Bar(progress, "making searchable", len(items), lambda n: f"{int(n)} videos")
         for item in items:
@@ -120,7 +138,7 @@ def summary(outcome: Outcome) -> Group:
     for heading in ("file", "code", "why"):
         failures.add_column(heading, overflow="fold")
     for failure in outcome.failures:
-        failures.add_row(plain(str(failure.path)), failure.code, plain(failure.message))
+        failures.add_row(plain(str(failure.source)), failure.code, plain(failure.message))
     return Group(counts, Text(), failures)
 
 
@@ -130,53 +148,58 @@ class _Following:
     def __init__(self, client: ApiClient, collection: str) -> None:
         self._client = client
         self._collection = collection
-        self.waiting: deque[tuple[Path, str, bool]] = deque()
+        self.waiting: deque[tuple[Source, str, bool]] = deque()
         self.outcome = Outcome()
 
     def send(self, item: Item, on_bytes: Callable[[int], None]) -> None:
         """Send a file and follow its job; a duplicate's too, since the first copy may yet fail."""
         try:
-            answer, is_new = self._client.upload(
-                self._collection, item.path, item.metadata, on_bytes
-            )
+            answer, is_new = self._hand_in(item, on_bytes)
         except ServiceAway:
             raise
         except ApiError as error:
-            self._fail(item.path, error.code, error.message)
+            self._fail(item.source, error.code, error.message)
         except OSError as error:
-            self._fail(item.path, "unreadable_file", f"{error.strerror or error}.")
+            self._fail(item.source, "unreadable_file", f"{error.strerror or error}.")
         else:
-            self.waiting.append((item.path, answer.job.id, is_new))
+            self.waiting.append((item.source, answer.job.id, is_new))
+
+    def _hand_in(
+        self, item: Item, on_bytes: Callable[[int], None]
+    ) -> tuple[schemas.UploadAnswer, bool]:
+        if isinstance(item.source, Path):
+            return self._client.upload(self._collection, item.source, item.metadata, on_bytes)
+        return self._client.upload_url(self._collection, item.source, item.metadata)
 
     def look(self) -> float:
         """Count the jobs that have ended; the files ended so far, and the share of the next."""
         while self.waiting:
-            path, job_id, is_new = self.waiting[0]
+            source, job_id, is_new = self.waiting[0]
             try:
                 job = self._client.job(job_id)
             except ServiceAway:
                 raise
             except ApiError as error:  # deleted meanwhile, with its video
-                self._fail(path, error.code, error.message)
+                self._fail(source, error.code, error.message)
             else:
                 if job.status in ("queued", "running"):
                     return self.outcome.ended + job.progress
-                self._settle(path, job, is_new)
+                self._settle(source, job, is_new)
             self.waiting.popleft()
         return self.outcome.ended
 
-    def _settle(self, path: Path, job: schemas.JobAnswer, is_new: bool) -> None:
+    def _settle(self, source: Source, job: schemas.JobAnswer, is_new: bool) -> None:
         if job.status == "succeeded":
             self.outcome.succeeded += is_new
             self.outcome.duplicates += not is_new
-            self.outcome.video_ids[path] = job.video_id
+            self.outcome.video_ids[source] = job.video_id
         elif job.error is not None:
-            self._fail(path, job.error.code, job.error.message)
+            self._fail(source, job.error.code, job.error.message)
         else:
-            self._fail(path, job.status, "The job was canceled.")
+            self._fail(source, job.status, "The job was canceled.")
 
-    def _fail(self, path: Path, code: str, message: str) -> None:
-        self.outcome.failures.append(Failure(path, code, message))
+    def _fail(self, source: Source, code: str, message: str) -> None:
+        self.outcome.failures.append(Failure(source, code, message))
 
 
 class _Bar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import client_commands, serve, tuning_commands
+from app.cli import care_commands, client_commands, key_commands, serve, tuning_commands
 from app.settings import describe_settings
 
 
@@ -20,6 +20,8 @@ def build_cli() -> typer.Typer:
         rich_markup_mode="rich",
     )
     serve.register(cli, epilog=settings_help())
+    key_commands.register(cli, epilog=settings_help())
+    care_commands.register(cli, epilog=settings_help())
     client_commands.register(cli)
     tuning_commands.register(cli, epilog=settings_help())
     return cli

@@ -18,7 +18,14 @@ from app import failpoints
 from app.cli.supervisor import Supervisor
 from app.listen import PortBusy, bind, run_app
 from app.logging import configure_logging
-from app.settings import Settings, SettingsError, base_url, load_settings
+from app.settings import (
+    Settings,
+    SettingsError,
+    base_url,
+    is_loopback,
+    load_settings,
+    variable,
+)
 
 # A supervisor that sees one of these stops: starting the same thing again would end the same way.
 EXIT_CONFIG = os.EX_CONFIG
@@ -37,6 +44,7 @@ def serve() -> None:
     """Start the API and a worker, restart what dies, stop both on Ctrl-C or SIGTERM."""
     with _reported_errors():
         settings = _begin()
+        _check_doors(settings)
         for host, port in (
             (settings.host, settings.port),
             (settings.worker_host, settings.worker_port),
@@ -59,12 +67,15 @@ def api() -> None:
     """Start the REST API alone."""
     with _reported_errors():
         settings = _begin()
+        _check_doors(settings)
         _exit_on_signals()
         with bind(settings.host, settings.port) as listener:
             # imported late: a busy port is known by then, and clients never need it
             from app.main import create_app
 
-            run_app(create_app(settings), listener, shutdown_grace_s=settings.shutdown_grace_s)
+            stopping = threading.Event()
+            app = create_app(settings, stopping=stopping)
+            run_app(app, listener, settings, on_stop=stopping.set)
 
 
 def worker() -> None:
@@ -103,6 +114,22 @@ def _begin() -> Settings:
     configure_logging(settings.log_level)
     failpoints.configure(os.environ.get(failpoints.VARIABLE, ""))
     return settings
+
+
+def _check_doors(settings: Settings) -> None:
+    """Refuse to open to other machines what has no key. Raises SettingsError."""
+    if is_loopback(settings.host):
+        return
+    from app.catalog import Catalog  # late: on a loopback address nobody has to wait for it
+
+    with Catalog.open(settings.catalog_url) as catalog:
+        if catalog.keys_in_force():
+            return
+    raise SettingsError(
+        f"{variable('host')}={settings.host} is an address that other machines reach, and there "
+        "is no key: whoever reaches it could read, add and delete everything. Make one with "
+        "`xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1."
+    )
 
 
 def _exit_on_signals() -> None:

@@ -6,8 +6,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from app import schemas
-from app.errors import problem_responses
 from app.media import IncomingFile
+from app.problems import problem_responses
 from app.routes.bodies import LabelsRoute
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import Form, form_body, parse_fields, receive_form

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from app import schemas
-from app.errors import problem_responses
+from app.problems import problem_responses
+from app.routes.deletions import deleted_answer, deleted_responses
 from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf
 from app.routes.shapes import collection_answer, page_answer
 
@@ -53,7 +54,12 @@ def patch_collection(
     return collection_answer(services.library.describe_collection(collection, body.metadata))
 
 
-@router.delete("/{collection}", status_code=204, responses=problem_responses(404, 409, 422))
-def delete_collection(services: ServicesOf, collection: CollectionName) -> None:
-    """Delete a collection with all its videos."""
-    services.library.delete_collection(collection)
+@router.delete(
+    "/{collection}",
+    status_code=204,
+    response_model=None,
+    responses=deleted_responses(404, 409, 422),
+)
+def delete_collection(services: ServicesOf, collection: CollectionName) -> Response:
+    """Delete a collection with all its videos; answered like the deletion of a video."""
+    return deleted_answer(services.library.delete_collection(collection))

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
+from app.care.removals import Remover
 from app.catalog import Catalog
+from app.clock import Clock
 from app.media import MediaStore
+from app.security.callers import Caller
 from app.services.classify import Classify
+from app.services.fetching import Fetching
 from app.services.ingest import Ingest
 from app.services.library import Library
 from app.services.readiness import Readiness
 from app.services.search import Search
+from app.services.uploads import ResumableUploads
+from app.services.waiting import Following
 from app.settings import Settings
 from app.telemetry import Metrics
 from app.worker.client import WorkerClient
@@ -25,13 +32,18 @@ class Services:
     """Everything a request may need, made once at the start of the application."""
 
     settings: Settings
+    clock: Clock
     catalog: Catalog
     media: MediaStore
     worker: WorkerClient
     metrics: Metrics
     readiness: Readiness
     ingest: Ingest
+    uploads: ResumableUploads
+    following: Following
+    fetching: Fetching
     library: Library
+    remover: Remover
     search: Search
     classify: Classify
 
@@ -41,12 +53,35 @@ async def _services(request: Request) -> Services:
     return services
 
 
+async def _owner(request: Request) -> str:
+    caller: Caller = request.state.caller
+    return caller.id
+
+
+class NameConvertor(Convertor[str]):
+    """`{job_id:name}` in a route: without a colon, behind which the name of an action begins."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        """The name as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The name as it is."""
+        return value
+
+
+register_url_convertor("name", NameConvertor())
+
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _ID_PATTERN = r"^[a-z]{3}_[0-9a-z_]{1,64}$"
 
 ServicesOf = Annotated[Services, Depends(_services)]
+Owner = Annotated[str, Depends(_owner)]  # whose uploads and Idempotency-Keys these are
 CollectionName = Annotated[str, Path(pattern=NAME_PATTERN)]
 VideoId = Annotated[str, Path(pattern=_ID_PATTERN)]
+UploadId = Annotated[str, Path(pattern=r"^upl_[0-9a-z]{1,36}$")]
 JobId = Annotated[str, Path(pattern=_ID_PATTERN)]
 Cursor = Annotated[str | None, Query(max_length=512, pattern=r"^[!-~]*$")]
 Limit = Annotated[int, Query(ge=1, le=200)]

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.errors import Problem, problem_response
+from app.problems import Problem, problem_response
 from app.services.library import StoredFile
 
 _RANGE_PROBLEMS: Mapping[int, tuple[str, str]] = {
@@ -27,6 +27,8 @@ _BY_CONTAINER: Mapping[str, str] = {
     "ogg": "video/ogg",
     "gif": "image/gif",
 }
+_UNKNOWN = "application/octet-stream"
+FILE_MEDIA_TYPES = (*_BY_CONTAINER.values(), "video/webm", _UNKNOWN)
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
 
@@ -37,7 +39,7 @@ def video_media_type(container: str | None, codec: str | None) -> str:
     """
     if container == "matroska" and codec in _WEBM_CODECS:
         return "video/webm"
-    return _BY_CONTAINER.get(container or "", "application/octet-stream")
+    return _BY_CONTAINER.get(container or "", _UNKNOWN)
 
 
 class StoredFileResponse(FileResponse):

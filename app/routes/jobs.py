@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+import anyio.to_thread
+from fastapi import APIRouter, Query, Response
 
 from app import schemas
 from app.catalog.records import JobStatus
-from app.errors import problem_responses
+from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
+from app.routes.preferences import Prefer, prefer_wait, wait_applied
 from app.routes.shapes import job_answer, page_answer
+from app.services.waiting import wait_for_end
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -26,22 +30,31 @@ def list_jobs(
     limit: Limit = 50,
 ) -> schemas.Page[schemas.JobAnswer]:
     """Jobs, newest first."""
-    return page_answer(services.ingest.jobs(status, collection, cursor, limit), job_answer)
+    jobs = services.ingest.jobs(status, collection, cursor, limit)
+    return page_answer(jobs, partial(job_answer, now=services.clock.now()))
 
 
-@router.get("/{job_id}", responses=problem_responses(404, 422))
-def get_job(services: ServicesOf, job_id: JobId) -> schemas.JobAnswer:
+@router.get("/{job_id:name}", responses=problem_responses(404, 422))
+async def get_job(
+    services: ServicesOf, job_id: JobId, response: Response, prefer: Prefer
+) -> schemas.JobAnswer:
     """One job; once it has succeeded, its video is found."""
-    return job_answer(services.ingest.job(job_id))
+    seconds = prefer_wait(prefer)
+    if seconds is None:
+        job = await anyio.to_thread.run_sync(services.ingest.job, job_id)
+    else:
+        job = await wait_for_end(services, job_id, seconds)
+        response.headers.update(wait_applied(seconds))
+    return job_answer(job, services.clock.now())
 
 
-@router.post("/{job_id}:cancel", responses=problem_responses(404, 409, 422))
+@router.post("/{job_id:name}:cancel", responses=problem_responses(404, 409, 422))
 def cancel_job(services: ServicesOf, job_id: JobId) -> schemas.JobAnswer:
-    """Stop a job that has not ended."""
+    """Stop a job that has not ended; its worker stops within about a second."""
     return job_answer(services.ingest.cancel(job_id))
 
 
-@router.post("/{job_id}:retry", responses=problem_responses(404, 409, 422))
+@router.post("/{job_id:name}:retry", responses=problem_responses(404, 409, 422))
 def retry_job(services: ServicesOf, job_id: JobId) -> schemas.JobAnswer:
-    """Queue a job that failed or was canceled again."""
+    """Queue a job that failed or was canceled again, or end the wait before its next attempt."""
     return job_answer(services.ingest.retry(job_id))

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from app import schemas
-from app.errors import problem_responses
+from app.problems import problem_responses
 from app.routes.bodies import LabelsRoute
 from app.routes.dependencies import NAME_PATTERN, Cursor, Limit, ServicesOf
 from app.routes.shapes import label_set_answer, label_set_summary, page_answer

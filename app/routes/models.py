@@ -7,7 +7,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 
 from app import schemas
-from app.errors import problem_responses
+from app.problems import problem_responses
 from app.routes.dependencies import ServicesOf
 
 router = APIRouter(prefix="/v1/models", tags=["models"])

@@ -7,7 +7,6 @@ flat: pieces of about a mebibyte are parsed, hashed and written by one worker th
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,15 +19,16 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
+from app.labels import MAX_LABEL_LENGTH, file_label
 from app.limits import FORM_OVERHEAD_BYTES
 from app.media import IncomingFile
+from app.routes.bodies import declared_length, receive_body
 from app.schemas import Accepted
 
 Fields = TypeVar("Fields", bound=Accepted)
 
-_PIECE_BYTES = 1 << 20
+COMPONENT = "#/components/schemas/{model}"  # what FastAPI names them in the OpenAPI document
 _MAX_FIELD_BYTES = 512 << 10  # ten thousand labels of fifty characters
-_MAX_LABEL_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class _FormReceiver:
         _, options = parse_options_header(self._file_headers[b"content-disposition"])
         content_type = self._file_headers.get(b"content-type", b"").strip().decode("latin-1")
         return Form(
-            filename=_label(options.get(b"filename", b"").decode("utf-8", "replace")),
-            content_type=content_type[:_MAX_LABEL_LENGTH] or "application/octet-stream",
+            filename=file_label(options.get(b"filename", b"").decode("utf-8", "replace")),
+            content_type=content_type[:MAX_LABEL_LENGTH] or "application/octet-stream",
             fields=self._fields,
         )
 
@@ -119,7 +119,7 @@ class _FormReceiver:
         part.name = options.get(b"name", b"").decode("utf-8", "replace")
         part.is_file = part.name == "file"
         if not part.is_file and part.name not in self._allowed:
-            raise InvalidRequest(f"Unknown form field {_label(part.name)!r}.")
+            raise InvalidRequest(f"Unknown form field {file_label(part.name)!r}.")
         if part.name in self._seen:
             raise InvalidRequest(f"The form field {part.name!r} came twice.")
         self._seen.add(part.name)
@@ -149,8 +149,8 @@ async def receive_form(request: Request, incoming: IncomingFile, *, fields: type
     """Stream the request's multipart body: part `file` into `incoming`, the rest as text.
 
     `fields` names the parts that may come beside the file. Raises UnsupportedMediaType,
-    InvalidRequest (broken body, unknown, doubled or missing part), ContentTooLarge (from
-    `incoming`) and ClientDisconnect.
+    InvalidRequest (broken body, unknown, doubled or missing part), ContentTooLarge and StorageFull
+    (from `incoming`; the latter unread if the length is declared) and ClientDisconnect.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type != b"multipart/form-data" or not options.get(b"boundary"):
@@ -160,13 +160,8 @@ async def receive_form(request: Request, incoming: IncomingFile, *, fields: type
     except FormParserError as error:
         raise InvalidRequest("The multipart boundary is malformed.") from error
     request.state.body.max_bytes = incoming.max_bytes + FORM_OVERHEAD_BYTES
-    gathered = bytearray()
-    async for piece in request.stream():
-        gathered += piece
-        if len(gathered) >= _PIECE_BYTES:
-            await anyio.to_thread.run_sync(receiver.feed, bytes(gathered))
-            gathered.clear()
-    await anyio.to_thread.run_sync(receiver.feed, bytes(gathered))
+    await anyio.to_thread.run_sync(incoming.expect, declared_length(request))
+    await receive_body(request, receiver.feed)
     return receiver.finish()
 
 
@@ -188,17 +183,10 @@ def parse_fields(form: Form, kind: type[Fields]) -> Fields:
 
 def form_body(kind: type[Accepted]) -> dict[str, object]:
     """The OpenAPI `requestBody` of a route that takes such a form."""
-    schema = kind.model_json_schema()
+    schema = kind.model_json_schema(ref_template=COMPONENT)
     properties = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
     required = ["file", *schema.get("required", [])]
     body = {"type": "object", "properties": properties, "required": required}
     encoding = {name: {"contentType": "application/json"} for name in schema["properties"]}
     content = {"multipart/form-data": {"schema": body, "encoding": encoding}}
     return {"requestBody": {"required": True, "content": content}}
-
-
-def _label(name: str) -> str:
-    """The last part of a path in a user's file name, printable and short; never empty."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(char for char in last if not unicodedata.category(char).startswith("C"))
-    return printable.strip()[:_MAX_LABEL_LENGTH] or "unnamed"

@@ -12,8 +12,10 @@ from fastapi import APIRouter, Query, Request
 from app import schemas
 from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
-from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed, problem_responses
+from app.edge.lane import Place
+from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
 from app.media import IncomingFile
+from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.shapes import heatmap_answer, search_answer
@@ -35,20 +37,23 @@ _LOOK_AGAIN_S = 0.05
 
 @router.post("/search", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
 async def search(
-    services: ServicesOf, collection: CollectionName, body: schemas.SearchRequest
+    request: Request, services: ServicesOf, collection: CollectionName, body: schemas.SearchRequest
 ) -> schemas.SearchAnswer:
     """The moments that the model finds most like what is asked, best first."""
-    await _wait_for_job(services, collection, body)
+    await _wait_for_job(request, services, collection, body)
     return await anyio.to_thread.run_sync(_search, services, collection, body)
 
 
 @router.post("/search:batch", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
 async def search_batch(
-    services: ServicesOf, collection: CollectionName, body: schemas.SearchBatchRequest
+    request: Request,
+    services: ServicesOf,
+    collection: CollectionName,
+    body: schemas.SearchBatchRequest,
 ) -> schemas.SearchBatchAnswer:
     """Several searches in one request, answered in their order; all or none succeed."""
     for query in body.queries:
-        await _wait_for_job(services, collection, query)
+        await _wait_for_job(request, services, collection, query)
     return await anyio.to_thread.run_sync(_search_batch, services, collection, body)
 
 
@@ -68,7 +73,7 @@ async def search_clip(
     try:
         form = await receive_form(request, incoming, fields=schemas.SearchOptions)
         options = parse_fields(form, schemas.SearchOptions)
-        await _wait_for_job(services, collection, options)
+        await _wait_for_job(request, services, collection, options)
         return await anyio.to_thread.run_sync(
             _search_clip, services, collection, incoming, form, options
         )
@@ -158,15 +163,21 @@ def _question(
 
 
 async def _wait_for_job(
-    services: Services, collection: str, options: schemas.SearchOptions
+    request: Request, services: Services, collection: str, options: schemas.SearchOptions
 ) -> None:
-    """Return once the job's segments can be found; holds no thread meanwhile."""
+    """Return once the job's segments can be found; holds no thread and no place meanwhile."""
     if options.after_job is None:
         return
-    with anyio.move_on_after(options.deadline_ms / 1000):
+    place: Place = request.state.place
+    async with place.aside():
+        await _searchable(services, collection, options.after_job, options.deadline_ms)
+
+
+async def _searchable(services: Services, collection: str, job_id: str, deadline_ms: int) -> None:
+    with anyio.move_on_after(deadline_ms / 1000):
         while True:
             with anyio.CancelScope(shield=True):
-                job = await anyio.to_thread.run_sync(services.catalog.get_job, options.after_job)
+                job = await anyio.to_thread.run_sync(services.catalog.get_job, job_id)
             if job.collection != collection:
                 raise InvalidRequest(f"The job {job.id} belongs to another collection.")
             if job.status in ("failed", "canceled"):
@@ -174,6 +185,4 @@ async def _wait_for_job(
             if job.searchable_at is not None:
                 return
             await anyio.sleep(_LOOK_AGAIN_S)
-    raise DeadlineExceeded(
-        f"The job {options.after_job} was not done within {options.deadline_ms} ms."
-    )
+    raise DeadlineExceeded(f"The job {job_id} was not done within {deadline_ms} ms.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from app import schemas
@@ -13,6 +14,7 @@ from app.services.library import CollectionView, middle
 from app.services.probabilities import LabelScores
 from app.services.questions import Findings, Moment, RankedSegment, ScoreKind
 from app.services.search import Heatmap
+from app.services.uploads import Progress
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")
@@ -56,6 +58,7 @@ def video_answer(video: Video) -> schemas.VideoAnswer:
         width=video.width,
         height=video.height,
         duration_s=video.duration_s,
+        lost_s=video.lost_s,
         metadata=_json(video.metadata),
         error=_failure(video.error_code, video.error_message),
         job_id=video.job_id,
@@ -65,17 +68,43 @@ def video_answer(video: Video) -> schemas.VideoAnswer:
     )
 
 
-def job_answer(job: Job) -> schemas.JobAnswer:
-    """A job; who holds it stays inside."""
+def resumable_upload_answer(
+    progress: Progress, video: schemas.VideoAnswer | None, job: schemas.JobAnswer | None
+) -> schemas.ResumableUploadAnswer:
+    """An upload that comes in pieces, and what it became."""
+    upload = progress.upload
+    return schemas.ResumableUploadAnswer(
+        id=upload.id,
+        collection=upload.collection,
+        filename=upload.filename,
+        content_type=upload.content_type,
+        metadata=_json(upload.metadata),
+        length=upload.length,
+        offset=progress.offset,
+        complete=upload.video_id is not None,
+        created_at=upload.created_at,
+        expires_at=upload.expires_at,
+        video=video,
+        job=job,
+    )
+
+
+def job_answer(job: Job, now: datetime | None = None) -> schemas.JobAnswer:
+    """A job; who holds it stays inside. Without the time nothing is said about its future."""
     return schemas.JobAnswer(
         id=job.id,
         kind=job.kind,
         collection=job.collection,
         video_id=job.video_id,
         status=job.status,
+        revision=job.revision,
         stage=job.stage,
         progress=job.progress,
+        seconds_done=job.seconds_done,
+        seconds_total=job.seconds_total,
+        eta_s=None if now is None else _eta_s(job, now),
         attempts=job.attempts,
+        not_before=job.not_before,
         error=_failure(job.error_code, job.error_message),
         created_at=job.created_at,
         started_at=job.started_at,
@@ -109,6 +138,7 @@ def search_answer(query: Sequence[str], findings: Findings) -> schemas.SearchAns
         index=schemas.IndexState(
             segments_total=findings.recall.total,
             segments_eligible=findings.recall.eligible,
+            segments_damaged=findings.damaged,
             exact=findings.exact,
             model=findings.model,
             snapshot=findings.recall.sequence,
@@ -149,6 +179,7 @@ def classify_answer(classified: Classified) -> schemas.ClassifyAnswer:
     return schemas.ClassifyAnswer(
         labels=list(labels),
         model=classified.model,
+        segments_damaged=classified.damaged,
         videos=[_classified_video(labels, video) for video in classified.videos],
     )
 
@@ -269,6 +300,13 @@ def _video_url(video: Video) -> str:
 def _thumbnail_url(video: Video, segment: Segment) -> str:
     # Every digit: the nearest middle must be this segment's own, however close the next one is.
     return f"{_video_url(video)}/thumbnail?t={middle(segment)!r}"
+
+
+def _eta_s(job: Job, now: datetime) -> float | None:
+    if job.status != "running" or job.started_at is None or job.progress <= 0:
+        return None
+    spent = max(0.0, (now - job.started_at).total_seconds())
+    return round(spent * (1 - job.progress) / job.progress, 1)
 
 
 def _failure(code: str | None, message: str | None) -> schemas.Failure | None:

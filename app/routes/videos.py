@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
-from app import schemas
+from app import failpoints, schemas
+from app.catalog.errors import NotFound
 from app.catalog.records import VideoStatus
-from app.errors import problem_responses
-from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf, VideoId
-from app.routes.files import StoredFileResponse, video_media_type
+from app.problems import problem_responses
+from app.routes.by_url import also_json, names_url, receive_url
+from app.routes.deletions import deleted_answer, deleted_responses
+from app.routes.dependencies import (
+    CollectionName,
+    Cursor,
+    Limit,
+    Owner,
+    Services,
+    ServicesOf,
+    VideoId,
+)
+from app.routes.files import FILE_MEDIA_TYPES, StoredFileResponse, video_media_type
 from app.routes.multipart import form_body, parse_fields, receive_form
+from app.routes.preferences import Prefer, prefer_wait, wait_applied
 from app.routes.shapes import job_answer, page_answer, segment_answer, video_answer
-from app.services.ingest import Upload
+from app.services.ingest import Admission, Sender, Upload
+from app.services.waiting import wait_for_end
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 
+_FILE_CONTENT: dict[str, dict[str, object]] = {name: {} for name in FILE_MEDIA_TYPES}
 _FILE_RESPONSES = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The whole file"},
-    206: {"content": {"application/octet-stream": {}}, "description": "The ranges asked for"},
+    200: {"content": _FILE_CONTENT, "description": "The whole file"},
+    206: {
+        "content": {**_FILE_CONTENT, "multipart/byteranges": {}},
+        "description": "The ranges asked for",
+    },
     **problem_responses(400, 404, 416, 422),
 }
 _PICTURE_RESPONSES = {
@@ -29,34 +50,95 @@ _PICTURE_RESPONSES = {
 }
 _CONTENT_MAX_AGE_S = 24 * 3600
 _PICTURE_MAX_AGE_S = 3600
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[ -~]{1,255}$",
+        description="A request sent again under its key within 24 hours gets the first answer "
+        "again and changes nothing.",
+    ),
+]
 Moment = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
 
 
 @router.post(
     "",
     status_code=202,
-    openapi_extra=form_body(schemas.UploadFields),
-    responses={200: {"model": schemas.UploadAnswer}, **problem_responses(404, 413, 415, 422, 507)},
+    openapi_extra=also_json(form_body(schemas.UploadFields)),
+    responses={
+        200: {"model": schemas.UploadAnswer},
+        **problem_responses(403, 404, 409, 413, 415, 422, 502, 504, 507),
+    },
 )
 async def upload_video(
-    request: Request, response: Response, services: ServicesOf, collection: CollectionName
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    collection: CollectionName,
+    owner: Owner,
+    prefer: Prefer,
+    idempotency_key: IdempotencyKey = None,
 ) -> schemas.UploadAnswer:
     """Take in a video: 202 and a job, or 200 if these bytes are already there."""
     await anyio.to_thread.run_sync(services.library.collection, collection)
+    sender = Sender(owner, idempotency_key) if idempotency_key else None
+    with services.ingest.serving(sender):
+        async with _receive(request, services) as upload:
+            admission = await anyio.to_thread.run_sync(
+                partial(services.ingest.admit, collection, upload, sender=sender)
+            )
+    if not admission.replayed:
+        services.metrics.upload_bytes.inc(admission.video.size_bytes)
+    if (seconds := prefer_wait(prefer)) is not None:
+        request.state.place.leave(served=True)  # the video is here: others may be received
+        admission = await _wait(services, admission, seconds)
+        response.headers.update(wait_applied(seconds))
+    return _admission_answer(response, services, admission)
+
+
+def _receive(request: Request, services: Services) -> AbstractAsyncContextManager[Upload]:
+    if names_url(request):
+        return receive_url(request, services.fetching)
+    return _receive_multipart(request, services)
+
+
+@asynccontextmanager
+async def _receive_multipart(request: Request, services: Services) -> AsyncIterator[Upload]:
+    """The file of a form, discarded afterwards unless it was kept."""
     incoming = await anyio.to_thread.run_sync(
         services.media.receive, services.settings.max_upload_bytes
     )
     try:
+        failpoints.hit("upload_begun")
         form = await receive_form(request, incoming, fields=schemas.UploadFields)
         fields = parse_fields(form, schemas.UploadFields)
-        upload = Upload(incoming, form.filename, form.content_type, fields.metadata)
-        admission = await anyio.to_thread.run_sync(services.ingest.admit, collection, upload)
+        yield Upload(incoming, form.filename, form.content_type, fields.metadata)
     finally:
         incoming.discard()
-    services.metrics.upload_bytes.inc(admission.video.size_bytes)
+
+
+async def _wait(services: Services, admission: Admission, seconds: float) -> Admission:
+    """The same once its job has ended, or as it is when so many seconds are over."""
+    job = await wait_for_end(services, admission.job.id, seconds)
+    try:
+        video = await anyio.to_thread.run_sync(
+            services.library.video, admission.video.collection, admission.video.id
+        )
+    except NotFound:  # deleted while we waited: the job says so, too
+        video = admission.video
+    return replace(admission, video=video, job=job)
+
+
+def _admission_answer(
+    response: Response, services: Services, admission: Admission
+) -> schemas.UploadAnswer:
+    if admission.replayed:
+        response.headers["idempotent-replay"] = "true"
     response.status_code = 202 if admission.queued else 200
     response.headers["location"] = f"/v1/jobs/{admission.job.id}"
-    return schemas.UploadAnswer(video=video_answer(admission.video), job=job_answer(admission.job))
+    return schemas.UploadAnswer(
+        video=video_answer(admission.video), job=job_answer(admission.job, services.clock.now())
+    )
 
 
 @router.get("", responses=problem_responses(404, 422))
@@ -90,10 +172,12 @@ def patch_video(
     return video_answer(services.library.describe_video(collection, video_id, body.metadata))
 
 
-@router.delete("/{video_id}", status_code=204, responses=problem_responses(404, 422))
-def delete_video(services: ServicesOf, collection: CollectionName, video_id: VideoId) -> None:
-    """Delete a video with its segments and files; no search shows it any more."""
-    services.library.delete_video(collection, video_id)
+@router.delete(
+    "/{video_id}", status_code=204, response_model=None, responses=deleted_responses(404, 422)
+)
+def delete_video(services: ServicesOf, collection: CollectionName, video_id: VideoId) -> Response:
+    """Delete a video; 204 says that all of it is off the disk, 202 how much is not yet."""
+    return deleted_answer(services.library.delete_video(collection, video_id))
 
 
 @router.get("/{video_id}/segments", responses=problem_responses(404, 422))

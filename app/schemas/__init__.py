@@ -29,6 +29,7 @@ from app.schemas.library import (
     SegmentationAnswer,
     UploadAnswer,
     UploadFields,
+    UrlUpload,
     VideoAnswer,
 )
 from app.schemas.search import (
@@ -46,12 +47,15 @@ from app.schemas.search import (
 )
 from app.schemas.system import (
     CheckAnswer,
+    DeletedAnswer,
     ModelAnswer,
     ModelList,
     Problem,
     ProblemField,
     ReadyAnswer,
+    RemovalsAnswer,
 )
+from app.schemas.uploads import ResumableUploadAnswer
 from app.schemas.values import Accepted, Answer, Page, Text
 
 __all__ = [
@@ -67,6 +71,7 @@ __all__ = [
     "ClipRequest",
     "CollectionAnswer",
     "CollectionPut",
+    "DeletedAnswer",
     "Failure",
     "HeatmapAnswer",
     "HeatmapPiece",
@@ -83,6 +88,8 @@ __all__ = [
     "Problem",
     "ProblemField",
     "ReadyAnswer",
+    "RemovalsAnswer",
+    "ResumableUploadAnswer",
     "SearchAnswer",
     "SearchBatchAnswer",
     "SearchBatchRequest",
@@ -96,5 +103,6 @@ __all__ = [
     "Text",
     "UploadAnswer",
     "UploadFields",
+    "UrlUpload",
     "VideoAnswer",
 ]

@@ -117,6 +117,9 @@ class ClassifyAnswer(Answer):
 
     labels: list[str]
     model: str
+    segments_damaged: int = Field(
+        description="left out because what is stored of them cannot be read; they are remade"
+    )
     videos: list[ClassifiedVideo]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from app.schemas.values import Accepted, Answer, Metadata, Seconds
+from app.schemas.values import Accepted, Answer, Metadata, Seconds, Text
 
 
 class CollectionPut(Accepted):
@@ -27,6 +27,21 @@ class MetadataPatch(Accepted):
 class UploadFields(Accepted):
     """The fields beside an uploaded video."""
 
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class UrlUpload(Accepted):
+    """A video that the service fetches from where it is."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=4_096,
+        description="http or https, without user name or password; docs/url-ingest.md says which "
+        "hosts it may name",
+    )
+    filename: Annotated[Text, Field(max_length=255)] | None = Field(
+        default=None, description="what the video is called; left out: as its URL ends"
+    )
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -71,6 +86,10 @@ class VideoAnswer(Answer):
     width: int | None
     height: int | None
     duration_s: float | None
+    lost_s: float | None = Field(
+        description="seconds of the video that could not be decoded and are covered by the last "
+        "picture before"
+    )
     metadata: dict[str, JsonValue]
     error: Failure | None
     job_id: str
@@ -80,16 +99,26 @@ class VideoAnswer(Answer):
 
 
 class JobAnswer(Answer):
-    """A piece of slow work; once `searchable_at` is set, searches find the video."""
+    """A piece of slow work; once `searchable_at` is set, searches find the video.
+
+    `error` is why it failed or, before its end, why it has to be begun again.
+    """
 
     id: str
     kind: str
     collection: str
     video_id: str
     status: Literal["queued", "running", "succeeded", "failed", "canceled"]
-    stage: str | None
-    progress: float
+    revision: int = Field(description="counts the changes of this job")
+    stage: str | None = Field(description="probe, encode or commit, while it runs")
+    progress: float = Field(description="from 0 to 1")
+    seconds_done: float | None = Field(description="seconds of the video indexed so far")
+    seconds_total: float | None = Field(description="length of the video in seconds")
+    eta_s: float | None = Field(description="seconds until it is done, if it goes on as it began")
     attempts: int
+    not_before: datetime | None = Field(
+        description="when it may be begun, if it waits after an attempt that did not succeed"
+    )
     error: Failure | None
     created_at: datetime
     started_at: datetime | None

@@ -124,6 +124,9 @@ class IndexState(Answer):
 
     segments_total: int
     segments_eligible: int
+    segments_damaged: int = Field(
+        description="left out because what is stored of them cannot be read; they are remade"
+    )
     exact: bool
     model: str
     snapshot: int = Field(description="the number of the last change that the search has seen")

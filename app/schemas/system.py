@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import Field
 
 from app.schemas.values import Answer
 
@@ -58,3 +61,16 @@ class ReadyAnswer(Answer):
 
     ready: bool
     checks: Mapping[str, CheckAnswer]
+
+
+class RemovalsAnswer(Answer):
+    """What deletions have still to take off the disk; the service goes on trying."""
+
+    pending: int
+    oldest: datetime | None = Field(description="when the oldest of them was deleted")
+
+
+class DeletedAnswer(Answer):
+    """Deleted, and shown by nothing any more, but some of it is not off the disk yet."""
+
+    pending_removals: int

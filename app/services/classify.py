@@ -24,6 +24,7 @@ from app.catalog import Catalog
 from app.catalog.filters import parse_filter
 from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
 from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
+from app.services.damage import Damage
 from app.services.probabilities import (
     HighestScores,
     LabelScores,
@@ -32,7 +33,7 @@ from app.services.probabilities import (
     softmax,
 )
 from app.worker.client import WorkerClient, WorkerFailed
-from app.worker.messages import ConfidenceAsked, Scores
+from app.worker.messages import ConfidenceAsked, Flags, Scores
 from index.protocol import TensorReference
 
 Rows = npt.NDArray[np.int64]
@@ -132,11 +133,15 @@ class VideoLabels:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The labelled videos, the labels and the model that labelled them."""
+    """The labelled videos, the labels and the model that labelled them.
+
+    damaged : how many segments were left out because what is stored of them is unreadable
+    """
 
     model: str
     labels: Sequence[str]
     videos: list[VideoLabels]
+    damaged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +163,23 @@ class ClipLabels:
     segments: list[StretchLabels] | None
 
 
+class _Unreadable(Exception):
+    """Some of K segments cannot be scored; `damaged`, bool [K], says which."""
+
+    def __init__(self, damaged: Flags) -> None:
+        super().__init__(f"{damaged.sum()} of {len(damaged)} segments cannot be read")
+        self.damaged = damaged
+
+
 class Classify:
     """Scores labels over what is stored, and over files that pass through."""
 
-    def __init__(self, catalog: Catalog, worker: WorkerClient, *, decode_timeout_s: float) -> None:
+    def __init__(
+        self, catalog: Catalog, worker: WorkerClient, damage: Damage, *, decode_timeout_s: float
+    ) -> None:
         self._catalog = catalog
         self._worker = worker
+        self._damage = damage
         self._decode_timeout_s = decode_timeout_s
 
     def stored(self, name: str, part: Part, asked: Asked) -> Classified:
@@ -177,11 +193,14 @@ class Classify:
         rows = self._rows(name, part)
         _check_size(labelling.labels, asked, len(rows), sum(map(len, rows.values())))
         found: list[VideoLabels] = []
+        damaged: list[int] = []  # of each block that had any
         if collection.fingerprint is not None:
-            scored = self._scored(list(rows.values()), labelling, collection.fingerprint)
+            scored = self._scored(list(rows.values()), labelling, collection.fingerprint, damaged)
             groups = groupby(scored, key=lambda pair: pair[0].video.id)
             found = [_video_labels(group, labelling, asked) for _, group in groups]
-        return Classified(collection.model, labelling.labels, found)
+        if sum(damaged) and part.video_ids is not None and not found:
+            raise VideoNotReady("What is stored of these videos is damaged and has to be remade.")
+        return Classified(collection.model, labelling.labels, found, sum(damaged))
 
     def clip(self, path: Path, asked: Asked, window_s: float, stride_s: float) -> ClipLabels:
         """Label a file in the media store's tmp folder; nothing of it is kept.
@@ -279,29 +298,37 @@ class Classify:
         }
 
     def _scored(
-        self, rows: Sequence[Rows], labelling: Labelling, fingerprint: str
+        self, rows: Sequence[Rows], labelling: Labelling, fingerprint: str, damaged: list[int]
     ) -> Iterator[tuple[SegmentOfVideo, Probabilities]]:
         """Each segment with its probabilities, shape (L,); rows deleted meanwhile are left out."""
         step = max(1, min(_BLOCK_SEGMENTS, _BLOCK_SCORES // len(labelling.labels)))
         flat = np.concatenate([np.empty(0, np.int64), *rows])
         for start in range(0, len(flat), step):
-            yield from self._block(flat[start : start + step], labelling, fingerprint)
+            yield from self._block(flat[start : start + step], labelling, fingerprint, damaged)
 
     def _block(
-        self, rows: Rows, labelling: Labelling, fingerprint: str
+        self, rows: Rows, labelling: Labelling, fingerprint: str, damaged: list[int]
     ) -> Iterator[tuple[SegmentOfVideo, Probabilities]]:
         """Of its own, so that one block of logits is let go before the next is made."""
         found = self._catalog.segments_by_rows(rows.tolist())
-        references = [item.segment.tensor for item in found]
-        if not references:
+        while found:
+            references = [item.segment.tensor for item in found]
+            try:
+                scores = self._scores(labelling, references, fingerprint)
+            except _Unreadable as error:
+                damaged.append(self._damage.count(found, error.damaged))
+                found = [item for item, bad in zip(found, error.damaged, strict=True) if not bad]
+                continue
+            yield from zip(found, labelling.rows(scores), strict=True)
             return
-        probabilities = labelling.rows(self._scores(labelling, references, fingerprint))
-        yield from zip(found, probabilities, strict=True)
 
     def _scores(
         self, labelling: Labelling, references: Sequence[TensorReference], fingerprint: str
     ) -> Scores:
-        """Of K segments and L labels. Labels outside: each is encoded once a block at most."""
+        """Of K segments and L labels. Labels outside: each is encoded once a block at most.
+
+        Raises _Unreadable as soon as the tensors of some cannot be read.
+        """
         labels, templates = labelling.labels, labelling.templates
         shape = (len(references), len(labels))
         logits = np.empty(shape, np.float32)
@@ -321,6 +348,10 @@ class Classify:
                     confidence=labelling.confidence,
                     rest=labelling.none_of_these,
                 )
+                if scores.damaged is not None:
+                    damaged = np.zeros(len(references), np.bool_)
+                    damaged[rows] = scores.damaged
+                    raise _Unreadable(damaged)
                 logits[rows, columns] = scores.logits
                 if chances is not None:
                     if scores.confidence is None:

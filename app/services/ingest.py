@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app import failpoints
 from app.catalog import Catalog
-from app.catalog.records import Job, JobStatus, Metadata, NewVideo, Page, Video
-from app.media import IncomingFile, MediaStore
+from app.catalog.errors import KeyAnswered, NotFound
+from app.catalog.records import Job, JobStatus, Metadata, NewVideo, Page, UploadKey, Video
+from app.errors import IdempotencyInFlight, IdempotencyKeyReused
+from app.media import MediaStore, Received, StoredContent
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A received file and what its sender calls it."""
 
-    incoming: IncomingFile
+    incoming: Received
     filename: str
     content_type: str
     metadata: Metadata
@@ -21,11 +28,23 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An upload that is safe on disk; `queued` says whether this call started the job."""
+    """An upload that is safe on disk; `queued` says whether it started the job.
+
+    `replayed` is True if that was said before, to an earlier request under the same key.
+    """
 
     video: Video
     job: Job
     queued: bool
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request, and the Idempotency-Key it came under."""
+
+    owner: str
+    key: str
 
 
 class Ingest:
@@ -34,14 +53,45 @@ class Ingest:
     def __init__(self, catalog: Catalog, media: MediaStore) -> None:
         self._catalog = catalog
         self._media = media
+        self._serving: set[Sender] = set()
 
-    def admit(self, collection: str, upload: Upload) -> Admission:
+    @contextmanager
+    def serving(self, sender: Sender | None) -> Iterator[None]:
+        """While one request under a key is served, another one raises IdempotencyInFlight.
+
+        Between processes the catalog decides, when the answer is committed.
+        """
+        if sender is None:
+            yield
+            return
+        if sender in self._serving:
+            raise IdempotencyInFlight("A request under this Idempotency-Key is being served.")
+        self._serving.add(sender)
+        try:
+            yield
+        finally:
+            self._serving.discard(sender)
+
+    def admit(
+        self,
+        collection: str,
+        upload: Upload,
+        *,
+        sender: Sender | None = None,
+        upload_id: str | None = None,
+    ) -> Admission:
         """Keep the file, then commit its video and job; on return neither can be lost.
 
         The same bytes again are the same video, with a new job only if its last one failed.
-        Raises CollectionNotFound, and then keeps nothing.
+
+        sender : what is answered is remembered under the key, in the same commit
+        upload_id : the resumable upload the file came by, finished in the same commit
+
+        Raises CollectionNotFound, and then keeps nothing, and IdempotencyKeyReused.
         """
+        failpoints.hit("upload_written")
         stored = upload.incoming.sync()
+        failpoints.hit("upload_synced")
         new = NewVideo(
             filename=upload.filename,
             content_type=upload.content_type,
@@ -49,15 +99,55 @@ class Ingest:
             sha256=stored.sha256,
             metadata=upload.metadata,
         )
+        key = None if sender is None else _upload_key(sender, collection, new)
+        if key is not None and (earlier := self._repeat(key)) is not None:
+            return earlier
+        try:
+            admission = self._keep(collection, upload.incoming, stored, new, key, upload_id)
+        except KeyAnswered:  # by another process, since we looked
+            if key is None or (earlier := self._repeat(key)) is None:
+                raise
+            return earlier
+        failpoints.hit("video_committed")
+        return admission
+
+    def _keep(
+        self,
+        collection: str,
+        incoming: Received,
+        stored: StoredContent,
+        new: NewVideo,
+        key: UploadKey | None,
+        upload_id: str | None,
+    ) -> Admission:
         with self._media.exclusive():
-            self._media.keep(upload.incoming, stored)
+            self._media.keep(incoming, stored)
+            failpoints.hit("content_kept")
             try:
-                video, job, queued = self._catalog.add_video_with_job(collection, new)
+                video, job, queued = self._catalog.add_video_with_job(
+                    collection, new, key=key, upload_id=upload_id
+                )
             except BaseException:
                 if not self._catalog.is_media_referenced(stored.sha256):
                     self._media.remove_content(stored.sha256)
                 raise
         return Admission(video, job, queued)
+
+    def _repeat(self, key: UploadKey) -> Admission | None:
+        """What was answered under the key, with the video and the job as they are now."""
+        answered = self._catalog.find_answer(key)
+        if answered is None:
+            return None
+        if answered.digest != key.digest:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key came with another request before. Use a new one."
+            )
+        try:
+            video = self._catalog.get_video(answered.collection, answered.video_id)
+        except NotFound:  # deleted this moment
+            return None
+        job = self._catalog.get_job(answered.job_id)
+        return Admission(video, job, answered.queued, replayed=True)
 
     def job(self, job_id: str) -> Job:
         """One job; raises JobNotFound."""
@@ -78,3 +168,10 @@ class Ingest:
     def retry(self, job_id: str) -> Job:
         """Queue a job that failed or was canceled again; raises JobNotFound, JobStateConflict."""
         return self._catalog.retry_job(job_id)
+
+
+def _upload_key(sender: Sender, collection: str, new: NewVideo) -> UploadKey:
+    """The key, with a digest of all that the request asks for."""
+    asked = [collection, new.sha256, new.filename, new.metadata]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    return UploadKey(sender.owner, sender.key, digest.hexdigest())

@@ -6,8 +6,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import failpoints
+from app.care.removals import Remover
 from app.catalog import Catalog
-from app.catalog.records import Collection, Metadata, Page, Removed, Segment, Video, VideoStatus
+from app.catalog.records import (
+    Collection,
+    Metadata,
+    Page,
+    Segment,
+    Video,
+    VideoStatus,
+)
 from app.errors import (
     CollectionDiffers,
     CollectionProtected,
@@ -40,13 +49,19 @@ class StoredFile:
 
 
 class Library:
-    """The library's contents; deletes rows first, then the files nobody refers to any more."""
+    """The library's contents; deletes rows first, then what nobody refers to any more."""
 
     def __init__(
-        self, catalog: Catalog, media: MediaStore, vectors: FollowedVectors, settings: Settings
+        self,
+        catalog: Catalog,
+        media: MediaStore,
+        remover: Remover,
+        vectors: FollowedVectors,
+        settings: Settings,
     ) -> None:
         self._catalog = catalog
         self._media = media
+        self._remover = remover
         self._vectors = vectors
         self._settings = settings
 
@@ -101,13 +116,18 @@ class Library:
         """Replace a collection's metadata."""
         return self._view(self._catalog.update_collection_metadata(name, metadata))
 
-    def delete_collection(self, name: str) -> None:
-        """Delete a collection with all its videos; raises CollectionProtected for the default."""
+    def delete_collection(self, name: str) -> int:
+        """Delete a collection with all its videos, as `delete_video` does one.
+
+        Raises CollectionProtected for the default.
+        """
         if name == DEFAULT_COLLECTION:
             raise CollectionProtected("The default collection cannot be deleted; its videos can.")
-        with self._media.exclusive():
-            self._remove_files(self._catalog.delete_collection(name))
+        failpoints.hit("delete_begun")
+        removals = self._catalog.delete_collection(name)
+        failpoints.hit("delete_committed")
         self._vectors.forget(name)
+        return self._remover.remove(removals)
 
     def video(self, collection: str, video_id: str) -> Video:
         """One video; raises CollectionNotFound, VideoNotFound."""
@@ -123,10 +143,15 @@ class Library:
         """Replace a video's metadata."""
         return self._catalog.update_video_metadata(collection, video_id, metadata)
 
-    def delete_video(self, collection: str, video_id: str) -> None:
-        """Delete a video: no search shows it from the moment this returns."""
-        with self._media.exclusive():
-            self._remove_files(self._catalog.delete_video(collection, video_id))
+    def delete_video(self, collection: str, video_id: str) -> int:
+        """Delete a video: no search shows it from the moment this returns.
+
+        Returns how much of it is still to be taken off the disk, which is tried again by itself.
+        """
+        failpoints.hit("delete_begun")
+        removals = self._catalog.delete_video(collection, video_id)
+        failpoints.hit("delete_committed")
+        return self._remover.remove(removals)
 
     def segments(self, collection: str, video_id: str) -> list[Segment]:
         """A video's segments in order of time; none until its ingest has succeeded."""
@@ -158,12 +183,6 @@ class Library:
             videos=self._catalog.count_videos(collection.name),
             segments=self._catalog.count_segments(collection.name),
         )
-
-    def _remove_files(self, removed: Removed) -> None:
-        for sha256 in removed.media:
-            self._media.remove_content(sha256)
-        for video_id in removed.video_ids:
-            self._media.remove_thumbnails(video_id)
 
 
 def middle(segment: Segment) -> float:

@@ -108,6 +108,7 @@ class Findings:
     """Moments, what they were chosen from, and how long it took.
 
     exact : every eligible segment was scored by the model, not only the recalled ones
+    damaged : how many eligible segments were left out because what is stored of them is unreadable
     confidence_kind : how the chances were made; None when there are none
     abstained : there were results, but none was certain enough
     """
@@ -116,6 +117,7 @@ class Findings:
     next_cursor: str | None
     recall: Recall
     exact: bool
+    damaged: int
     score_kind: ScoreKind
     confidence_kind: ConfidenceKind | None
     abstained: bool

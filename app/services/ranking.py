@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.catalog import Catalog
-from app.catalog.records import Collection, Segment, SegmentOfVideo
+from app.catalog.records import Collection, SegmentOfVideo
+from app.services.damage import Damage
 from app.services.questions import Moment, RankedSegment, ScoreKind, Sequence, Words
 from app.services.sequences import best_chain, followers
 from app.services.vectors import Recall
@@ -34,6 +35,7 @@ class Ranking:
     """What was scored, best first. Chains are moments already, segments are to be arranged yet.
 
     scored : how many segments; complete : none that was recalled had been deleted meanwhile
+    damaged : how many more there are whose tensors cannot be read
     """
 
     kind: ScoreKind
@@ -42,14 +44,29 @@ class Ranking:
     scored: int = 0
     complete: bool = True
     confidence_kind: ConfidenceKind | None = None
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The segments that could be read, in the order given, and what the model says of them.
+
+    damaged : how many could not, and are still there; gone : how many were deleted meanwhile
+    """
+
+    found: Several[SegmentOfVideo]
+    scores: Scores
+    damaged: int
+    gone: int
 
 
 class Ranker:
     """Asks the worker for exact scores; the catalog leaves out what was deleted meanwhile."""
 
-    def __init__(self, catalog: Catalog, worker: WorkerClient) -> None:
+    def __init__(self, catalog: Catalog, worker: WorkerClient, damage: Damage) -> None:
         self._catalog = catalog
         self._worker = worker
+        self._damage = damage
 
     def words(self, collection: Collection, probe: Words, recall: Recall) -> Ranking:
         """Recalled segments by their logit for the text.
@@ -63,15 +80,22 @@ class Ranker:
         if not found or collection.fingerprint is None:
             return Ranking(kind, complete=complete)
         texts = [probe.text] if probe.negative is None else [probe.text, probe.negative]
-        scores = self.score(collection, texts, [item.segment for item in found], recall.eligible)
+        scored = self.score(collection, texts, found, recall.eligible)
+        scores = scored.scores
         logits = scores.logits[:, 0].astype(np.float64)
         confidence = None if scores.confidence is None else scores.confidence[:, 0]
         if probe.negative is not None:
             lead = logits - scores.logits[:, 1]
             logits = logits - np.logaddexp(0, -lead)
             confidence = None if confidence is None else confidence * sigmoid(lead)
-        segments = _ranked(found, logits, confidence)
-        return Ranking(kind, segments, [], len(found), complete, scores.confidence_kind)
+        return Ranking(
+            kind,
+            _ranked(scored.found, logits, confidence),
+            scored=len(scored.found),
+            complete=complete and not scored.gone,
+            confidence_kind=scores.confidence_kind,
+            damaged=scored.damaged,
+        )
 
     def likeness(self, recall: Recall) -> Ranking:
         """Recalled segments by the cosine that the index itself computes."""
@@ -90,29 +114,36 @@ class Ranker:
     ) -> Ranking:
         """The best chain of each video that the recalled segments point at."""
         kind: ScoreKind = "xclip_logit_sequence"
-        found = self._of_promising_videos(collection, recalls, allowed)
+        found: Several[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
         if not found or collection.fingerprint is None:
             return Ranking(kind)
-        segments = [item.segment for item in found]
-        scores = self.score(collection, probe.texts, segments, recalls[0].eligible)
+        scored = self.score(collection, probe.texts, found, recalls[0].eligible)
+        found, scores = scored.found, scored.scores
         places: defaultdict[str, list[int]] = defaultdict(list)
         for place, item in enumerate(found):
             places[item.video.id].append(place)
         eligible = recalls[0].eligible
         chains = (_chain(probe, found, scores, some, eligible) for some in places.values())
         ranked = sorted((chain for chain in chains if chain), key=lambda one: rank_key(one.best))
-        return Ranking(kind, [], ranked, len(found), confidence_kind=scores.confidence_kind)
+        return Ranking(
+            kind,
+            chains=ranked,
+            scored=len(found),
+            confidence_kind=scores.confidence_kind,
+            damaged=scored.damaged,
+        )
 
     def score(
         self,
         collection: Collection,
         texts: Several[str],
-        segments: Several[Segment],
+        found: Several[SegmentOfVideo],
         eligible: int,
-    ) -> Scores:
+    ) -> Scored:
         """Logits and confidence of at least one segment, of a collection that has a model."""
         assert collection.fingerprint is not None
         step = MAX_SCORES // len(texts)
+        segments = [item.segment for item in found]
         parts = [
             self._worker.score(
                 texts,
@@ -122,7 +153,12 @@ class Ranker:
             )
             for start in range(0, len(segments), step)
         ]
-        return Scores.joined(parts, len(texts))
+        scores = Scores.joined(parts, len(texts))
+        if scores.damaged is None:
+            return Scored(found, scores, 0, 0)
+        damaged = self._damage.count(found, scores.damaged)
+        whole = [item for item, bad in zip(found, scores.damaged, strict=True) if not bad]
+        return Scored(whole, scores, damaged, len(found) - len(whole) - damaged)
 
     def _of_promising_videos(
         self, collection: Collection, recalls: Several[Recall], allowed: Ids | None

@@ -11,12 +11,11 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
-from app.errors import DATABASE_ERRORS
+from app.problems import DATABASE_ERRORS
 from app.worker.client import WorkerClient, WorkerError
 
 _TIMEOUT_S = 3.0
 _CHECKS_AT_ONCE = 6
-_MIN_FREE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,13 @@ class Check:
 class Readiness:
     """Asks every dependency at once, in threads of its own, and never waits longer than 3 s."""
 
-    def __init__(self, catalog: Catalog, worker: WorkerClient, data_dir: Path) -> None:
+    def __init__(
+        self, catalog: Catalog, worker: WorkerClient, data_dir: Path, min_free_bytes: int
+    ) -> None:
         self._catalog = catalog
         self._worker = worker
         self._data_dir = data_dir
+        self._min_free_bytes = min_free_bytes
         # Not the shared pool: a probe must answer while every other thread waits for a worker.
         self._threads = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
 
@@ -74,4 +76,4 @@ class Readiness:
             free = shutil.disk_usage(self._data_dir).free
         except OSError as error:
             return Check(False, f"the data folder cannot be read ({type(error).__name__})")
-        return Check(free >= _MIN_FREE_BYTES, f"{free >> 20} MiB free")
+        return Check(free >= self._min_free_bytes, f"{free >> 20} MiB free")

@@ -11,11 +11,12 @@ import numpy as np
 from app.catalog import Catalog
 from app.catalog.errors import SegmentNotFound
 from app.catalog.filters import EVERYTHING
-from app.catalog.records import Collection, Segment, Video
+from app.catalog.records import Collection, Segment, SegmentOfVideo, Video
 from app.clock import Clock
 from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
 from app.services import moments
 from app.services.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
+from app.services.damage import Damage
 from app.services.questions import (
     Findings,
     Like,
@@ -63,6 +64,7 @@ class Search:
         vectors: FollowedVectors,
         worker: WorkerClient,
         clock: Clock,
+        damage: Damage,
         *,
         recall_candidates: int,
         decode_timeout_s: float,
@@ -71,7 +73,7 @@ class Search:
         self._vectors = vectors
         self._worker = worker
         self._clock = clock
-        self._ranker = Ranker(catalog, worker)
+        self._ranker = Ranker(catalog, worker, damage)
         self._recall_candidates = recall_candidates
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
@@ -101,6 +103,7 @@ class Search:
                 break
         times += [recalled, self._clock.monotonic()]
         recall = recalls[0]
+        damaged = ranking.damaged + recall.damaged
         entries, abstained = _arrange(question, ranking)
         rest = page_after(entries, position)
         page = rest[: question.top_k]
@@ -118,7 +121,8 @@ class Search:
             moments=[moment for entry in page for moment in entry],
             next_cursor=cursor,
             recall=recall if position is None else replace(recall, sequence=position.snapshot),
-            exact=ranking.scored >= recall.eligible or ranking.kind == "cosine",
+            exact=not damaged and (ranking.scored >= recall.eligible or ranking.kind == "cosine"),
+            damaged=damaged,
             score_kind=ranking.kind,
             confidence_kind=ranking.confidence_kind,
             abstained=abstained,
@@ -133,8 +137,13 @@ class Search:
         segments = self._catalog.list_segments(name, video_id)
         if not segments:
             raise VideoNotReady(f"The video {video.id} is {video.status}, not ready.")
-        scores = self._ranker.score(collection, [text], segments, len(segments))
-        starts, ends = _bounds(segments)
+        scored = self._ranker.score(
+            collection, [text], [SegmentOfVideo(one, video) for one in segments], len(segments)
+        )
+        if not scored.found:
+            raise VideoNotReady(f"What is stored of {video.id} is damaged and has to be remade.")
+        scores = scored.scores
+        starts, ends = _bounds([item.segment for item in scored.found])
         line = moments.curve(starts, ends, scores.logits[:, 0].astype(np.float64))
         surest = None
         if scores.confidence is not None:
@@ -146,7 +155,10 @@ class Search:
         if isinstance(probe, Like):
             row = self._catalog.segments_by_ids(collection.name, [probe.segment_id])[0].segment.row
             directions = list(self._catalog.embeddings_by_rows([row]))
-            if not directions:  # deleted since the line before
+            if not directions:
+                if self._catalog.existing_segments([row]):
+                    raise VideoNotReady(f"{probe.segment_id} is damaged and has to be remade.")
+                # deleted since it was looked up
                 raise SegmentNotFound(f"no segment {probe.segment_id!r} in {collection.name!r}")
             return directions, row
         if isinstance(probe, LikeClip):

@@ -1,7 +1,8 @@
 """The vectors of every collection in memory, following the catalog change by change.
 
 The catalog is the truth; what is here can be dropped at any time and is brought up to the
-catalog's sequence before each search, so a finished job is searchable at once.
+catalog's sequence before each search, so a finished job is searchable at once. A stored vector that
+cannot be one is left out, and its video is ingested again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.records import Change, Collection
+from app.services.damage import rebuild
 from index import FaissFlatIndex, Ids, Vectors
 
 _CHANGES_AT_ONCE = 10_000
@@ -26,6 +28,7 @@ class Recall:
     rows : int64, shape = (K,), best first, with K = min(count, eligible)
     scores : float32, shape = (K,), the inner products
     last_row : the highest row there has been; every later one will be higher
+    damaged : how many eligible rows have no vector that could be read, and so are in no count
     """
 
     rows: Ids
@@ -34,6 +37,7 @@ class Recall:
     eligible: int
     sequence: int
     last_row: int
+    damaged: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ class _Followed:
     index: FaissFlatIndex | None = None
     sequence: int = 0
     last_row: int = 0
+    damaged: set[int] = field(default_factory=set)
 
 
 class FollowedVectors:
@@ -85,8 +90,11 @@ class FollowedVectors:
                 return Recall(*nothing, 0, 0, followed.sequence, followed.last_row)
             hits = index.search(query[None, :], count, allowed)
             total, sequence, last_row = len(index), followed.sequence, followed.last_row
-        eligible = total if allowed is None else min(len(allowed), total)
-        return Recall(hits.ids[0], hits.scores[0], total, eligible, sequence, last_row)
+            damaged = len(followed.damaged)
+            if damaged and allowed is not None:
+                damaged = int(np.isin(list(followed.damaged), allowed).sum())
+        eligible = total if allowed is None else min(len(allowed) - damaged, total)
+        return Recall(hits.ids[0], hits.scores[0], total, eligible, sequence, last_row, damaged)
 
     def last_row(self, collection: Collection) -> int:
         """The highest row there has been, at least up to the sequence of `collection`."""
@@ -115,20 +123,33 @@ class FollowedVectors:
         if followed.index is None:
             index = FaissFlatIndex(collection.dim, threads=self._threads)
             followed.sequence, batches = self._catalog.load_vectors(collection.id)
+            followed.damaged.clear()
             for batch in batches:
                 index.add(batch.rows, batch.vectors)
-                followed.last_row = int(batch.rows[-1])
+                followed.damaged.update(batch.damaged)
+                followed.last_row = batch.last_row
             followed.index = index
+            self._rebuild(followed.damaged)
         while changes := self._catalog.changes_since(
             collection.id, followed.sequence, _CHANGES_AT_ONCE
         ):
-            _apply(followed.index, changes)
+            damaged = _apply(followed.index, changes)
+            followed.damaged.difference_update(change.row for change in changes)
+            followed.damaged.update(damaged)
+            self._rebuild(damaged)
             followed.last_row = max(followed.last_row, *(change.row for change in changes))
             followed.sequence = changes[-1].sequence
 
+    def _rebuild(self, rows: set[int]) -> None:
+        if rows:
+            rebuild(self._catalog, self._catalog.existing_segments(list(rows)).values(), "a vector")
 
-def _apply(index: FaissFlatIndex, changes: list[Change]) -> None:
-    """Rows are never reused, so within a batch a removal is the last word on its row."""
+
+def _apply(index: FaissFlatIndex, changes: list[Change]) -> set[int]:
+    """Follow the changes; the rows that came without a vector that can be one.
+
+    Rows are never reused, so within a batch a removal is the last word on its row.
+    """
     removed = {change.row for change in changes if change.kind == "remove"}
     added = [
         (change.row, change.vector)
@@ -140,3 +161,6 @@ def _apply(index: FaissFlatIndex, changes: list[Change]) -> None:
     if added:
         rows, vectors = zip(*added, strict=True)
         index.add(np.array(rows, np.int64), np.stack(vectors))
+    return {
+        change.row for change in changes if change.kind == "add" and change.vector is None
+    } - removed

@@ -1,8 +1,9 @@
 // The page: uploads and the library, beside the search.
 
-import { $, api, collection, element, moment, problem, say, wait } from "./common.js";
+import { $, collection, element, moment, say, wait } from "./common.js";
 import { play } from "./player.js";
 import { clearResults } from "./search.js";
+import { api, credentials, problem } from "./service.js";
 
 // Upload: one file after another, each followed until its job has ended
 
@@ -10,6 +11,7 @@ function send(file, url, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
     request.open("POST", url);
+    for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
     request.addEventListener("error", () => reject(new Error("The upload was cut off.")));
     request.addEventListener("load", () => {

@@ -29,27 +29,3 @@ export function percent(confidence) {
   if (confidence < 0.01) return "<1%";
   return confidence > 0.99 ? ">99%" : `${Math.round(confidence * 100)}%`;
 }
-
-// A refusal comes as problem+json: its sentences are what the reader gets.
-export function problem(status, body) {
-  let why = `The service answered ${status}.`;
-  try {
-    const { detail, code, errors } = JSON.parse(body);
-    if (detail) why = errors?.map(({ msg }) => msg).join("; ") || detail;
-    if (code) why += ` (${code})`;
-  } catch { /* not JSON: the status has to do */ }
-  return new Error(why);
-}
-
-export async function api(path, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The service cannot be reached.");
-  }
-  const body = await answer.text();
-  if (!answer.ok) throw problem(answer.status, body);
-  return JSON.parse(body);
-}

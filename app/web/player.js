@@ -1,6 +1,7 @@
 // The player, and under it what the video scores over time for each text that was searched.
 
-import { $, api, collection, element, moment, percent, say, span } from "./common.js";
+import { $, collection, element, moment, percent, say, span } from "./common.js";
+import { api } from "./service.js";
 
 const CERTAIN = 0.5;
 const video = $("video");

@@ -1,7 +1,8 @@
 // The search form and its results.
 
-import { $, api, collection, element, moment, percent, say, span } from "./common.js";
+import { $, collection, element, moment, percent, say, span } from "./common.js";
 import { play } from "./player.js";
+import { api } from "./service.js";
 
 const ON_A_PAGE = 12;
 const CERTAIN = 0.5;

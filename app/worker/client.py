@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
+from app.worker.door import credentials
 from app.worker.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
@@ -67,9 +68,17 @@ class WorkerFailed(WorkerError):
 class WorkerClient:
     """Calls a worker's internal HTTP. Blocking and safe to share between threads."""
 
-    def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, base_url: str, *, secret: bytes, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """A client of the worker at `base_url` whose catalog holds this `secret`."""
         # trust_env off: a proxy from the environment must never sit between the API and its worker
-        self._http = httpx.Client(base_url=base_url, transport=transport, trust_env=False)
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"authorization": credentials(secret)},
+            transport=transport,
+            trust_env=False,
+        )
 
     def facts(self) -> ModelFacts:
         """What the worker's model is; answers or fails within about two seconds."""
@@ -97,6 +106,7 @@ class WorkerClient:
         """Exact logits of N texts over K stored segments; N·K ≤ MAX_SCORES.
 
         With templates, each with one `{}`, a text is the mean of itself in each of them.
+        Segments whose tensors cannot be read are told apart in the answer.
         `fingerprint` is the model that made the segments; a worker with another model answers
         WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """
@@ -184,6 +194,7 @@ def _scores(answer: httpx.Response) -> Scores:
         confidence=arrays.get("confidence"),
         confidence_kind=cast("ConfidenceKind | None", answer.headers.get(CONFIDENCE_HEADER)),
         rest=arrays.get("rest"),
+        damaged=arrays.get("damaged"),
     )
 
 

@@ -94,6 +94,11 @@ class Decoding:
         self.info = first
         self.total = len(windows(first.duration_s, segmentation))
 
+    @property
+    def lost_s(self) -> float:
+        """Seconds of the video that could not be decoded, known after the last batch."""
+        return self._process.lost_s
+
     def batches(self) -> Iterator[list[DecodedSegment]]:
         """The segments in order of time, a few at once. Raises VideoError, Interrupted."""
         segments = self._segments()

@@ -14,6 +14,18 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 INGEST_PATIENCE_S = 1.0
+COURTESY = 3.0  # how many times as long as it worked an ingest pauses while there are queries
+MAX_PAUSE_S = 1.0
+MAX_TURNS = 256
+
+
+class GateFull(Exception):
+    """More calls wait for the model than may.
+
+    An API lets in few queries at once, so it takes many APIs, or a mistake, to get here.
+    """
+
+    code = "worker_busy"
 
 
 @dataclass(order=True, slots=True)
@@ -29,12 +41,15 @@ class Gate:
 
     A call is due when it arrives, a batch of an ingest `ingest_patience_s` later; what is due first
     goes first. So a query waits for one running batch at most, and a stream of queries slows an
-    ingest down but never stops it. One thread also means one pool of PyTorch's CPU threads, however
-    many requests are in flight.
+    ingest down but never stops it. While queries come, an ingest also pauses after each batch: it
+    takes processors for decoding that queries would wait for otherwise. One thread also means one
+    pool of PyTorch's CPU threads, however many requests are in flight.
     """
 
     def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
         self._ingest_patience_s = ingest_patience_s
+        self._queried_at = float("-inf")
+        self._batch_s = 0.0
         self._numbers = itertools.count()
         self._turns: queue.PriorityQueue[_Turn] = queue.PriorityQueue()
         # daemon: a long call of the model must not hold up the end of the process
@@ -42,12 +57,25 @@ class Gate:
         self._thread.start()
 
     def query(self, call: Callable[[], Result]) -> Future[Result]:
-        """Run `call` for somebody who waits for the answer."""
+        """Run `call` for somebody who waits for the answer; raises GateFull."""
+        if self._turns.qsize() >= MAX_TURNS:
+            raise GateFull(f"{MAX_TURNS} calls wait for the model.")
+        self._queried_at = time.monotonic()
         return self._enqueue(time.monotonic(), call)
 
     def ingest(self, call: Callable[[], Result]) -> Future[Result]:
-        """Run `call`, one batch of an ingest, when no query is waiting."""
-        return self._enqueue(time.monotonic() + self._ingest_patience_s, call)
+        """Run `call`, one batch of an ingest, when no query is waiting; may pause before."""
+        if time.monotonic() - self._queried_at < MAX_PAUSE_S:
+            time.sleep(min(MAX_PAUSE_S, COURTESY * self._batch_s))
+
+        def timed() -> Result:
+            began = time.monotonic()
+            try:
+                return call()
+            finally:
+                self._batch_s = time.monotonic() - began
+
+        return self._enqueue(time.monotonic() + self._ingest_patience_s, timed)
 
     def close(self) -> None:
         """Take no more turns after those already waiting."""

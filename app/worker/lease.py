@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Self
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from app.catalog import Catalog
 from app.catalog.records import Job
@@ -15,12 +16,24 @@ logger = logging.getLogger(__name__)
 LONGEST_SILENCE_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is.
+
+    share : from 0 to 1, of the work
+    seconds : of the video, those indexed and all of them, once they are known
+    """
+
+    stage: Literal["probe", "encode", "commit"]
+    share: float
+    seconds: tuple[float, float] | tuple[None, None] = (None, None)
+
+
 class Lease:
     """Beats from its own thread; a context manager around the work on one job.
 
-    The beat carries the newest stage and progress. The lease is lost when the catalog says so (the
-    job was cancelled, deleted, or taken over) or when no beat has got through for as long as the
-    lease lasts.
+    The beat carries the latest progress. The lease is lost when the catalog says so (the job was
+    cancelled, deleted, or taken over) or when no beat has got through for as long as it lasts.
     """
 
     def __init__(
@@ -34,7 +47,7 @@ class Lease:
         self._lease_s = lease_s
         self._clock = clock
         self._stopping = stopping
-        self._now_at = ("probe", 0.0)
+        self._news = Progress("probe", 0.0)
         self._lost = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -48,9 +61,9 @@ class Lease:
         """Whether the work must end now: the lease is lost or the worker is stopping."""
         return self._lost.is_set() or self._stopping.is_set()
 
-    def report(self, stage: str, progress: float) -> None:
-        """What the next beat says; progress is 0..1."""
-        self._now_at = (stage, progress)
+    def report(self, news: Progress) -> None:
+        """What the next beat says."""
+        self._news = news
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -75,7 +88,12 @@ class Lease:
                 return
 
     def _beat(self) -> bool:
-        stage, progress = self._now_at
+        news = self._news
         return self._catalog.heartbeat(
-            self._job.id, self.token, stage=stage, progress=progress, lease_s=self._lease_s
+            self._job.id,
+            self.token,
+            stage=news.stage,
+            progress=news.share,
+            seconds=news.seconds,
+            lease_s=self._lease_s,
         )

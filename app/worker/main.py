@@ -18,6 +18,7 @@ from app.settings import Settings, SettingsError
 from app.worker.certainty import Certainty
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
+from app.worker.door import SECRET
 from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
@@ -27,7 +28,8 @@ from app.worker.texts import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.errors import XCLIPError
-from xclip.video.child import start_fork_server
+from xclip.video.child import probe_confinement
+from xclip.video.process import start_fork_server
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,10 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     clock = SystemClock()
     encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
+    threading.Thread(target=_tell_what_cage, name="cage", daemon=True).start()
     worker_id = new_id("wrk", clock, os.urandom)
-    media = MediaStore(settings.data_dir)
+    # half of what uploads leave free: what was accepted before is still indexed then
+    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
     media.prepare()
     gate = Gate()
     texts = TextEmbeddings(encoder, gate)
@@ -64,9 +68,17 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
         with _pulling(puller, settings.shutdown_grace_s):
             run_app(
-                create_worker_app(encoder, tensors, texts, scoring, certainty, clips),
+                create_worker_app(
+                    encoder,
+                    tensors,
+                    texts,
+                    scoring,
+                    certainty,
+                    clips,
+                    secret=catalog.secret(SECRET),
+                ),
                 listener,
-                shutdown_grace_s=settings.shutdown_grace_s,
+                settings,
                 on_stop=puller.stop,
             )
     gate.close()
@@ -82,6 +94,19 @@ def _pulling(puller: Puller, grace_s: float) -> Iterator[None]:
     finally:
         puller.stop()
         thread.join(grace_s)
+
+
+def _tell_what_cage() -> None:
+    """Log what keeps decoding in; in a thread, for the fork server takes seconds to answer."""
+    try:
+        refused = probe_confinement()
+    except XCLIPError as error:
+        logger.warning("decoding cannot be confined: %s", error)
+        return
+    for sentence in refused:
+        logger.warning("decoding is confined only in part: %s", sentence)
+    if not refused:
+        logger.info("decoding is confined: system calls, memory, time, files, user")
 
 
 def _load(settings: Settings, clock: Clock) -> Encoder:

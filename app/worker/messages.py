@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.protocol import TensorReference
 from xclip.video.sample import Segmentation
+
+Flags: TypeAlias = NDArray[np.bool_]
 
 FINGERPRINT_HEADER = "x-model-fingerprint"
 CONFIDENCE_HEADER = "x-confidence-kind"
@@ -201,26 +203,42 @@ class Scores:
     confidence : float64 [K, N], the chance that each is a true match; None when it was not asked
         for, there are no segments, or nothing is fitted to the model, then of no kind either
     rest : float64 [K], the log-sum-exp of the logits for all that is none of the texts, if asked
+    damaged : bool, of every segment asked for, whether its tensors could not be read; the other
+        arrays have rows for the rest only. None: all could.
     """
 
     logits: NDArray[np.float32]
     confidence: NDArray[np.float64] | None = None
     confidence_kind: ConfidenceKind | None = None
     rest: NDArray[np.float64] | None = None
+    damaged: Flags | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is sent beside the kind."""
-        named = {"logits": self.logits, "confidence": self.confidence, "rest": self.rest}
+        named = {**self._rows(), "damaged": self.damaged}
         return {name: array for name, array in named.items() if array is not None}
 
     @classmethod
     def joined(cls, parts: Sequence[Self], texts: int) -> Self:
         """The scores of all segments from those of their batches; of none for `texts` texts."""
-        if not parts:
-            return cls(np.empty((0, texts), np.float32))
-        arrays = [part.arrays() for part in parts]
-        whole = {name: np.concatenate([each[name] for each in arrays]) for name in arrays[0]}
-        return cls(**whole, confidence_kind=parts[0].confidence_kind)
+        damaged = None
+        if any(part.damaged is not None for part in parts):
+            whole = [np.zeros(len(part.logits), np.bool_) for part in parts]
+            flags = zip(parts, whole, strict=True)
+            damaged = np.concatenate(
+                [none if part.damaged is None else part.damaged for part, none in flags]
+            )
+        # A batch without a readable segment has nothing but empty logits.
+        scored = [part for part in parts if len(part.logits)]
+        if not scored:
+            return cls(np.empty((0, texts), np.float32), damaged=damaged)
+        rows = [part._rows() for part in scored]  # noqa: SLF001  of its own class
+        names = [name for name, array in rows[0].items() if array is not None]
+        joined = {name: np.concatenate([each[name] for each in rows]) for name in names}
+        return cls(**joined, confidence_kind=scored[0].confidence_kind, damaged=damaged)
+
+    def _rows(self) -> dict[str, Any]:
+        return {"logits": self.logits, "confidence": self.confidence, "rest": self.rest}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

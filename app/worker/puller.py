@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 
+from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, ModelMismatch, NotFound
 from app.catalog.records import Job
 from app.clock import Clock
+from app.media import StorageFull
 from app.worker.decoding import Interrupted
 from app.worker.lease import Lease
-from app.worker.pipeline import IngestPipeline
+from app.worker.pipeline import ContentMissing, IngestPipeline
 from xclip.errors import VideoError
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
 PAUSE_AFTER_FAILURE_S = 2.0
+STORAGE_FULL_WAIT_S = 30.0
 
 
 class Puller:
@@ -32,6 +36,7 @@ class Puller:
         self._lease_s = lease_s
         self._clock = clock
         self._stopping = threading.Event()
+        self._had_room = True
 
     def stop(self) -> None:
         """Ask `run` to return; a job in progress goes back to the queue."""
@@ -52,7 +57,9 @@ class Puller:
             self._stopping.wait(pause_s)
 
     def run_one(self) -> bool:
-        """Do one job if there is one; says whether there was."""
+        """Do one job if there is one and the disk has room for it; says whether it did."""
+        if not self._has_room():
+            return False
         job = self._catalog.claim_job(self._owner, self._lease_s)
         if job is None:
             return False
@@ -61,17 +68,35 @@ class Puller:
             self._see_through(job, lease)
         return True
 
+    def _has_room(self) -> bool:
+        """Whether the disk is not too full for another job; said once when that changes."""
+        try:
+            self._pipeline.media.check_room(0)
+        except StorageFull:
+            if self._had_room:
+                logger.warning("the disk of the data folder is too full: no job is begun")
+            self._had_room = False
+        else:
+            if not self._had_room:
+                logger.info("the disk of the data folder has room again")
+            self._had_room = True
+        return self._had_room
+
     def _see_through(self, job: Job, lease: Lease) -> None:
         began = self._clock.monotonic()
         try:
+            failpoints.hit("job_claimed")
             segments = self._pipeline.run(job, lease)
         except Interrupted:
             self._give_back(job, lease)
         except (LeaseLost, NotFound):
             self._abandon(job)
-        except (VideoError, ModelMismatch) as error:
+        except (VideoError, ContentMissing, ModelMismatch) as error:
             self._fail(job, lease, error.code, str(error), retry=False)
         except Exception as error:  # one job must not end the worker
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._postpone(job, lease)
+                return
             logger.exception("job %s: failed unexpectedly", job.id)
             message = (
                 f"Indexing failed unexpectedly ({type(error).__name__}); see the worker's log."
@@ -96,6 +121,21 @@ class Puller:
             self._abandon(job)
         else:
             logger.info("job %s: %s, code=%s message=%s", job.id, after.status, code, message)
+
+    def _postpone(self, job: Job, lease: Lease) -> None:
+        """The disk is full, which is not the job's fault."""
+        try:
+            self._catalog.postpone_job(
+                job.id,
+                lease.token,
+                code=StorageFull.code,
+                message="The data folder's disk is full; the job goes on once there is room.",
+                wait_s=STORAGE_FULL_WAIT_S,
+            )
+        except (LeaseLost, NotFound):
+            self._abandon(job)
+        else:
+            logger.warning("job %s: put off, the data folder's disk is full", job.id)
 
     def _abandon(self, job: Job) -> None:
         """The job is no longer ours; if its video is gone, so are the pictures just written."""

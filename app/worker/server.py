@@ -4,11 +4,14 @@
     GET  /model   ModelFacts as JSON
     POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}
     POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and as asked
-                                              {confidence float64 [K, N], rest float64 [K]}
+                                              {confidence float64 [K, N], rest float64 [K]};
+                                              with {damaged bool [all]} when some of the tensors
+                                              cannot be read, K are the others
     POST /embed   EmbedRequest -> safetensors {embeddings float32 [K, D]}
     POST /clip    ClipRequest  -> safetensors {starts, ends float64 [K], duration_s float64 [1]}
                                               and what /score answers
 
+A request shows the secret that API and worker share, or it is a 401; /livez needs none.
 Every answer names the model in `x-model-fingerprint`, a confidence its kind in
 `x-confidence-kind`. An error is JSON {code, message}.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
@@ -24,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save as save_safetensors
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -31,6 +36,8 @@ from starlette.routing import Route
 from app.worker.certainty import CalibrationUnusable, Certainty
 from app.worker.clips import ClipScoring, NotInClipFolder, TooManyScores
 from app.worker.decoding import Interrupted
+from app.worker.door import Door
+from app.worker.gate import GateFull
 from app.worker.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
@@ -47,7 +54,7 @@ from app.worker.records import stack_bank, stack_records
 from app.worker.scoring import Scoring
 from app.worker.texts import TextEmbeddings
 from index.errors import VectorStoreError
-from index.protocol import TensorStore
+from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder
 from xclip.errors import VideoError
 
@@ -69,6 +76,7 @@ _STATUS: Mapping[type[Exception], int] = {
     TooManyScores: 422,
     VideoError: 422,
     Interrupted: 503,
+    GateFull: 503,
     VectorStoreError: 500,
     Exception: 500,
 }
@@ -81,8 +89,10 @@ def create_worker_app(
     scoring: Scoring,
     certainty: Certainty,
     clips: ClipScoring,
+    *,
+    secret: bytes,
 ) -> Starlette:
-    """The ASGI application of one worker."""
+    """The ASGI application of one worker, for clients that know `secret`."""
     calls = _Calls(encoder, store, texts, scoring, certainty, clips)
     return Starlette(
         routes=[
@@ -93,6 +103,7 @@ def create_worker_app(
             Route("/embed", calls.embed, methods=["POST"]),
             Route("/clip", calls.clip, methods=["POST"]),
         ],
+        middleware=[Middleware(Door, secret=secret)],
         exception_handlers=dict.fromkeys(_STATUS, _explain),
     )
 
@@ -176,19 +187,28 @@ class _Calls:
         texts = self._scoring.embed(message.texts, message.templates)
         parts = []
         for start in range(0, len(message.references), SCORE_BATCH):
-            records = self._store.read(message.references[start : start + SCORE_BATCH])
-            stored = stack_records(records)
-            logits = self._scoring.score(texts, stored)
-            if not self._certainty.needs_bank(message.confidence, message.rest):
-                parts.append(Scores(logits))
-                continue
-            bank = stack_bank(records, self._certainty.digest)
-            if bank is None:
-                bank = self._certainty.bank_logits(stored)
-            parts.append(
-                self._certainty.judge(texts, logits, bank, message.confidence, message.rest)
-            )
+            read = self._store.read_each(message.references[start : start + SCORE_BATCH])
+            records = [record for record in read if not isinstance(record, VectorStoreError)]
+            scores = self._score_records(texts, records, message)
+            if len(records) < len(read):
+                damaged = np.array([isinstance(record, VectorStoreError) for record in read])
+                scores = replace(scores, damaged=damaged)
+            parts.append(scores)
         return Scores.joined(parts, len(message.texts))
+
+    def _score_records(
+        self, texts: NDArray[np.float32], records: Sequence[Record], message: ScoreRequest
+    ) -> Scores:
+        if not records:
+            return Scores(np.empty((0, len(texts)), np.float32))
+        stored = stack_records(records)
+        logits = self._scoring.score(texts, stored)
+        if not self._certainty.needs_bank(message.confidence, message.rest):
+            return Scores(logits)
+        bank = stack_bank(records, self._certainty.digest)
+        if bank is None:
+            bank = self._certainty.bank_logits(stored)
+        return self._certainty.judge(texts, logits, bank, message.confidence, message.rest)
 
     def _answer(
         self, arrays: Mapping[str, NDArray[Any]], confidence_kind: ConfidenceKind | None = None

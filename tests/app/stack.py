@@ -27,6 +27,7 @@ from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
+from app.worker.door import SECRET
 from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
@@ -44,6 +45,7 @@ from xclip.encoder import Encoder
 VIDEOS = "/v1/collections/default/videos"
 SEARCH = "/v1/collections/default/search"
 CLASSIFY = "/v1/collections/default/classify"
+HERE = "http://127.0.0.1"  # a service without keys answers to no other name
 
 
 class AppTransport(httpx.BaseTransport):
@@ -59,7 +61,9 @@ class AppTransport(httpx.BaseTransport):
         if not self.reachable:
             raise httpx.ConnectError("connection refused", request=request)
         self.requests.append(request.url.path)
-        answer = self._client.request(request.method, request.url.path, content=request.read())
+        answer = self._client.request(
+            request.method, request.url.path, content=request.read(), headers=request.headers
+        )
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
@@ -93,14 +97,15 @@ class Stack:
 def open_stack(
     folder: Path, encoder: Encoder, *, clock: Clock | None = None, **choices: Any
 ) -> Iterator[Stack]:
-    """The service over `folder`; `clock` is the API's, `choices` are settings."""
+    """The service over `folder`; `clock` is everybody's, `choices` are settings."""
+    clock = clock or SystemClock()
     values = {"window_s": 1.0, "stride_s": 0.5, "model": encoder.name, "threads": 1, **choices}
     settings = Settings(data_dir=folder, **values)
     with ExitStack() as stack:
         media = MediaStore(folder)
         media.prepare()
-        catalog = stack.enter_context(Catalog.open(settings.catalog_url))
-        writer_id = new_id("wrk", SystemClock(), os.urandom)
+        catalog = stack.enter_context(Catalog.open(settings.catalog_url, clock=clock))
+        writer_id = new_id("wrk", clock, os.urandom)
         tensors = PackedTensorStore(settings.tensors_dir, writer_id=writer_id)
         stack.callback(tensors.close)
         gate = Gate()
@@ -112,16 +117,16 @@ def open_stack(
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
         )
-        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, SystemClock())
+        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, clock)
         never = threading.Event().is_set
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, never)
         worker_app: Starlette = create_worker_app(
-            encoder, tensors, texts, scoring, certainty, clips
+            encoder, tensors, texts, scoring, certainty, clips, secret=catalog.secret(SECRET)
         )
         worker = AppTransport(stack.enter_context(TestClient(worker_app)))
-        client = WorkerClient("http://worker", transport=worker)
+        client = WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=worker)
         app = create_app(settings, worker=client, clock=clock)
-        api = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+        api = stack.enter_context(TestClient(app, HERE, raise_server_exceptions=False))
         yield Stack(api, worker, puller, catalog, tensors, media, settings)
 
 

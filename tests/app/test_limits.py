@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
-from app.errors import add_error_responses
 from app.limits import JSON_BODY_BYTES, BodyLimit
+from app.problems import add_error_responses
 from app.telemetry import Metrics, Telemetry
 from tests.app.stack import assert_problem
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
     import asyncio, sys
     from app.listen import bind, run_app
+    from app.settings import Settings
 
     async def app(scope, receive, send):
         if scope["type"] != "http":
@@ -34,7 +35,8 @@ PROGRAM = """
 
     with bind("127.0.0.1", 0) as listener:
         print(listener.getsockname()[1], flush=True)
-        run_app(app, listener, shutdown_grace_s=float(sys.argv[1]), on_stop=lambda: print("stop"))
+        settings = Settings(shutdown_grace_s=float(sys.argv[1]))
+        run_app(app, listener, settings, on_stop=lambda: print("stop"))
     print("ended")
 """
 

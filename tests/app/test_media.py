@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.media import ContentTooLarge, MediaStore
+from app.media import ContentTooLarge, MediaStore, StorageFull, StoredContent
 
 
 @pytest.fixture
@@ -93,6 +94,59 @@ def test_sweep_takes_what_a_dead_process_left_and_spares_the_living(media: Media
         assert len(leftovers(media)) == 2
         assert media.sweep() == 1
         assert leftovers(media) == [living.path.name]
+
+
+def test_a_file_that_leaves_too_little_room_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By what is announced, and from time to time on the way; what was written goes."""
+    free = 1 << 30
+    monkeypatch.setattr("app.media.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("app.media.ROOM_CHECK_BYTES", 4000)
+    media = MediaStore(tmp_path, min_free_bytes=free - 1000)
+    media.prepare()
+    with media.receive(free) as incoming:
+        incoming.expect(1000)
+        with pytest.raises(StorageFull):
+            incoming.expect(1001)
+        piece = bytes(1001)
+        for _ in range(3):
+            incoming.write(piece)
+        with pytest.raises(StorageFull):
+            incoming.write(piece)
+    assert leftovers(media) == []
+
+
+def test_a_sweep_beside_never_takes_a_file_that_is_being_opened(media: MediaStore):
+    """Between making a file and locking it, it looks like a dead one's."""
+    stop = threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            media.sweep()
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    try:
+        for _ in range(200):
+            with media.receive(9) as incoming:
+                assert incoming.path.exists()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_adopted_file_is_kept_under_a_second_name(media: MediaStore, tmp_path: Path):
+    """The first name stays for its owner to remove; to keep it again changes nothing."""
+    first = tmp_path / "elsewhere"
+    first.write_bytes(b"moving")
+    for _ in range(2):
+        with media.adopt(first) as adopted, media.exclusive():
+            stored = adopted.sync()
+            media.keep(adopted, stored)
+        assert leftovers(media) == []
+    assert stored == StoredContent(hashlib.sha256(b"moving").hexdigest(), 6)
+    assert media.content_path(stored.sha256).samefile(first)
 
 
 def test_exclusive_lets_one_in_at_a_time(media: MediaStore):

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from app.errors import add_error_responses
+from app.problems import add_error_responses
 from app.telemetry import Metrics, Telemetry
 from tests.app.stack import assert_problem
 

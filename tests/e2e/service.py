@@ -31,6 +31,7 @@ class Service:
         self.data = data
         self.url = ""
         self.log = data.parent / f"{data.name}.log"
+        self.key: str | None = None
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -38,14 +39,8 @@ class Service:
         """Start on free ports and wait until ready; the log is shown if it never is."""
         port, worker_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
-        environment = {name: v for name, v in os.environ.items() if not name.startswith("XCLIP_")}
-        environment |= {
-            "XCLIP_DATA_DIR": str(self.data),
-            "XCLIP_PORT": str(port),
-            "XCLIP_WORKER_PORT": str(worker_port),
-            "XCLIP_THREADS": "1",
-            **self._settings,
-        }
+        ports = {"XCLIP_PORT": str(port), "XCLIP_WORKER_PORT": str(worker_port)}
+        environment = self.environment | ports
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli.main", command],
@@ -55,6 +50,30 @@ class Service:
                 start_new_session=True,
             )
         self._wait_until_ready()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of commands that work on the service's data."""
+        inherited = {name: v for name, v in os.environ.items() if not name.startswith("XCLIP_")}
+        own = {"XCLIP_DATA_DIR": str(self.data), "XCLIP_THREADS": "1"}
+        return inherited | own | self._settings
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an `xclip-search` command on the service's data."""
+        return subprocess.run(
+            [sys.executable, "-m", "app.cli.main", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def create_key(self, scope: str) -> str:
+        """Make a key, as an administrator does; from now on `client` sends it."""
+        made = self.command("keys", "create", f"test-{scope}", "--scope", scope)
+        assert made.returncode == 0, made.stderr
+        self.key = next(word for word in made.stdout.split() if word.startswith("xclip_"))
+        return self.key
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -71,7 +90,8 @@ class Service:
         raise AssertionError(f"the service did not become ready:\n{self.log.read_text()}")
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=60)
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        return httpx.Client(base_url=self.url, timeout=60, headers=headers)
 
     def process_ids(self) -> dict[str, int]:
         """The ids of the supervisor and of its children, by command name."""

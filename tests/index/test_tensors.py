@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -20,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from index import holes
 from index.errors import TensorCorrupt, TensorNotFound
 from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
@@ -211,3 +214,76 @@ from index.tensors import PackedTensorStore
     values = [record["prompt"][0, 0] for record in store.read(references)]
     assert [number % 1000 for number in range(len(references))] == values
     store.close()
+
+
+def test_a_damaged_record_leaves_the_others(store: PackedTensorStore, tmp_path: Path) -> None:
+    """Each gets its record or its own error, in the order asked."""
+    references = store.append(prompts(3))
+    bad = replace(references[1], crc32=0)
+    gone = replace(references[1], file="gone.tensors")
+    first, second, third, fourth = store.read_each([references[0], bad, gone, references[2]])
+    assert_same([prompts(3)[0], prompts(3)[2]], [first, fourth])
+    assert (type(second), type(third)) == (TensorCorrupt, TensorNotFound)
+
+
+@pytest.mark.parametrize("holes_work", [True, False])
+def test_erased_bytes_are_gone_and_their_neighbours_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes_work: bool
+) -> None:
+    """Given back to the disk where it can be, overwritten where it cannot; twice is once."""
+    if not holes_work:
+        monkeypatch.setattr(holes, "_fallocate", lambda *_: ctypes.set_errno(errno.EOPNOTSUPP) or 1)
+    store = PackedTensorStore(tmp_path, writer_id="wrk_1")
+    big = {"prompt": np.full((64, 1024), 7, np.uint8)}
+    before, erased, after = store.append([big] * 3)
+    size = store.size_bytes(erased.file)
+    for _ in range(2):
+        store.erase(erased.file, [(erased.offset, erased.length)])
+    kept = (tmp_path / erased.file).read_bytes()
+    assert not any(kept[erased.offset : erased.offset + erased.length])
+    assert_same([big, big], store.read([before, after]))
+    assert store.size_bytes(erased.file) == size
+    assert store.written_bytes(erased.file, 0, size) > 0
+    assert store.written_bytes(erased.file, erased.offset, erased.length) == 0
+    assert (store.disk_bytes(erased.file) < size) == holes_work
+    with pytest.raises(TensorCorrupt):
+        store.read([erased])
+    store.erase("gone.tensors", [(0, 10)])
+    store.erase(after.file, [(size, 100)])
+    assert store.size_bytes(after.file) == size
+    store.close()
+
+
+def test_files_of_living_writers_are_told_from_those_of_the_dead(
+    store: PackedTensorStore, tmp_path: Path
+) -> None:
+    """A writer holds its full files too: what it wrote there may not be referred to yet."""
+    reader = PackedTensorStore(tmp_path, writer_id="reader")
+    names = {reference.file for reference in store.append(prompts(60))}
+    assert len(names) > 3
+    assert set(reader.files()) == names
+    for name in names:
+        with reader.ended(name) as ended:
+            assert not ended
+    store.close()
+    for name in names:
+        with reader.ended(name) as ended:
+            assert ended
+            reader.unlink(name)
+    assert reader.files() == []
+    with reader.ended("gone.tensors") as ended:
+        assert not ended
+
+
+def test_a_file_that_is_removed_under_its_writer_is_left(
+    store: PackedTensorStore, tmp_path: Path
+) -> None:
+    """What it had written is not called safe, and the next goes into a file that is there."""
+    (lost,) = store.append(prompts(1))
+    (tmp_path / lost.file).unlink()
+    with pytest.raises(FileNotFoundError):
+        store.sync()
+    (kept,) = store.append(prompts(1))
+    store.sync()
+    assert kept.file != lost.file
+    assert_same(prompts(1), store.read([kept]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
@@ -73,7 +73,8 @@ def test_ids_and_texts_are_those_of_transformers(
 def test_any_text_encodes_as_in_transformers(
     text: str, built: XCLIPTokenizer, twin: CLIPTokenizer
 ) -> None:
-    """Whatever Unicode a text holds, the ids agree."""
+    """Whatever Unicode a text holds, the ids agree; special tokens are told below."""
+    assume(START not in text.lower() and END not in text.lower())
     assert built.encode(text) == twin(text, truncation=True).input_ids
 
 

@@ -7,6 +7,7 @@ other files), no protocol is allowed, and the name libav sees is ours, never the
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,7 +103,10 @@ class _Upload:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL  # a damaged offset: libav deals with it, where it knows about it
 
     def tell(self) -> int:
         return self._file.tell()
@@ -181,7 +185,10 @@ def packets(
 
 
 class TolerantDecoder:
-    """One stream's decoder, single-threaded, that forgives a bounded number of damaged packets."""
+    """One stream's decoder, single-threaded, that forgives a bounded number of damaged packets.
+
+    refused_size : whether a GIF's picture was refused for its size
+    """
 
     def __init__(self, stream: VideoStream, limits: Limits) -> None:
         context = stream.codec_context
@@ -195,6 +202,7 @@ class TolerantDecoder:
         context.thread_count = 1
         self._context = context
         self._forgiven = limits.damaged_packets
+        self.refused_size = False
 
     @property
     def gave_up(self) -> bool:
@@ -215,6 +223,10 @@ class TolerantDecoder:
             return self._context.decode(packet)
         except MemoryError:
             raise
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            # A GIF's size is known to its decoder alone, which says so; others' is checked above,
+            # and they say "invalid argument" of much else.
+            if self._context.name == "gif":
+                self.refused_size |= isinstance(error, av.error.ArgumentError)
             self._forgiven -= 1
             return []

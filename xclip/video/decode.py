@@ -69,19 +69,33 @@ def decode_segments(file: SeekableFile, request: DecodeRequest) -> Iterator[Deco
 
     Raises the leaves of VideoError that a file itself can cause, some only while iterating.
     """
-    return decode_probed(file, probe(file, request.limits), request)
+    return iter(Segments(file, probe(file, request.limits), request))
 
 
-def decode_probed(
-    file: SeekableFile, found: Probe, request: DecodeRequest
-) -> Iterator[DecodedSegment]:
-    """`decode_segments` for a file already probed; it is read again from its start.
+class Segments:
+    """The segments of a file already probed, to be iterated once; it is read again from its start.
 
     Memory is bounded by the windows open at once, not by the video's length.
+
+    lost_s : how many seconds of the video are damaged, as far as it has been iterated: those for
+        which another picture stands in, told at the instants that were looked at, and those that
+        its index promises behind the end of the file. Damage that leaves no trace in the packets
+        that can be read is not in it.
     """
-    assembly = _Assembly(windows(found.info.duration_s, request.segmentation), request)
-    for shown in shown_pictures(file, found, assembly.moments, request.limits):
-        yield from assembly.place(shown)
+
+    def __init__(self, file: SeekableFile, found: Probe, request: DecodeRequest) -> None:
+        self.lost_s = found.cut_off_s
+        self._file = file
+        self._found = found
+        self._request = request
+
+    def __iter__(self) -> Iterator[DecodedSegment]:
+        planned = windows(self._found.info.duration_s, self._request.segmentation)
+        assembly = _Assembly(planned, self._request, self._found.orientation)
+        limits = self._request.limits
+        for shown in shown_pictures(self._file, self._found, assembly.moments, limits):
+            self.lost_s += shown.lost_s
+            yield from assembly.place(shown)
 
 
 @dataclass(slots=True)
@@ -95,19 +109,21 @@ class _OpenSegment:
 class _Assembly:
     """Windows being filled from pictures that arrive once, in order, and may serve several."""
 
-    def __init__(self, planned: list[Window], request: DecodeRequest) -> None:
+    def __init__(
+        self, planned: list[Window], request: DecodeRequest, orientation: Orientation
+    ) -> None:
         moments = np.concatenate([instants(window, request.num_frames) for window in planned])
         self._order = np.argsort(moments, kind="stable")  # slot of each moment, window by window
         self.moments = moments[self._order]
         self._planned = planned
         self._request = request
+        self._orientation = orientation
         self._open: dict[int, _OpenSegment] = {}
 
     def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
         """Put one picture wherever it is on screen; segments it completes leave at once."""
-        orientation = Orientation.of(shown.frame)
         stored = np.asarray(shown.frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
-        picture = orientation.apply(stored)
+        picture = self._orientation.apply(stored)
         pixels = resize_and_crop(picture, self._request.geometry)  # (S, S, 3)
         thumbnail: NDArray[np.uint8] | None = None
         served: set[int] = set()
@@ -123,7 +139,7 @@ class _Assembly:
             served.add(index)
             if slot == self._request.num_frames // 2:
                 if thumbnail is None:
-                    thumbnail = self._thumbnail(picture, orientation, shown.aspect_ratio)
+                    thumbnail = self._thumbnail(picture, shown.aspect_ratio)
                 segment.thumbnail = thumbnail
             if segment.filled == self._request.num_frames:
                 yield self._close(index)
@@ -141,12 +157,10 @@ class _Assembly:
             unique_frames=segment.unique_frames,
         )
 
-    def _thumbnail(
-        self, picture: NDArray[np.uint8], orientation: Orientation, aspect_ratio: float
-    ) -> NDArray[np.uint8]:
+    def _thumbnail(self, picture: NDArray[np.uint8], aspect_ratio: float) -> NDArray[np.uint8]:
         """picture : as displayed but with the stored pixels' shape → small, with square pixels."""
         shown_height, shown_width = float(picture.shape[0]), float(picture.shape[1])
-        if orientation.transpose:
+        if self._orientation.transpose:
             shown_height *= aspect_ratio
         else:
             shown_width *= aspect_ratio

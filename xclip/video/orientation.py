@@ -61,7 +61,11 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """The orientation a decoded frame asks for."""
+        """The orientation a decoded frame asks for.
+
+        Asking makes the frame part of a reference cycle, so that it stays in memory until Python's
+        collector comes by: not to be done with every frame.
+        """
         # PyAV's stubs describe this mapping as one with a single, other key.
         side_data = cast("Mapping[Type, SideData]", frame.side_data)
         matrix = side_data.get(Type.DISPLAYMATRIX)

@@ -48,11 +48,17 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a decoding pass needs to know beforehand."""
+    """What a decoding pass needs to know beforehand.
+
+    orientation : the first picture's, taken for all of them
+    cut_off_s : seconds of pictures that the index promises behind the last packet there is
+    """
 
     info: VideoInfo
     stream_index: int
     timeline: Timeline
+    orientation: Orientation
+    cut_off_s: float
 
 
 def probe(file: SeekableFile, limits: Limits) -> Probe:
@@ -80,7 +86,8 @@ def probe(file: SeekableFile, limits: Limits) -> Probe:
             frame_count=len(stamps),
             rotation=orientation.rotation,
         )
-        return Probe(info, stream.index, timeline)
+        cut_off_s = _cut_off_s(stream, stamps, timeline)
+        return Probe(info, stream.index, timeline, orientation, cut_off_s)
 
 
 def _scan(
@@ -93,13 +100,25 @@ def _scan(
         if first is None and not decoder.gave_up:
             first = next(iter(decoder.decode(packet)), None)
         # An edit list cuts these off: they are decoded for others' sake and never shown.
-        if not packet.is_discard:
+        if packet.is_discard:
+            stamps.discarded += 1
+        else:
             stamps.add(packet)
         if len(stamps) > limits.max_packets:
             raise VideoTooLarge(f"The video has more than {limits.max_packets} pictures.")
     if first is None:
         first = next(iter(decoder.flush()), None)
+    if first is None and decoder.refused_size:
+        raise VideoTooLarge(f"Its pictures exceed {limits.max_pixels} pixels.")
     return stamps, first
+
+
+def _cut_off_s(stream: VideoStream, stamps: PacketStamps, timeline: Timeline) -> float:
+    """What is missing of a truncated file, if its index (an mp4's, at the front) tells."""
+    if stream.frames <= len(stamps) + stamps.discarded or not stream.duration:
+        return 0.0
+    assert stream.time_base is not None, "a demuxed stream has a time base"
+    return max(0.0, float(stream.duration * stream.time_base) - timeline.duration_s)
 
 
 def _timeline(

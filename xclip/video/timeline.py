@@ -47,11 +47,15 @@ class Timeline:
 
 @dataclass(slots=True)
 class PacketStamps:
-    """Timestamps of a stream's shown packets in file order, in units of the stream's time base."""
+    """Timestamps of a stream's shown packets in file order, in units of the stream's time base.
+
+    discarded : packets that are never shown
+    """
 
     presentation: array[int] = field(default_factory=lambda: array("q"))
     decoding: array[int] = field(default_factory=lambda: array("q"))
     durations: array[int] = field(default_factory=lambda: array("q"))
+    discarded: int = 0
 
     def __len__(self) -> int:
         return len(self.presentation)

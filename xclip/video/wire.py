@@ -31,7 +31,12 @@ ReadInto = Callable[[memoryview], None]
 
 @dataclass(frozen=True, slots=True)
 class EndOfVideo:
-    """The last message: every segment has been sent."""
+    """The last message: every segment has been sent.
+
+    lost_s : seconds of the video that are damaged
+    """
+
+    lost_s: float = 0.0
 
 
 Message = VideoInfo | DecodedSegment | VideoError | EndOfVideo
@@ -59,7 +64,7 @@ def send(pipe: BinaryIO, message: Message) -> None:
         case VideoError():
             _send_header(pipe, {"kind": "error", "code": message.code, "message": str(message)})
         case EndOfVideo():
-            _send_header(pipe, {"kind": "end"})
+            _send_header(pipe, {"kind": "end", "lost_s": message.lost_s})
     pipe.flush()
 
 
@@ -83,7 +88,7 @@ def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
             case "error":
                 return _error(header)
             case "end":
-                return EndOfVideo()
+                return EndOfVideo(_seconds(header["lost_s"]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DecoderCrashed("The decoder process sent nonsense.") from error
     raise DecoderCrashed("The decoder process sent nonsense.")

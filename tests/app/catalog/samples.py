@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from app.catalog import Catalog
+from app.catalog.jobs import LONGEST_PAUSE_S
 from app.catalog.records import Job, Metadata, NewSegment, NewVideo, Video, VideoFacts
 from index.protocol import TensorReference
 
@@ -67,6 +68,12 @@ def claim(catalog: Catalog, lease_s: float = 30) -> tuple[Job, str]:
     assert job is not None
     assert job.lease_token is not None
     return job, job.lease_token
+
+
+def claim_after_pause(catalog: Catalog, clock: HandClock) -> tuple[Job, str]:
+    """The next job and its token, once every pause between attempts is over."""
+    clock.advance(LONGEST_PAUSE_S)
+    return claim(catalog)
 
 
 def complete(catalog: Catalog, job: Job, token: str, count: int = 3, seed: int = 0) -> Job:

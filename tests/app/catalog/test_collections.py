@@ -8,7 +8,7 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.errors import CollectionNotFound, InvalidCursor, InvalidMetadata
-from app.catalog.records import Collection, Metadata
+from app.catalog.records import Collection, Metadata, Removal
 from tests.app.catalog.samples import HandClock, claim, ingest, new_video
 
 
@@ -103,19 +103,27 @@ def test_metadata_is_json(catalog: Catalog, metadata: Metadata) -> None:
 
 
 def test_deletes_with_everything_in_it(catalog: Catalog) -> None:
-    """Videos, segments and waiting jobs go; files still used elsewhere are not named."""
+    """Videos, segments and waiting jobs go, and everything of theirs on disk is to be removed."""
     make(catalog, "talks")
     ingest(catalog, "shared")
     shared = ingest(catalog, "shared", collection="talks")
     own = ingest(catalog, "own", collection="talks")
     waiting, job, _ = catalog.add_video_with_job("talks", new_video("waiting"))
-    removed = catalog.delete_collection("talks")
-    assert {shared.id, own.id, waiting.id} == set(removed.video_ids)
-    assert {own.sha256, waiting.sha256} == set(removed.media)
+    there = catalog.get_collection("talks")
+    removals = catalog.removals(catalog.delete_collection("talks"))
+    videos = (shared, own, waiting)
+    assert {video.id for video in videos} == targets(removals, "thumbnails")
+    assert {video.sha256 for video in videos} == targets(removals, "content")
+    assert {there.id} == targets(removals, "calibrations")
+    assert sum(one.length or 0 for one in removals) == 2 * 3 * 100  # bytes of each
     assert catalog.get_job(job.id).status == "canceled"
     assert catalog.claim_job("worker", 30) is None
     assert catalog.count_segments("talks") == 0
     assert (catalog.count_videos("default"), catalog.count_segments("default")) == (1, 3)
+
+
+def targets(removals: list[Removal], kind: str) -> set[str]:
+    return {one.target for one in removals if one.kind == kind}
 
 
 def test_a_name_made_again_is_another_collection(catalog: Catalog) -> None:

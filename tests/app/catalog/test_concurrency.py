@@ -5,17 +5,28 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier, Event
 
 import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost
+from app.catalog.jobs import LONGEST_PAUSE_S
 from app.clock import SystemClock
 from tests.app.catalog.samples import HandClock, complete, follow, ingest, new_video
 
 FRESH = multiprocessing.get_context("spawn")  # no connection is inherited
+
+
+class Ahead(SystemClock):
+    """A clock that runs, some seconds before everybody else's."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.seconds)
 
 
 def open_and_name(url: str) -> str:
@@ -65,6 +76,8 @@ def test_one_of_many_takes_over_an_abandoned_job(catalog: Catalog, clock: HandCl
     catalog.add_video_with_job("default", new_video("a"))
     assert catalog.claim_job("dead", 30) is not None
     clock.advance(31)
+    assert catalog.claim_job("finder", 30) is None
+    clock.advance(LONGEST_PAUSE_S)
     start = Barrier(8)
 
     def ask(owner: int) -> bool:
@@ -78,14 +91,13 @@ def test_one_of_many_takes_over_an_abandoned_job(catalog: Catalog, clock: HandCl
 def test_a_worker_that_was_replaced_cannot_complete(url: str) -> None:
     """With a clock that runs: the slow worker hears that its lease is lost, and adds nothing."""
 
-    class Later(SystemClock):
-        def now(self):  # type: ignore[no-untyped-def]
-            return super().now() + timedelta(seconds=60)
-
-    with Catalog.open(url) as slow, Catalog.open(url, clock=Later()) as quick:
+    later = Ahead(60)
+    with Catalog.open(url) as slow, Catalog.open(url, clock=later) as quick:
         slow.create_collection("default", model="m", window_s=5, stride_s=2.5)
         slow.add_video_with_job("default", new_video("a"))
         first = slow.claim_job("slow", 30)
+        assert quick.claim_job("quick", 30) is None
+        later.seconds += LONGEST_PAUSE_S
         second = quick.claim_job("quick", 30)
         assert first is not None
         assert second is not None

@@ -21,6 +21,7 @@ from tests.app.catalog.samples import (
     FACTS,
     HandClock,
     claim,
+    claim_after_pause,
     complete,
     embeddings,
     ingest,
@@ -72,7 +73,8 @@ def test_an_expired_lease_is_taken_over(catalog: Catalog, video: Video, clock: H
     clock.advance(29.9)
     assert catalog.claim_job("other", 30) is None
     clock.advance(0.2)
-    again, token = claim(catalog)
+    assert catalog.claim_job("other", 30) is None  # seen to be abandoned; it may kill its workers
+    again, token = claim_after_pause(catalog, clock)
     assert (job.id, 2) == (again.id, again.attempts)
     assert lost != token
     assert not catalog.heartbeat(job.id, lost, stage="embed", progress=0.9, lease_s=30)
@@ -198,10 +200,12 @@ def test_a_failure_is_told(catalog: Catalog, video: Video, clock: HandClock) -> 
         complete(catalog, job, token)
 
 
-def test_a_failure_may_be_tried_again_so_often(catalog: Catalog, video: Video) -> None:
+def test_a_failure_may_be_tried_again_so_often(
+    catalog: Catalog, video: Video, clock: HandClock
+) -> None:
     """With retry the job waits again until its attempts are used up; then it has failed."""
     for attempt in (1, 2):
-        job, token = claim(catalog)
+        job, token = claim_after_pause(catalog, clock)
         waiting = fail(catalog, job, token, retry=True)
         assert ("queued", attempt, "decode_timeout") == (
             waiting.status,
@@ -209,16 +213,18 @@ def test_a_failure_may_be_tried_again_so_often(catalog: Catalog, video: Video) -
             waiting.error_code,
         )
         assert catalog.get_video("default", video.id).status == "processing"
-    job, token = claim(catalog)
+    job, token = claim_after_pause(catalog, clock)
     assert (fail(catalog, job, token, retry=True).status, job.attempts) == ("failed", 3)
     assert catalog.get_video("default", video.id).status == "failed"
 
 
-def test_success_after_a_retry_leaves_no_error(catalog: Catalog, video: Video) -> None:
+def test_success_after_a_retry_leaves_no_error(
+    catalog: Catalog, video: Video, clock: HandClock
+) -> None:
     """What went wrong before is not held against a job that succeeded."""
     job, token = claim(catalog)
     fail(catalog, job, token, retry=True)
-    job, token = claim(catalog)
+    job, token = claim_after_pause(catalog, clock)
     done = complete(catalog, job, token)
     assert (done.error_code, done.error_message) == (None, None)
 
@@ -229,9 +235,15 @@ def test_a_job_that_kills_workers_is_given_up(
     """After the last attempt is abandoned the job fails, and the next job gets its turn."""
     clock.advance(1)
     _, other, _ = catalog.add_video_with_job("default", new_video("b"))
-    for _ in range(3):
-        assert video.job_id == claim(catalog, lease_s=30)[0].id
+    for attempt in (1, 2):
+        job, _ = claim_after_pause(catalog, clock)
+        assert (job.id, job.attempts) == (video.job_id, attempt)
         clock.advance(31)
+        held, token = claim(catalog)  # meanwhile nobody waits for it
+        assert held.id == other.id
+        catalog.release_job(other.id, token)
+    assert claim_after_pause(catalog, clock)[0].id == video.job_id
+    clock.advance(31)
     assert other.id == claim(catalog)[0].id
     job, seen = catalog.get_job(video.job_id), catalog.get_video("default", video.id)
     assert (job.status, job.error_code) == ("failed", "attempts_exhausted")

@@ -144,11 +144,20 @@ def test_replaces_metadata_and_what_filters_find(catalog: Catalog) -> None:
 
 
 def test_a_deleted_video_is_gone(catalog: Catalog) -> None:
-    """Its segments go with it, and its file and thumbnails are named for removal."""
+    """Its segments go with it, and its files and tensors are noted for removal, in one step."""
     video, kept = ingest(catalog, "a"), ingest(catalog, "b")
     rows = rows_of(catalog, video)
-    removed = catalog.delete_video("default", video.id)
-    assert ((video.id,), (video.sha256,)) == (removed.video_ids, removed.media)
+    tensors = [segment.tensor for segment in catalog.list_segments("default", video.id)]
+    ids = catalog.delete_video("default", video.id)
+    removals = {one.kind: one for one in catalog.removals(ids)}
+    assert removals["content"].target == video.sha256
+    assert removals["thumbnails"].target == video.id
+    run = removals["tensor"]
+    assert (run.target, run.offset) == (tensors[0].file, tensors[0].offset)
+    assert run.length == sum(tensor.length for tensor in tensors)
+    assert catalog.pending_removals().count == len(ids)
+    catalog.end_removals(ids)
+    assert (catalog.removals(ids), catalog.pending_removals().count) == ([], 0)
     assert catalog.segments_by_rows(rows) == []
     with pytest.raises(VideoNotFound, match=video.id):
         catalog.get_video("default", video.id)
@@ -158,13 +167,13 @@ def test_a_deleted_video_is_gone(catalog: Catalog) -> None:
     assert catalog.get_job(video.job_id).status == "succeeded"
 
 
-def test_bytes_used_elsewhere_stay(catalog: Catalog) -> None:
-    """A file is named for removal only when no collection holds its video any more."""
+def test_bytes_used_elsewhere_are_known(catalog: Catalog) -> None:
+    """A file may go from the disk only when no collection holds its video any more."""
     catalog.create_collection("other", model="motion-tiny", window_s=5, stride_s=2.5)
     here, there = ingest(catalog, "a"), ingest(catalog, "a", collection="other")
-    assert catalog.delete_video("default", here.id).media == ()
+    catalog.delete_video("default", here.id)
     assert catalog.is_media_referenced(here.sha256)
-    assert (here.sha256,) == catalog.delete_video("other", there.id).media
+    catalog.delete_video("other", there.id)
     assert not catalog.is_media_referenced(here.sha256)
 
 

@@ -66,3 +66,20 @@ def test_a_bad_url_is_an_error_of_ours(url: str) -> None:
     """A URL that cannot be used ends in a sentence, not in a traceback."""
     with pytest.raises(ServiceAway):
         ApiClient(url).job("job_1")
+
+
+def test_a_key_goes_along_and_what_cannot_be_one_is_not_sent() -> None:
+    """As a bearer token; a newline or an umlaut from the clipboard is named, not a traceback."""
+    seen: list[str | None] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("authorization"))
+        return httpx.Response(200)
+
+    for key in ("xclip_a_b", None):
+        with ApiClient("http://service", key, transport=httpx.MockTransport(respond)) as made:
+            assert made.is_ready()
+    assert seen == ["Bearer xclip_a_b", None]
+    for wrong in ("", "a\nb", "schlüssel"):
+        with pytest.raises(ApiError, match="key"):
+            ApiClient("http://service", wrong)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from app.cli.ingest import files_under
+from app.cli.ingest import files_under, items_of
 
 RunCommand = Callable[..., Result]
 MakeClip = Callable[..., Path]
@@ -97,6 +97,26 @@ def test_a_refusal_is_a_failure_of_that_file(
     result = command("ingest", clip, "--collection", "nowhere", "--url", running_service)
     assert result.exit_code == 1
     assert "collection_not_found" in result.output
+
+
+def test_urls_are_fetched_by_the_service(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """They are handed on as they are; this service fetches none, and says how it would."""
+    make_clip(seconds=1, seed=9)
+    result = ingest(tmp_path, "https://videos.example.org/a%20b.mp4?c=d")
+    assert result.exit_code == 1
+    assert counts(result) == {"searchable": 1, "already there": 0, "failed": 1}
+    line = next(line for line in result.output.splitlines() if "url_ingest_off" in line)
+    assert "https://videos" in line
+
+
+def test_urls_are_told_from_paths(tmp_path: Path) -> None:
+    """By their scheme; each once, after the files."""
+    (tmp_path / "a.mp4").touch()
+    urls = ["http://a.example/x//y", "HTTPS://a.example/"]
+    found = items_of([*urls, str(tmp_path), urls[0]])
+    assert [item.source for item in found] == [tmp_path / "a.mp4", *urls]
 
 
 def test_no_service_is_said_in_a_line(

@@ -216,7 +216,12 @@ def test_nothing_found_is_said_in_a_sentence(
         score_kind="xclip_logit",
         confidence_kind=None,
         index=schemas.IndexState(
-            segments_total=total, segments_eligible=eligible, exact=True, model="m", snapshot=1
+            segments_total=total,
+            segments_eligible=eligible,
+            segments_damaged=0,
+            exact=True,
+            model="m",
+            snapshot=1,
         ),
         timings_ms=schemas.SearchTimings(encode=0, filter=0, recall=0, score=0, total=0),
     )

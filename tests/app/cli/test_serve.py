@@ -198,11 +198,11 @@ def test_a_busy_port_is_one_clear_line_and_a_status(name: str, tmp_path: Path) -
     assert "Traceback" not in errors
 
 
-def test_settings_that_cannot_work_are_one_clear_line_and_a_status() -> None:
+def test_settings_that_cannot_work_are_one_clear_line_and_a_status(tmp_path: Path) -> None:
     """The operator reads which variable to mend."""
     for environ, sentence in (
         ({"XCLIP_MODLE": "motion-tiny"}, "XCLIP_MODLE is not a setting"),
-        ({"XCLIP_HOST": "0.0.0.0"}, "no keys yet"),
+        ({"XCLIP_HOST": "0.0.0.0", "XCLIP_DATA_DIR": str(tmp_path)}, "there is no key"),
     ):
         status, errors = ended("serve", environ)
         assert status == os.EX_CONFIG

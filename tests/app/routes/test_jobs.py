@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from app import failpoints
+from app.catalog import Catalog
+from tests.app.catalog.samples import HandClock, claim, new_video
 from tests.app.conftest import MakeClip
-from tests.app.stack import VIDEOS, Stack, assert_problem
+from tests.app.stack import VIDEOS, Stack, assert_problem, open_stack
+from xclip.encoder import Encoder
 
 
 def test_a_job_tells_its_whole_life(stack: Stack, make_clip: MakeClip):
@@ -19,6 +25,46 @@ def test_a_job_tells_its_whole_life(stack: Stack, make_clip: MakeClip):
     assert moments == sorted(moments)
     assert all(moment.endswith("Z") for moment in moments)
     assert not [key for key in after if "lease" in key]
+    video = stack.api.get(f"{VIDEOS}/{after['video_id']}").json()
+    assert after["seconds_done"] == after["seconds_total"] == video["duration_s"] > 0
+    assert (after["eta_s"], after["not_before"], video["lost_s"]) == (None, None, 0)
+    assert after["revision"] > job["revision"] == 0
+
+
+def test_a_job_that_has_to_wait_says_why_and_until_when(stack: Stack, make_clip: MakeClip):
+    """After a full disk, for example; a retry by hand ends the wait."""
+    url = f"/v1/jobs/{stack.upload(make_clip(seconds=1))['job']['id']}"
+    failpoints.configure("tensors_written:enospc")
+    assert stack.puller.run_one()
+    waiting = stack.api.get(url).json()
+    assert (waiting["status"], waiting["attempts"]) == ("queued", 0)
+    assert waiting["error"]["code"] == "storage_full"
+    assert waiting["not_before"] > waiting["started_at"]
+    assert not stack.puller.run_one()
+    assert stack.api.post(f"{url}:retry").json()["not_before"] is None
+    assert stack.puller.run_one()
+    assert stack.api.get(url).json()["error"] is None
+
+
+def test_a_running_job_says_how_long_it_will_take(tmp_path: Path, encoder: Encoder):
+    """As long again as it took so far, when half is done; nothing while nothing is done."""
+    clock = HandClock()
+    with (
+        open_stack(tmp_path / "data", encoder, clock=clock) as stack,
+        Catalog.open(stack.settings.catalog_url, clock=clock) as catalog,
+    ):
+        catalog.add_video_with_job("default", new_video("a"))
+        job, token = claim(catalog)
+        clock.advance(10)
+
+        def eta_s(progress: float) -> float | None:
+            catalog.heartbeat(job.id, token, stage="encode", progress=progress, lease_s=30)
+            listed = stack.api.get("/v1/jobs").json()["items"][0]
+            one = stack.api.get(f"/v1/jobs/{job.id}").json()
+            assert listed == one
+            return one["eta_s"]
+
+        assert [eta_s(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == [None, 30.0, 10.0, 0.0]
 
 
 def test_a_canceled_job_is_not_done_until_it_is_retried(stack: Stack, make_clip: MakeClip):

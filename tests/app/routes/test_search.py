@@ -69,6 +69,7 @@ def test_the_index_says_what_was_searched(library: Stack):
     assert found["index"] == {
         "segments_total": 16,
         "segments_eligible": 16,
+        "segments_damaged": 0,
         "exact": True,
         "model": library.settings.model,
         "snapshot": library.catalog.get_collection("default").sequence,
@@ -228,6 +229,7 @@ def test_an_empty_collection_answers_empty(stack: Stack):
     assert found["index"] == {
         "segments_total": 0,
         "segments_eligible": 0,
+        "segments_damaged": 0,
         "exact": True,
         "model": stack.settings.model,
         "snapshot": 0,

@@ -49,7 +49,7 @@ def test_not_ready_when_the_catalog_is_gone(stack: Stack):
 
 
 def test_probes_answer_while_every_thread_waits(stack: Stack):
-    """Sixty requests that wait for a lock take all shared threads; the probes have their own."""
+    """Sixty uploads, of which some wait for a lock and some for a place: probes need neither."""
     files = {"file": ("a.mp4", b"x" * 100)}
     with ThreadPoolExecutor(60) as pool:
         with stack.media.exclusive():
@@ -59,8 +59,9 @@ def test_probes_answer_while_every_thread_waits(stack: Stack):
             ]
             assert stack.api.get("/livez").status_code == 200
             assert stack.api.get("/readyz").status_code == 200
-            assert not any(request.done() for request in waiting)
-        assert {request.result().status_code for request in waiting} == {200, 202}
+            assert {request.result().status_code for request in waiting if request.done()} <= {503}
+        statuses = {request.result().status_code for request in waiting}
+        assert {202} <= statuses <= {200, 202, 503}
 
 
 def test_metrics_count_requests_uploads_and_search_stages(stack: Stack):
@@ -112,7 +113,7 @@ def test_every_operation_documents_its_problems(openapi: dict):
     documented = 0
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
-            if path.startswith("/v1/") and path != "/v1/models":
+            if operation.get("parameters") or "requestBody" in operation:
                 assert "422" in operation["responses"], (method, path)
             if "{" in path:
                 assert "404" in operation["responses"] or method == "put", (method, path)

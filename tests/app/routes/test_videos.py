@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -22,7 +23,7 @@ def on_disk(stack: Stack) -> list[str]:
     """Every file of the data folder that an upload could have made."""
     folders = (stack.media.tmp, stack.settings.data_dir / "media")
     files = [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return [name for name in files if name != "media.lock"]
+    return [name for name in files if not name.endswith(".lock")]
 
 
 def test_an_upload_is_accepted_with_a_job(stack: Stack, make_clip: MakeClip):
@@ -78,6 +79,19 @@ def test_an_unreadable_file_fails_with_a_code_and_may_be_sent_again(stack: Stack
     assert again.status_code == 202
     assert again.json()["video"]["id"] == video["id"]
     assert again.json()["job"]["id"] != video["job_id"]
+
+
+def test_an_upload_may_wait_for_its_job(stack: Stack, make_clip: MakeClip):
+    """With `Prefer: wait` the answer has the job and the video as they are at the end."""
+    files = {"file": ("a.mp4", make_clip(seconds=1).read_bytes())}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(stack.api.post, VIDEOS, files=files, headers={"prefer": "wait=60"})
+        while not stack.puller.run_one():
+            time.sleep(0.02)
+        answer = waiting.result()
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=60")
+    assert answer.json()["job"]["status"] == "succeeded"
+    assert answer.json()["video"]["status"] == "ready"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +156,11 @@ def drive(
         "query_string": b"",
         "root_path": "",
         "scheme": "http",
-        "headers": [(b"content-type", b"multipart/form-data; boundary=b"), *headers],
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"multipart/form-data; boundary=b"),
+            *headers,
+        ],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": dict(stack.api.app_state),

@@ -12,6 +12,7 @@ import pytest
 
 from app.services.readiness import Readiness
 from app.worker.client import WorkerClient
+from app.worker.door import SECRET
 from tests.app.stack import Stack
 
 
@@ -24,8 +25,8 @@ def test_a_dependency_that_hangs_is_reported_in_time(stack: Stack, monkeypatch: 
         release.wait(10)
         return httpx.Response(500)
 
-    worker = WorkerClient("http://worker", transport=httpx.MockTransport(hang))
-    readiness = Readiness(stack.catalog, worker, stack.settings.data_dir)
+    worker = WorkerClient("http://worker", secret=b"any", transport=httpx.MockTransport(hang))
+    readiness = Readiness(stack.catalog, worker, stack.settings.data_dir, 0)
     started = time.monotonic()
     checks = anyio.run(readiness.checks)
     release.set()
@@ -40,7 +41,9 @@ def test_a_dependency_that_hangs_is_reported_in_time(stack: Stack, monkeypatch: 
 
 def test_a_data_folder_that_is_gone_is_reported(stack: Stack, tmp_path: Path):
     """Without its folder the service is not ready."""
-    client = WorkerClient("http://worker", transport=stack.worker)
-    readiness = Readiness(stack.catalog, client, tmp_path / "none")
+    client = WorkerClient(
+        "http://worker", secret=stack.catalog.secret(SECRET), transport=stack.worker
+    )
+    readiness = Readiness(stack.catalog, client, tmp_path / "none", 0)
     checks = anyio.run(readiness.checks)
     assert [name for name, check in checks.items() if not check.ok] == ["disk"]

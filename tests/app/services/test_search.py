@@ -13,10 +13,13 @@ from app.catalog.errors import SegmentNotFound
 from app.catalog.filters import Condition, parse_filter
 from app.catalog.records import SegmentOfVideo
 from app.clock import SystemClock
+from app.services.damage import Damage
 from app.services.questions import Findings, Like, Question, Words
 from app.services.search import Search
 from app.services.vectors import FollowedVectors
+from app.telemetry import Metrics
 from app.worker.client import WorkerClient
+from app.worker.door import SECRET
 from tests.app.planted import plant
 from tests.app.stack import Stack
 from xclip.encoder import Encoder
@@ -67,8 +70,9 @@ def searching(stack: Stack, catalog: BusyCatalog, recall_candidates: int = 200) 
     return Search(
         catalog,
         FollowedVectors(catalog, threads=1),
-        WorkerClient("http://worker", transport=stack.worker),
+        WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=stack.worker),
         SystemClock(),
+        Damage(catalog, Metrics().damaged_segments),
         recall_candidates=recall_candidates,
         decode_timeout_s=60,
     )

@@ -24,6 +24,7 @@ from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
 from app.worker.decoding import Decoder
+from app.worker.door import SECRET
 from app.worker.gate import Gate
 from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
@@ -116,9 +117,12 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
     clips = ClipScoring(
         parts.encoder, parts.gate, scoring, certainty, parts.decoder, parts.media.tmp, lambda: False
     )
-    app = create_worker_app(parts.encoder, parts.tensors, texts, scoring, certainty, clips)
+    secret = parts.catalog.secret(SECRET)
+    app = create_worker_app(
+        parts.encoder, parts.tensors, texts, scoring, certainty, clips, secret=secret
+    )
     with serving(app) as url:
-        worker = WorkerClient(url)
+        worker = WorkerClient(url, secret=secret)
         yield worker
         worker.close()
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.worker.gate import Gate
+from app.worker.gate import MAX_TURNS, Gate, GateFull
 
 
 @contextmanager
@@ -55,6 +55,20 @@ def test_a_batch_that_waited_long_enough_goes_before_new_queries() -> None:
     gate.close()
 
 
+def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
+    """Three times as long as its last batch took; alone it does not pause."""
+    gate = Gate()
+    began = time.monotonic()
+    for _ in range(2):
+        gate.ingest(lambda: time.sleep(0.1)).result(timeout=5)
+    assert time.monotonic() - began < 0.35
+    gate.query(lambda: None).result(timeout=5)
+    began = time.monotonic()
+    gate.ingest(lambda: None).result(timeout=5)
+    assert time.monotonic() - began > 0.29
+    gate.close()
+
+
 def test_equal_turns_keep_their_order() -> None:
     """Queries are answered in the order they came."""
     gate, order = Gate(), list[int]()
@@ -81,6 +95,19 @@ def test_an_error_reaches_its_caller_and_nobody_else() -> None:
     with pytest.raises(ZeroDivisionError):
         failing.result(timeout=5)
     assert gate.query(lambda: 42).result(timeout=5) == 42
+    gate.close()
+
+
+def test_the_line_in_front_of_the_model_has_an_end() -> None:
+    """What cannot be done in time is refused, and those in line lose nothing by it."""
+    gate, ran = Gate(), list[int]()
+    with busy(gate):
+        turns = [gate.query(lambda number=n: ran.append(number)) for n in range(MAX_TURNS)]
+        with pytest.raises(GateFull, match=f"{MAX_TURNS} calls wait"):
+            gate.query(lambda: ran.append(-1))
+    for turn in turns:
+        turn.result(timeout=5)
+    assert ran == list(range(MAX_TURNS))
     gate.close()
 
 

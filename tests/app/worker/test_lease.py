@@ -11,7 +11,7 @@ import pytest
 
 from app.catalog.records import Job
 from app.clock import SystemClock
-from app.worker.lease import Lease
+from app.worker.lease import Lease, Progress
 
 from .conftest import Parts
 
@@ -48,9 +48,10 @@ def test_a_job_in_progress_is_not_given_to_another(parts: Parts, claimed: Job) -
 def test_the_catalog_hears_stage_and_progress(parts: Parts, claimed: Job) -> None:
     """What a person sees of a job is at most about a second old."""
     with hold(parts, claimed) as lease:
-        lease.report("encode", 0.25)
+        lease.report(Progress("encode", 0.25, (2.0, 8.0)))
         assert eventually(lambda: parts.catalog.get_job(claimed.id).progress == 0.25)
-        assert parts.catalog.get_job(claimed.id).stage == "encode"
+        seen = parts.catalog.get_job(claimed.id)
+        assert (seen.stage, seen.seconds_done, seen.seconds_total) == ("encode", 2.0, 8.0)
 
 
 def test_a_cancelled_job_stops_its_work(parts: Parts, claimed: Job) -> None:
@@ -64,6 +65,8 @@ def test_a_cancelled_job_stops_its_work(parts: Parts, claimed: Job) -> None:
 def test_a_job_taken_over_stops_its_first_work(parts: Parts, claimed: Job) -> None:
     """A worker that slept through its lease must not commit beside its successor."""
     time.sleep(1.5 * LEASE_S)
+    assert parts.catalog.claim_job("wrk_2", LEASE_S) is None  # abandoned: it waits a little
+    parts.catalog.retry_job(claimed.id)
     taken = parts.catalog.claim_job("wrk_2", LEASE_S)
     assert taken is not None
     with hold(parts, claimed) as lease:

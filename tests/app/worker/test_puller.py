@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app import failpoints
 from app.catalog.errors import VideoNotFound
+from app.media import MediaStore
+from app.worker.decoding import Decoder, Decoding
 from app.worker.puller import Puller
 from app.worker.records import stack_records
 from index.protocol import TensorReference, Tensors
@@ -25,6 +32,13 @@ from xclip.video.sample import Segmentation
 from .conftest import Parts
 
 MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    """No failpoint outlives its test."""
+    yield
+    failpoints.configure("")
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
@@ -118,20 +132,101 @@ def test_a_broken_file_fails_at_once_with_the_decoders_code(
     assert (video.status, video.error_code) == ("failed", "unreadable_video")
 
 
+def test_a_file_that_is_gone_fails_at_once(parts: Parts, make_clip: MakeClip) -> None:
+    """Waiting would not bring it back."""
+    job = parts.upload(make_clip(seconds=1))
+    video = parts.catalog.get_video("default", job.video_id)
+    parts.media.content_path(video.sha256).unlink()
+    assert parts.puller().run_one()
+    done = parts.catalog.get_job(job.id)
+    assert (done.status, done.attempts, done.error_code) == ("failed", 1, "content_missing")
+
+
+def test_a_video_damaged_in_the_middle_is_indexed_and_says_so(
+    parts: Parts, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    """Every window is there; how many seconds are missing is kept with the video."""
+    content = bytearray(make_clip(seconds=12).read_bytes())
+    first, end = len(content) * 2 // 5, len(content) * 3 // 5
+    content[first:end] = bytes(end - first)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    whole = parts.upload(make_clip("whole.mp4", seconds=1, seed=1))
+    job = parts.upload(damaged)
+    puller = parts.puller()
+    assert puller.run_one()
+    assert puller.run_one()
+    video = parts.catalog.get_video("default", job.video_id)
+    assert (video.status, video.duration_s) == ("ready", 12.0)
+    assert video.lost_s is not None
+    assert 1 < video.lost_s < 6
+    assert len(parts.catalog.list_segments("default", video.id)) == 23
+    assert parts.catalog.get_video("default", whole.video_id).lost_s == 0
+
+
 def test_an_unexpected_failure_is_tried_again_and_stops_nobody_else(
     parts: Parts, make_clip: MakeClip
 ) -> None:
-    """A job that always breaks ends failed after the last attempt; the next job succeeds."""
-    lost = parts.upload(make_clip("lost.mp4", seconds=1, seed=1))
-    video = parts.catalog.get_video("default", lost.video_id)
-    parts.media.content_path(video.sha256).unlink()
+    """The next job has its turn at once; a job that always breaks ends failed."""
+    unlucky = parts.upload(make_clip("unlucky.mp4", seconds=1, seed=1))
     good = parts.upload(make_clip("good.mp4", seconds=1, seed=2))
-    with running(parts.puller()):
-        assert eventually(lambda: parts.catalog.get_job(lost.id).status == "failed")
-        assert eventually(lambda: parts.catalog.get_job(good.id).status == "succeeded")
-    done = parts.catalog.get_job(lost.id)
-    assert (done.attempts, done.error_code) == (3, "ingest_failed")
-    assert "FileNotFoundError" in (done.error_message or "")
+    puller = parts.puller()
+    for attempt in (1, 2, 3):
+        failpoints.configure("tensors_written:eio")
+        assert puller.run_one()
+        seen = parts.catalog.get_job(unlucky.id)
+        assert (seen.attempts, seen.error_code) == (attempt, "ingest_failed")
+        if attempt == 1:
+            assert puller.run_one()
+            assert parts.catalog.get_job(good.id).status == "succeeded"
+        if attempt < 3:
+            assert not puller.run_one()
+            parts.catalog.retry_job(unlucky.id)  # instead of waiting
+    assert "OSError" in (seen.error_message or "")
+    assert seen.status == "failed"
+
+
+@pytest.mark.parametrize("moment", ["job_claimed", "tensors_written", "tensors_synced"])
+def test_a_full_disk_is_not_the_files_fault(parts: Parts, make_clip: MakeClip, moment: str) -> None:
+    """The job goes back with its attempt, says why it waits, and ends well once there is room."""
+    job = parts.upload(make_clip(seconds=1))
+    puller = parts.puller()
+    failpoints.configure(f"{moment}:enospc")
+    assert puller.run_one()
+    waiting = parts.catalog.get_job(job.id)
+    assert (waiting.status, waiting.attempts) == ("queued", 0)
+    assert waiting.error_code == "storage_full"
+    assert waiting.not_before is not None
+    assert 25 < (waiting.not_before - datetime.now(UTC)).total_seconds() <= 30
+    assert not puller.run_one()
+    parts.catalog.retry_job(job.id)
+    assert puller.run_one()
+    done = parts.catalog.get_job(job.id)
+    assert (done.status, done.attempts, done.error_code) == ("succeeded", 1, None)
+
+
+def test_a_disk_that_fills_up_after_the_commit_changes_nothing(
+    parts: Parts, make_clip: MakeClip
+) -> None:
+    """What is searchable stays so."""
+    job = parts.upload(make_clip(seconds=1))
+    failpoints.configure("ingest_committed:enospc")
+    assert parts.puller().run_one()
+    assert parts.catalog.get_job(job.id).status == "succeeded"
+    assert parts.media.thumbnail_path(job.video_id, 0).exists()
+
+
+def test_on_a_full_disk_no_job_is_begun(
+    parts: Parts, make_clip: MakeClip, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, however often the worker looks; the job keeps waiting untouched."""
+    job = parts.upload(make_clip(seconds=1))
+    greedy = MediaStore(parts.settings.data_dir, min_free_bytes=1 << 60)
+    puller = replace(parts, media=greedy).puller()
+    with caplog.at_level("INFO", logger="app.worker.puller"):
+        assert not any(puller.run_one() for _ in range(3))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert parts.catalog.get_job(job.id) == job
 
 
 def test_videos_of_another_model_are_refused(parts: Parts, make_clip: MakeClip) -> None:
@@ -177,6 +272,28 @@ def test_a_cancelled_job_is_dropped(parts: Parts, make_clip: MakeClip) -> None:
     assert parts.catalog.list_segments("default", job.video_id) == []
 
 
+def test_a_cancelled_job_stops_decoding_soon(parts: Parts, make_clip: MakeClip) -> None:
+    """Within about a second its decoder is gone, also one that hangs."""
+    processes: list[int] = []
+
+    class Hanging(Decoder):
+        @contextmanager
+        def open(self, *arguments: Any) -> Iterator[Decoding]:
+            with super().open(*arguments) as decoding:
+                processes.append(decoding._process.pid)
+                os.kill(processes[0], signal.SIGSTOP)
+                yield decoding
+
+    job = parts.upload(make_clip(seconds=30, fps=4))
+    hanging = Hanging.for_model(parts.encoder, parts.settings)
+    with running(replace(parts, decoder=hanging).puller()):
+        assert eventually(lambda: processes != [])
+        parts.catalog.cancel_job(job.id)
+        began = time.monotonic()
+        assert eventually(lambda: not Path(f"/proc/{processes[0]}").exists())
+        assert time.monotonic() - began < 1.8
+
+
 def test_a_video_deleted_meanwhile_leaves_no_pictures(parts: Parts, make_clip: MakeClip) -> None:
     """Its folder was removed by the deletion and written again by the job."""
     job = parts.upload(make_clip(seconds=30, fps=4))
@@ -206,7 +323,9 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
     )
 
 
-def test_tensors_are_safe_before_a_row_points_at_them(parts: Parts, make_clip: MakeClip) -> None:
+def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
+    parts: Parts, make_clip: MakeClip
+) -> None:
     """After a loss of power no committed segment may lead to bytes that never reached the disk."""
     steps: list[tuple[str, int]] = []
 
@@ -219,9 +338,16 @@ def test_tensors_are_safe_before_a_row_points_at_them(parts: Parts, make_clip: M
             super().sync()
             steps.append(("sync", parts.catalog.count_segments("default")))
 
+    class WatchedMedia(MediaStore):
+        def sync_thumbnails(self, video_id: str) -> None:
+            pictures = list(self.thumbnail_path(video_id, 0).parent.glob("*.webp"))
+            super().sync_thumbnails(video_id)
+            steps.append((f"{len(pictures)} pictures", parts.catalog.count_segments("default")))
+
     with closing(Watched(parts.settings.tensors_dir, writer_id="wrk_2")) as watched:
         parts.upload(make_clip(seconds=4))
-        assert replace(parts, tensors=watched).puller().run_one()
-        assert set(steps[:-1]) == {("append", 0)}
-        assert steps[-1] == ("sync", 0)
+        media = WatchedMedia(parts.settings.data_dir)
+        assert replace(parts, tensors=watched, media=media).puller().run_one()
+        assert set(steps[:-2]) == {("append", 0)}
+        assert steps[-2:] == [("7 pictures", 0), ("sync", 0)]
         assert parts.catalog.count_segments("default") > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from app.settings import base_url
 from app.worker.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.worker.door import SECRET
 from app.worker.messages import ConfidenceAsked
 from app.worker.records import split_records
 from index.protocol import TensorReference
@@ -84,17 +86,25 @@ def test_segments_of_another_model_are_not_scored(parts: Parts, client: WorkerCl
     assert (failure.value.code, failure.value.status) == ("model_mismatch", 409)
 
 
-def test_lost_and_damaged_tensors_are_told_apart(parts: Parts, client: WorkerClient) -> None:
-    """The operator learns whether a file is missing or its bytes have changed."""
-    _, (reference,) = stored(parts, 1)
-    gone = TensorReference("wrk_9-000000.tensors", 0, reference.length, reference.crc32)
-    changed = TensorReference(
-        reference.file, reference.offset, reference.length, reference.crc32 ^ 1
-    )
-    for broken, code in ((gone, "tensor_not_found"), (changed, "tensor_corrupt")):
-        with pytest.raises(WorkerFailed) as failure:
-            client.score(TEXTS, [broken], fingerprint=parts.encoder.fingerprint)
-        assert (failure.value.code, failure.value.status) == (code, 500)
+def test_lost_and_damaged_tensors_are_told_apart_from_the_others(
+    parts: Parts, client: WorkerClient
+) -> None:
+    """What can be read is scored as ever, and the answer says of the rest that it cannot be."""
+    videos, references = stored(parts, 3)
+    gone = replace(references[0], file="wrk_9-000000.tensors")
+    changed = replace(references[0], crc32=references[0].crc32 ^ 1)
+    asked = [changed, *references, gone]
+    scores = client.score(TEXTS, asked, fingerprint=parts.encoder.fingerprint, rest=True)
+    expected = parts.encoder.score(parts.encoder.encode_text(TEXTS), videos)
+    np.testing.assert_allclose(scores.logits, expected, atol=1e-5)
+    assert scores.damaged is not None
+    assert scores.damaged.tolist() == [True, False, False, False, True]
+    assert scores.rest is not None
+    assert scores.rest.shape == (3,)
+    nothing = client.score(TEXTS, [gone] * 600, fingerprint=parts.encoder.fingerprint)
+    assert nothing.logits.shape == (0, 4)
+    assert nothing.damaged is not None
+    assert nothing.damaged.tolist() == [True] * 600
 
 
 def test_a_clip_is_scored_segment_by_segment(
@@ -206,7 +216,7 @@ def test_a_malformed_request_is_a_400(client: WorkerClient) -> None:
 
 def test_a_worker_that_is_not_there_is_unavailable() -> None:
     """The caller can tell "try again later" from "this will never work"."""
-    nobody = WorkerClient(base_url("127.0.0.1", free_port()))
+    nobody = WorkerClient(base_url("127.0.0.1", free_port()), secret=b"any")
     with pytest.raises(WorkerUnavailable) as failure:
         nobody.facts()
     assert failure.value.code == "worker_unavailable"
@@ -216,7 +226,7 @@ def test_a_worker_that_is_not_there_is_unavailable() -> None:
 def test_a_worker_that_does_not_answer_is_unavailable_within_seconds() -> None:
     """A readiness check must not hang on a silent port."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        waiting = WorkerClient(base_url(*silent.getsockname()))
+        waiting = WorkerClient(base_url(*silent.getsockname()), secret=b"any")
         began = time.monotonic()
         with pytest.raises(WorkerUnavailable):
             waiting.facts()
@@ -227,7 +237,7 @@ def test_a_worker_that_does_not_answer_is_unavailable_within_seconds() -> None:
 def test_a_stranger_on_the_workers_port_is_named() -> None:
     """Another program's page is neither a crash nor an embedding."""
     page = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>hello</html>"))
-    stranger = WorkerClient("http://127.0.0.1:1", transport=page)
+    stranger = WorkerClient("http://127.0.0.1:1", secret=b"any", transport=page)
     for call in (stranger.facts, lambda: stranger.encode_text(["a"])):
         with pytest.raises(WorkerFailed, match="not a worker"):
             call()
@@ -235,10 +245,27 @@ def test_a_stranger_on_the_workers_port_is_named() -> None:
 
 
 def test_a_proxy_in_the_environment_is_passed_by(
-    client: WorkerClient, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, client: WorkerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts people search for do not leave the machine by accident."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    direct = WorkerClient(str(client._http.base_url))
+    secret = parts.catalog.secret(SECRET)
+    direct = WorkerClient(str(client._http.base_url), secret=secret)
     assert direct.facts().dim == 16
     direct.close()
+
+
+def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClient) -> None:
+    """Strangers at the worker's port learn that it lives; a wrong secret is as good as none."""
+    url = str(client._http.base_url)
+    assert httpx.get(f"{url}/livez").status_code == 200
+    for path in ("/model", "/livez/", "/none"):
+        assert httpx.get(f"{url}{path}").status_code == 401
+    for secret in (b"wrong", parts.catalog.secret("session")):
+        stranger = WorkerClient(url, secret=secret)
+        with pytest.raises(WorkerFailed) as failure:
+            stranger.encode_text(["circle"])
+        assert (failure.value.code, failure.value.status) == ("not_this_catalog", 401)
+        stranger.close()
+    header = {"authorization": "Bearer é".encode("latin-1")}
+    assert httpx.get(f"{url}/model", headers=header).status_code == 401

@@ -18,9 +18,10 @@ from xclip.errors import (
     UnreadableVideo,
     VideoTooLarge,
 )
-from xclip.video.child import decode_in_child, start_fork_server
+from xclip.video.child import decode_in_child
 from xclip.video.decode import decode_segments
 from xclip.video.probe import VideoInfo
+from xclip.video.process import start_fork_server
 
 ROOT = Path(__file__).parents[3]
 
@@ -214,6 +215,14 @@ def test_memory_is_limited(slow_clip, make_request):
 
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         assert isinstance(next(decoding), VideoInfo)
+
+
+def test_memory_does_not_grow_with_the_video(slow_clip, make_request):
+    """Pictures of 36 MB each, of which twenty are looked at, in 400 MiB."""
+    wanted = make_request(window_s=10.0, stride_s=10.0, num_frames=10)
+    with decode_in_child(slow_clip, wanted, wall_clock_s=60, memory_bytes=400 << 20) as decoding:
+        for _ in range(3):
+            next(decoding)
 
 
 def test_links_and_pipes_are_not_opened(clip, tmp_path, make_request):

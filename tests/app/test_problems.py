@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
-from app import errors
+from app import errors, problems
 from app.catalog import errors as catalog
 from app.limits import BodyLimit
-from app.media import ContentTooLarge
+from app.media import ContentTooLarge, StorageFull
+from app.partials import PartialLocked, PartialMissing
 from app.schemas import SearchRequest
 from app.telemetry import Metrics, Telemetry
 from app.worker.client import WorkerFailed, WorkerUnavailable
@@ -24,7 +25,7 @@ def make_client(error: Exception | None = None) -> TestClient:
     app = FastAPI(redirect_slashes=False)
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry, metrics=Metrics())
-    errors.add_error_responses(app)
+    problems.add_error_responses(app)
 
     @app.get("/fail")
     def fail() -> None:
@@ -47,6 +48,9 @@ FORESEEN = [
     (catalog.JobStateConflict("why"), 409, "job_state_conflict"),
     (catalog.ModelMismatch("why"), 409, "model_mismatch"),
     (ContentTooLarge("why"), 413, "payload_too_large"),
+    (StorageFull("why"), 507, "storage_full"),
+    (PartialMissing("why"), 404, "upload_not_found"),
+    (PartialLocked("why"), 423, "upload_locked"),
     (WorkerUnavailable("why"), 503, "worker_unavailable"),
     (WorkerFailed("model_mismatch", "why", 409), 409, "model_mismatch"),
     (WorkerFailed("tensors_unreadable", "why", 500), 502, "tensors_unreadable"),

@@ -1,0 +1,198 @@
+"""Who is let in when more is asked than can be done: refused at once, or served in time.
+
+An ASGI layer behind the doors and before the body is read. Requests are of four classes:
+
+    query    searches, labels and heat maps of what is stored: they share the model
+    clip     a video sent along to be searched by or labelled, and not kept: it is decoded first
+    upload   videos received, whose jobs the queue must have room for
+    light    everything else; it never waits here, and there are always threads for it
+
+Each of the first three has a line of its own (`app.edge.lane`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from enum import Enum
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.clock import Clock
+from app.edge.lane import Lane, Place
+from app.edge.room import QueueRoom
+from app.errors import Overloaded, QueueFull
+from app.limits import JSON_BODY_BYTES
+from app.problems import problem_of, problem_response
+from app.routes.bodies import LABELS_BODY_BYTES
+from app.settings import Settings
+
+LIGHT_THREADS: Final = 24
+BODIES_BYTES: Final = 64 << 20  # of queries that are being received, all together
+TRANSFER_WAIT_S: Final = 10.0  # the longest wait of an upload or a clip for its turn
+_BODIES_RETRY_S: Final = 1.0
+
+
+class Cost(Enum):
+    """What a request takes."""
+
+    QUERY = "query"
+    CLIP = "clip"
+    UPLOAD = "upload"
+    LIGHT = "light"
+
+
+_COLLECTION = "/v1/collections/[^/]+"
+_COSTS: Final[tuple[tuple[str, re.Pattern[str], Cost], ...]] = (
+    ("POST", re.compile(f"{_COLLECTION}/(search|search:batch|classify)"), Cost.QUERY),
+    ("GET", re.compile(f"{_COLLECTION}/videos/[^/]+/heatmap"), Cost.QUERY),
+    ("POST", re.compile(f"{_COLLECTION}/search:clip|/v1/classify"), Cost.CLIP),
+    ("POST", re.compile(f"{_COLLECTION}/(videos|uploads)"), Cost.UPLOAD),
+    ("PATCH", re.compile("/v1/uploads/[^/]+"), Cost.UPLOAD),
+)
+
+
+def cost_of(method: str, path: str) -> Cost:
+    """The class of a request."""
+    for costly_method, pattern, cost in _COSTS:
+        if method == costly_method and pattern.fullmatch(path):
+            return cost
+    return Cost.LIGHT
+
+
+def threads_needed(settings: Settings) -> int:
+    """How many threads there must be, so that one is free whenever a light request comes."""
+    return settings.max_queries + settings.max_clips + settings.max_uploads + LIGHT_THREADS
+
+
+class Admission:
+    """ASGI layer: a line for each class, and no upload that would wait for days.
+
+    A request that was let in finds its place at `request.state.place`.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, clock: Clock) -> None:
+        self._app = app
+        self._lanes: Mapping[Cost, Lane] = {
+            cost: Lane(what, at_once=at_once, max_wait_s=max_wait_s, clock=clock.monotonic)
+            for cost, what, at_once, max_wait_s in (
+                (Cost.QUERY, "queries", settings.max_queries, settings.max_query_wait_s),
+                (Cost.CLIP, "clips", settings.max_clips, TRANSFER_WAIT_S),
+                (Cost.UPLOAD, "uploads", settings.max_uploads, TRANSFER_WAIT_S),
+            )
+        }
+        self._room = QueueRoom(settings, clock)
+        self._bodies_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request in its turn, or refuse it."""
+        cost = cost_of(scope["method"], scope["path"]) if scope["type"] == "http" else Cost.LIGHT
+        if cost is Cost.LIGHT:
+            await self._app(scope, receive, send)
+            return
+        try:
+            if cost is Cost.QUERY:
+                await self._query(scope, receive, send)
+            else:
+                await self._transfer(cost, scope, receive, send)
+        except (Overloaded, QueueFull) as error:
+            answer = problem_response(problem_of(error), scope["state"]["request_id"])
+            await answer(scope, receive, send)
+
+    async def _query(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the body first: who sends it slowly must not hold a place meanwhile."""
+        lane = self._lanes[Cost.QUERY]
+        lane.check()
+        body = _Body(scope, receive)
+        try:
+            async for size in body.sizes():
+                self._bodies_bytes += size
+                if self._bodies_bytes > BODIES_BYTES:
+                    raise Overloaded("Too many bodies at once. Try again later.", _BODIES_RETRY_S)
+            if not body.client_gone:
+                await self._serve(lane.take(), scope, body.receive, send, receive)
+        finally:
+            self._bodies_bytes -= body.total
+
+    async def _transfer(self, cost: Cost, scope: Scope, receive: Receive, send: Send) -> None:
+        if cost is Cost.UPLOAD and scope["method"] == "POST":
+            await self._room.check(scope["state"]["services"].catalog)
+        await self._serve(self._lanes[cost].take(), scope, receive, send)
+
+    async def _serve(
+        self,
+        place: Place,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        hang_up: Receive | None = None,
+    ) -> None:
+        """Wait for the place and serve; `hang_up` is asked meanwhile whether the client has gone.
+
+        It cannot be asked before the body has been taken: the answer would be the body.
+        """
+        served = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal served
+            if message["type"] == "http.response.start":
+                served = message["status"] < 400
+            await send(message)
+
+        scope["state"]["place"] = place
+        try:
+            if await _wait(place, hang_up):
+                await self._app(scope, receive, watched_send)
+        finally:
+            place.leave(served=served)
+
+
+async def _wait(place: Place, hang_up: Receive | None) -> bool:
+    """Whether the place's turn came before the client went."""
+    if hang_up is None or place.ready.done():
+        await place.turn()
+        return True
+    gone = asyncio.ensure_future(hang_up())
+    try:
+        await asyncio.wait((place.ready, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+    return place.ready.done()
+
+
+class _Body:
+    """A request's body, taken ahead of the application and given to it again.
+
+    A body larger than any route of the class allows is left for the application to refuse.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.total = 0
+        self.client_gone = False
+        self._receive = receive
+        self._messages: deque[Message] = deque()
+        labels = scope["path"].endswith("/classify")
+        self._max_bytes = LABELS_BODY_BYTES if labels else JSON_BODY_BYTES
+        declared = Headers(scope=scope).get("content-length", "")
+        self._more = not (declared.isdecimal() and int(declared[:20]) > self._max_bytes)
+
+    async def sizes(self) -> AsyncIterator[int]:
+        """Take the body; yields the length of each piece."""
+        while self._more and self.total <= self._max_bytes:
+            message = await self._receive()
+            self._messages.append(message)
+            if message["type"] != "http.request":
+                self.client_gone = True
+                return
+            size = len(message.get("body", b""))
+            self.total += size
+            self._more = message.get("more_body", False)
+            yield size
+
+    async def receive(self) -> Message:
+        """The same messages for the application, then those that follow."""
+        return self._messages.popleft() if self._messages else await self._receive()

@@ -1,0 +1,132 @@
+"""A copy of everything that is kept, consistent while the service runs: `xclip-search backup`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.care.copying import CopiedFile, Manifest, copy_file, copy_runs
+from app.care.errors import BackupImpossible
+from app.care.holding import held_back
+from app.care.opening import check_library
+from app.catalog import Catalog, snapshot
+from app.catalog.records import TensorRun
+from app.clock import SystemClock
+from app.media import MediaStore, sync_folder
+from app.settings import Settings
+
+CATALOG = "catalog.sqlite"
+VIDEOS_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What a backup holds. `missing` are files that were not there to be copied."""
+
+    files: int
+    size_bytes: int
+    missing: list[str]
+
+
+def back_up(
+    settings: Settings, folder: Path, progress: Callable[[int], None] = lambda _: None
+) -> BackedUp:
+    """Copy the library to `folder`, which must not exist yet and is there only when it is whole.
+
+    What was deleted is not in it, nor what was half sent. `progress` hears how many files there
+    are. Raises BackupImpossible, NoLibrary.
+    """
+    check_library(settings)
+    if settings.database_url is not None:
+        raise BackupImpossible(
+            "the catalog is not the data folder's SQLite file: dump it with its own tool (pg_dump) "
+            "while the service is stopped, and copy the data folder beside it"
+        )
+    if folder.exists():
+        raise BackupImpossible(f"{folder} exists; name a folder that does not")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}.partial")
+    building.mkdir(mode=0o700)  # the catalog holds the hashes of keys
+    try:
+        manifest = _copy_all(settings, building, progress)
+        os.sync()  # thousands of small files: one by one would take minutes
+        manifest.write(building)
+        sync_folder(building)
+        building.rename(folder)
+        sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    size = sum(each.size_bytes for each in manifest.files)
+    return BackedUp(len(manifest.files), size, manifest.missing)
+
+
+def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None]) -> Manifest:
+    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media.prepare()
+    files: list[CopiedFile] = []
+    missing: list[str] = []
+    with held_back(media.tmp):
+        snapshot.copy(settings.data_dir / CATALOG, target / CATALOG)
+        with Catalog.open(f"sqlite:///{(target / CATALOG).absolute()}") as catalog:
+            catalog.settle_copy()
+            for copied in _copies(catalog, media, settings, target):
+                if isinstance(copied, str):
+                    missing.append(copied)
+                else:
+                    files.append(copied)
+                    progress(len(files))
+    snapshot.seal(target / CATALOG)
+    files.insert(0, _describe(target, CATALOG))
+    return Manifest(SystemClock().now().isoformat(), files, missing)
+
+
+def _copies(
+    catalog: Catalog, media: MediaStore, settings: Settings, target: Path
+) -> Iterator[CopiedFile | str]:
+    """Every file that the catalog refers to, copied; the path of one that is not there."""
+    root = settings.data_dir
+    for path in _whole_files(catalog, media, settings):
+        name = path.relative_to(root).as_posix()
+        try:
+            yield copy_file(path, target, name)
+        except FileNotFoundError:
+            yield name
+    by_file: defaultdict[str, list[TensorRun]] = defaultdict(list)
+    for run in catalog.tensor_runs():
+        by_file[run.file].append(run)
+    for file, runs in by_file.items():
+        path = settings.tensors_dir / file
+        name = path.relative_to(root).as_posix()
+        try:
+            with path.open("rb") as source:
+                yield copy_runs(source, target, name, [(run.offset, run.length) for run in runs])
+        except (FileNotFoundError, EOFError):
+            (target / name).unlink(missing_ok=True)
+            yield name
+
+
+def _whole_files(catalog: Catalog, media: MediaStore, settings: Settings) -> Iterator[Path]:
+    for sha256 in sorted(catalog.media_in_use()):
+        yield media.content_path(sha256)
+    last = ""
+    while videos := catalog.videos_after(last, VIDEOS_AT_ONCE):
+        for video in videos:
+            for segment in catalog.list_segments(video.collection, video.id):
+                yield media.thumbnail_path(video.id, segment.position)
+        last = videos[-1].id
+    for name in sorted(catalog.calibrations_in_use()):
+        yield settings.calibrations_dir / f"{name}.safetensors"
+
+
+def _describe(root: Path, path: str) -> CopiedFile:
+    """A file that is there already."""
+    with (root / path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return CopiedFile(path, (root / path).stat().st_size, digest)

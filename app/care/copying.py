@@ -1,0 +1,101 @@
+"""Copies of files with their checksums, zeros left as holes; and the manifest that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from app.care.errors import BackupUnusable
+from index.holes import any_set
+
+MANIFEST: Final = "manifest.json"
+FORMAT: Final = 1
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedFile:
+    """A file of a backup: its path in it, its length and its SHA-256."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All files of a backup. `missing` are those that were not there to be copied."""
+
+    created_at: str
+    files: list[CopiedFile]
+    missing: list[str]
+
+    def write(self, folder: Path) -> None:
+        """Write it; what it lists has been synced."""
+        path = folder / MANIFEST
+        with path.open("w") as file:
+            json.dump({"format": FORMAT, **asdict(self)}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest of a backup. Raises BackupUnusable."""
+        try:
+            fields = json.loads((folder / MANIFEST).read_bytes())
+            if fields["format"] != FORMAT:
+                raise BackupUnusable(
+                    f"{folder} is a backup of format {fields['format']}, which this version of the "
+                    "program does not know"
+                )
+            files = [CopiedFile(**each) for each in fields["files"]]
+            manifest = cls(str(fields["created_at"]), files, list(fields["missing"]))
+        except FileNotFoundError:
+            raise BackupUnusable(f"{folder} is no backup: it has no {MANIFEST}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackupUnusable(f"the {MANIFEST} of {folder} cannot be read: {error}") from error
+        for each in files:
+            if PurePosixPath(each.path).is_absolute() or ".." in PurePosixPath(each.path).parts:
+                raise BackupUnusable(f"the {MANIFEST} names a file outside it: {each.path!r}")
+        return manifest
+
+
+def copy_file(source: Path, root: Path, path: str) -> CopiedFile:
+    """Copy a whole file to `path` below `root`."""
+    with source.open("rb") as file:
+        return copy_runs(file, root, path, [(0, os.fstat(file.fileno()).st_size)])
+
+
+def copy_runs(
+    source: BinaryIO, root: Path, path: str, runs: Iterable[tuple[int, int]]
+) -> CopiedFile:
+    """Copy these (offset, length) runs, ascending, to where they were; between them are zeros."""
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    end = 0
+    with target.open("xb") as file:
+        for offset, length in runs:
+            _add_zeros(digest, offset - end)
+            end = offset + length
+            while offset < end:
+                piece = os.pread(source.fileno(), min(_PIECE, end - offset), offset)
+                if not piece:
+                    raise EOFError(f"{path} ends before {end}")
+                digest.update(piece)
+                if any_set(piece):
+                    os.pwrite(file.fileno(), piece, offset)
+                offset += len(piece)
+        file.truncate(end)
+    return CopiedFile(path, end, digest.hexdigest())
+
+
+def _add_zeros(digest: hashlib._Hash, count: int) -> None:
+    while count > 0:
+        digest.update(bytes(min(count, _PIECE)))
+        count -= _PIECE

@@ -1,0 +1,35 @@
+"""Why a command of care cannot be done; each leaf with a stable `code`.
+
+CareError
+├── NoLibrary          no_library
+├── BackupImpossible   backup_impossible
+└── BackupUnusable     backup_unusable
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CareError(Exception):
+    """Root of the package's errors; the message says what to do."""
+
+    code: ClassVar[str] = "care_error"
+
+
+class NoLibrary(CareError):
+    """There is no catalog where the settings say."""
+
+    code = "no_library"
+
+
+class BackupImpossible(CareError):
+    """A backup, or its restoring, cannot be made there or of that."""
+
+    code = "backup_impossible"
+
+
+class BackupUnusable(CareError):
+    """A folder that is no whole backup: something of it is missing or differs."""
+
+    code = "backup_unusable"

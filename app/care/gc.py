@@ -1,0 +1,79 @@
+"""Removes waste, beside a running service: `xclip-search gc`."""
+
+from __future__ import annotations
+
+from app.care.holding import removing
+from app.care.removals import Remover
+from app.care.waste import Waste, find_waste
+from app.catalog import Catalog
+from app.clock import SystemClock
+from app.media import MediaStore
+from app.partials import PartialFiles
+from app.services.ingest import Ingest
+from app.services.uploads import ResumableUploads
+from app.settings import Settings
+from index import PackedTensorStore
+
+
+def collect(
+    catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
+) -> list[Waste] | None:
+    """Work pending removals off and remove all waste; what was removed.
+
+    None, and nothing is removed, while a backup is being made.
+    """
+    with removing(media.tmp) as allowed:
+        if not allowed:
+            return None
+        Remover(catalog, media, tensors, settings.calibrations_dir).work_off()
+        found = find_waste(catalog, media, tensors, settings)
+        return [waste for waste in found if _remove(waste, catalog, media, tensors, settings)]
+
+
+def _remove(
+    waste: Waste,
+    catalog: Catalog,
+    media: MediaStore,
+    tensors: PackedTensorStore,
+    settings: Settings,
+) -> bool:
+    """Whether it is gone; asked again, for it may have come into use since it was found."""
+    match waste.kind:
+        case "content":
+            with media.exclusive():
+                if catalog.is_media_referenced(waste.name):
+                    return False
+                media.remove_content(waste.name)
+        case "thumbnails":
+            media.remove_thumbnails(waste.name)
+        case "tensor file" | "tensors":
+            return _remove_tensors(waste, tensors)
+        case "calibration":
+            (settings.calibrations_dir / waste.name).unlink(missing_ok=True)
+        case "upload":
+            _uploads(catalog, media, settings).expire()
+        case "temporary file":
+            media.sweep()
+    return True
+
+
+def _remove_tensors(waste: Waste, tensors: PackedTensorStore) -> bool:
+    with tensors.ended(waste.name) as ended:
+        if not ended:
+            return False
+        if waste.runs:
+            tensors.erase(waste.name, waste.runs)
+        else:
+            tensors.unlink(waste.name)
+    return True
+
+
+def _uploads(catalog: Catalog, media: MediaStore, settings: Settings) -> ResumableUploads:
+    return ResumableUploads(
+        catalog,
+        media,
+        PartialFiles(settings.data_dir),
+        Ingest(catalog, media),
+        SystemClock(),
+        max_bytes=settings.max_upload_bytes,
+    )

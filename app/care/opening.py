@@ -1,0 +1,42 @@
+"""The library that the settings name, opened for care of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from app.care.errors import NoLibrary
+from app.catalog import Catalog
+from app.media import MediaStore
+from app.settings import Settings
+from index import PackedTensorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The parts of a library."""
+
+    catalog: Catalog
+    media: MediaStore
+    tensors: PackedTensorStore
+
+
+def check_library(settings: Settings) -> None:
+    """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not."""
+    file = settings.data_dir / "catalog.sqlite"
+    if settings.database_url is None and not file.is_file():
+        raise NoLibrary(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
+
+
+@contextmanager
+def open_library(settings: Settings) -> Iterator[Opened]:
+    """Open it, whether a service runs on it or not. Raises NoLibrary, CatalogError."""
+    check_library(settings)
+    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media.prepare()
+    with (
+        Catalog.open(settings.catalog_url) as catalog,
+        closing(PackedTensorStore(settings.tensors_dir, writer_id="care")) as tensors,
+    ):
+        yield Opened(catalog, media, tensors)

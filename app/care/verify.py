@@ -1,0 +1,197 @@
+"""Compares everything that is kept with what the catalog says of it: `xclip-search verify`.
+
+Works beside a running service: before something counts as damage, the catalog is asked again, and
+what was deleted or replaced meanwhile is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from app.care.waste import Waste, find_waste
+from app.catalog import Catalog
+from app.catalog.records import StoredSegment, Video
+from app.media import MediaStore
+from app.partials import PartialFiles, PartialMissing
+from app.settings import Settings
+from index import PackedTensorStore, VectorStoreError
+from index.protocol import Record
+
+FindingKind: TypeAlias = Literal[
+    "database", "state", "content", "tensor", "vector", "thumbnail", "upload"
+]
+VIDEOS_AT_ONCE = 200
+RECORDS_AT_ONCE = 256
+_STORED = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is damaged; `video_id` is the video's it belongs to, if it does to one."""
+
+    kind: FindingKind
+    subject: str
+    message: str
+    video_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, what of it is damaged, and what could go."""
+
+    videos: int
+    segments: int
+    damage: list[Finding]
+    waste: list[Waste]
+    pending_removals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """Videos that are ingested again, and damage that this does not mend."""
+
+    queued: list[str]
+    beyond: list[Finding]
+
+
+def verify(
+    catalog: Catalog,
+    media: MediaStore,
+    tensors: PackedTensorStore,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Look at everything once. `progress` hears how many videos have been looked at."""
+    damage = [Finding("database", "catalog", sentence) for sentence in catalog.damaged_file()]
+    if damage:  # nothing that it says can be relied on
+        return Report(0, 0, damage, [], 0)
+    damage += [
+        Finding("state", each.subject, each.message, each.video_id)
+        for each in catalog.inconsistencies()
+    ]
+    damage += _uploads(catalog, PartialFiles(settings.data_dir))
+    videos = segments = 0
+    for video in _videos(catalog):
+        stored = catalog.stored_segments(video.id)
+        damage += _video(catalog, media, tensors, video, stored)
+        videos, segments = videos + 1, segments + len(stored)
+        progress(videos)
+    return Report(
+        videos,
+        segments,
+        damage,
+        find_waste(catalog, media, tensors, settings),
+        catalog.pending_removals().count,
+    )
+
+
+def repair(catalog: Catalog, report: Report) -> Repairs:
+    """Queue an ingest of each damaged video whose own file is whole."""
+    lost = {each.video_id for each in report.damage if each.kind == "content"}
+    queued, beyond = [], []
+    for finding in report.damage:
+        if finding.video_id is None or finding.video_id in lost:
+            beyond.append(finding)
+        elif finding.video_id not in queued:
+            catalog.queue_rebuild(finding.video_id, after_failure=True)
+            queued.append(finding.video_id)
+    return Repairs(queued, beyond)
+
+
+def _videos(catalog: Catalog) -> Iterator[Video]:
+    last = ""
+    while some := catalog.videos_after(last, VIDEOS_AT_ONCE):
+        yield from some
+        last = some[-1].id
+
+
+def _video(
+    catalog: Catalog,
+    media: MediaStore,
+    tensors: PackedTensorStore,
+    video: Video,
+    stored: Sequence[StoredSegment],
+) -> Iterator[Finding]:
+    wrong = _content(media.content_path(video.sha256), video)
+    if wrong and catalog.known_videos([video.id]):
+        yield Finding("content", video.id, wrong, video.id)
+    found = [*_tensors(tensors, stored), *_thumbnails(media, stored)]
+    there = catalog.existing_segments([row for row, *_ in found]) if found else {}
+    for row, kind, segment, message in found:
+        if row in there:
+            yield Finding(kind, segment, message, video.id)
+
+
+def _content(path: Path, video: Video) -> str | None:
+    """What is wrong with a video's own file, if anything."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if size != video.size_bytes:
+                return f"the file has {size} bytes, not {video.size_bytes}"
+            if hashlib.file_digest(file, "sha256").hexdigest() != video.sha256:
+                return "the file's SHA-256 differs"
+    except FileNotFoundError:
+        return "the file is not there"
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    return None
+
+
+_OfSegment: TypeAlias = tuple[int, FindingKind, str, str]  # row, kind, segment's id, message
+
+
+def _tensors(tensors: PackedTensorStore, stored: Sequence[StoredSegment]) -> Iterator[_OfSegment]:
+    for start in range(0, len(stored), RECORDS_AT_ONCE):
+        some = stored[start : start + RECORDS_AT_ONCE]
+        records = tensors.read_each([each.segment.tensor for each in some])
+        for each, record in zip(some, records, strict=True):
+            segment = each.segment
+            if isinstance(record, VectorStoreError):
+                yield segment.row, "tensor", segment.id, str(record)
+                continue
+            wrong = _vector(each.vector, record)
+            if wrong:
+                yield segment.row, "vector", segment.id, wrong
+
+
+def _vector(blob: bytes | None, record: Record) -> str | None:
+    """What is wrong with a stored vector, if anything: its record holds the same one."""
+    if blob is None:
+        return "has no vector"
+    embedding = record["embedding"]
+    if len(blob) != embedding.size * _STORED.itemsize:
+        return f"its vector has {len(blob)} bytes, not {embedding.size * _STORED.itemsize}"
+    vector = np.frombuffer(blob, dtype=_STORED)
+    if not np.isfinite(vector).all():
+        return "its vector is not finite"
+    return None if np.array_equal(vector, embedding) else "its vector differs from its tensors'"
+
+
+def _thumbnails(media: MediaStore, stored: Sequence[StoredSegment]) -> Iterator[_OfSegment]:
+    for each in stored:
+        segment = each.segment
+        path = media.thumbnail_path(segment.video_id, segment.position)
+        try:
+            with Image.open(path, formats=["WEBP"]) as picture:
+                picture.load()
+        except FileNotFoundError:
+            yield segment.row, "thumbnail", segment.id, "has no picture"
+        except (OSError, SyntaxError, ValueError):
+            yield segment.row, "thumbnail", segment.id, "its picture cannot be read"
+
+
+def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Finding]:
+    for upload in catalog.list_unfinished_uploads():
+        try:
+            files.size_bytes(upload.id)
+        except PartialMissing:
+            if upload.id in {each.id for each in catalog.list_unfinished_uploads()}:
+                yield Finding("upload", upload.id, "what has come of it is not there")

@@ -1,0 +1,144 @@
+"""What lies on the disk and nothing refers to: the leavings of processes that died.
+
+Looked for beside a running service: files are listed first and the catalog is asked afterwards, so
+what has just been committed is never taken for waste; and what may still be committed (files of
+living writers, files that are being received) is left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from app.catalog import Catalog
+from app.catalog.records import TensorRun
+from app.media import MediaStore
+from app.partials import PartialFiles
+from app.settings import Settings
+from index import PackedTensorStore
+
+WasteKind: TypeAlias = Literal[
+    "content", "thumbnails", "tensor file", "tensors", "calibration", "upload", "temporary file"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """Something that may go. `runs` (offset, length) are the parts of a file that goes on."""
+
+    kind: WasteKind
+    name: str
+    size_bytes: int
+    runs: tuple[tuple[int, int], ...] = ()
+
+
+def find_waste(
+    catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
+) -> list[Waste]:
+    """All of it, by kind."""
+    return [
+        *_contents(catalog, media, settings.data_dir / "media"),
+        *_thumbnails(catalog, media, settings.data_dir / "thumbnails"),
+        *_tensors(catalog, tensors),
+        *_calibrations(catalog, settings.calibrations_dir),
+        *_uploads(catalog, PartialFiles(settings.data_dir)),
+        *_temporary(media.tmp),
+    ]
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of everything in a folder; 0 once it is gone."""
+    with suppress(FileNotFoundError):
+        if path.is_dir():
+            return sum(size_of(inner) for inner in path.iterdir())
+        return path.stat().st_size
+    return 0
+
+
+def _is_ours(path_of: Callable[[str], Path], name: str) -> bool:
+    """Whether the name is one that we give; anything else in the folder is not ours to judge."""
+    try:
+        path_of(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _contents(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Waste]:
+    there = [path.name for path in folder.glob("*/*") if _is_ours(media.content_path, path.name)]
+    for sha256 in sorted(set(there) - catalog.media_in_use()):
+        # An upload gives its file the name first, and commits the row under the same lock.
+        with media.exclusive():
+            path = media.content_path(sha256)
+            if path.exists() and not catalog.is_media_referenced(sha256):
+                yield Waste("content", sha256, size_of(path))
+
+
+def _thumbnails(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Waste]:
+    names = [path.name for path in folder.glob("*")]
+    there = [name for name in names if _is_ours(lambda name: media.thumbnail_path(name, 0), name)]
+    for video_id in sorted(set(there) - catalog.known_videos(there)):
+        if (folder / video_id).exists():
+            yield Waste("thumbnails", video_id, size_of(folder / video_id))
+
+
+def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Waste]:
+    ended = []
+    for name in tensors.files():
+        with tensors.ended(name) as over:
+            if over:
+                ended.append((name, tensors.size_bytes(name)))
+    used: defaultdict[str, list[TensorRun]] = defaultdict(list)
+    for run in catalog.tensor_runs():
+        used[run.file].append(run)
+    for name, size in ended:
+        if name not in used:
+            yield Waste("tensor file", name, tensors.disk_bytes(name))
+            continue
+        gaps = [(at, length) for at, length in _gaps(used[name], size)]
+        left = [(gap, tensors.written_bytes(name, *gap)) for gap in gaps]
+        runs = tuple(gap for gap, written in left if written)
+        if runs:
+            yield Waste("tensors", name, sum(written for _, written in left), runs)
+
+
+def _gaps(runs: list[TensorRun], size: int) -> Iterator[tuple[int, int]]:
+    """What lies between the runs, which ascend, and after the last of them."""
+    at = 0
+    for run in runs:
+        if run.offset > at:
+            yield at, run.offset - at
+        at = max(at, run.offset + run.length)
+    if size > at:
+        yield at, size - at
+
+
+def _calibrations(catalog: Catalog, folder: Path) -> Iterator[Waste]:
+    there = sorted(folder.glob("*.safetensors"))
+    collections = catalog.collection_ids()
+    for path in there:
+        # Of a collection that is there, the one before the last may still be in use.
+        if path.stem.rpartition("-")[0] not in collections:
+            yield Waste("calibration", path.name, size_of(path))
+
+
+def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Waste]:
+    there = set(files.ids())
+    expired = set(catalog.list_expired_uploads())
+    needed = {upload.id for upload in catalog.list_unfinished_uploads()} - expired
+    for upload_id in sorted(there - needed):
+        yield Waste("upload", upload_id, size_of(files.path(upload_id)))
+
+
+def _temporary(tmp: Path) -> Iterator[Waste]:
+    for path in sorted(tmp.glob("incoming-*")):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield Waste("temporary file", path.name, size_of(path))
+    for path in sorted(tmp.glob("removed-*")):
+        yield Waste("temporary file", path.name, size_of(path))

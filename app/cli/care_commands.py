@@ -1,0 +1,209 @@
+"""The commands that look after what is kept: `verify`, `gc`, `backup`, `restore`.
+
+Each works on the data folder itself, beside a running service or without one (`restore` without).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables import plain
+from app.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from app.care.verify import Repairs, Report
+    from app.care.waste import Waste
+
+SHOWN = 100  # lines of a table; --json prints everything
+Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+
+
+def register(cli: typer.Typer, *, epilog: str) -> None:
+    """Add the commands; `epilog` ends the help of each."""
+    for command in (verify, gc, backup, restore):
+        cli.command(epilog=epilog, rich_help_panel="Care")(command)
+
+
+def verify(
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Ingest damaged videos again whose own file is whole."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare everything on disk with the catalog; status 0 if nothing is damaged, else 1."""
+    with _reported() as settings:
+        # late here and below: clients of the service need neither a database nor pictures
+        from app.care import verify as care
+        from app.care.opening import open_library
+
+        with open_library(settings) as opened, _progress("videos looked at") as progress:
+            report = care.verify(opened.catalog, opened.media, opened.tensors, settings, progress)
+            repairs = care.repair(opened.catalog, report) if repair else None
+    if as_json:
+        body = asdict(report) | ({"repairs": asdict(repairs)} if repairs else {})
+        typer.echo(json.dumps(body, indent=2))
+    else:
+        _show(report, repairs, Console())
+    raise typer.Exit(1 if report.damage else 0)
+
+
+def gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print only; leave everything where it is.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what nothing refers to: the leavings of processes that died."""
+    with _reported() as settings:
+        from app.care.errors import BackupImpossible
+        from app.care.gc import collect
+        from app.care.opening import open_library
+        from app.care.waste import find_waste
+
+        with open_library(settings) as opened:
+            parts = (opened.catalog, opened.media, opened.tensors, settings)
+            waste = find_waste(*parts) if dry_run else collect(*parts)
+        if waste is None:
+            raise BackupImpossible("a backup is being made; nothing was removed, try again later")
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in waste], indent=2))
+        return
+    console = Console()
+    if waste:
+        console.print(_waste_table(waste))
+    verb = "could be" if dry_run else "were"
+    console.print(f"{_bytes(sum(each.size_bytes for each in waste))} {verb} removed.")
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where it goes; must not exist yet.")],
+) -> None:
+    """Copy the whole library to a new folder, also while the service runs."""
+    with _reported() as settings:
+        from app.care.backup import back_up
+
+        with _progress("files copied") as progress:
+            made = back_up(settings, folder, progress)
+    console = Console()
+    console.print(plain(f"{folder} holds {made.files} files, {_bytes(made.size_bytes)}."))
+    for path in made.missing:
+        console.print(plain(f"missing, and so not in it: {path}"))
+    raise typer.Exit(1 if made.missing else 0)
+
+
+def restore(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="A folder that backup made.")
+    ],
+) -> None:
+    """Make the data folder, which must be empty or not exist, of a backup."""
+    with _reported() as settings:
+        from app.care.restore import restore as restore_folder
+
+        with _progress("files restored") as progress:
+            manifest = restore_folder(folder, settings, progress)
+    count = len(manifest.files)
+    Console().print(
+        plain(
+            f"{settings.data_dir} is as it was at {manifest.created_at}: {count} files, all whole."
+        )
+    )
+
+
+def _show(report: Report, repairs: Repairs | None, console: Console) -> None:
+    if report.damage:
+        console.print(_damage_table(report))
+    if report.waste:
+        console.print(_waste_table(report.waste))
+        console.print("Waste is no damage; xclip-search gc removes it.")
+    if report.pending_removals:
+        console.print(f"{report.pending_removals} removals are pending; the service does them.")
+    looked = f"{report.videos} videos and {report.segments} segments"
+    if not report.damage:
+        console.print(f"Nothing is damaged in {looked}.")
+        return
+    counts = Counter(each.kind for each in report.damage)
+    listed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    console.print(f"Damaged in {looked}: {listed}.")
+    if repairs is None:
+        console.print("--repair makes everything again whose video is whole.")
+    else:
+        console.print(
+            f"{len(repairs.queued)} videos are ingested again and stay as they are until then. "
+            f"{len(repairs.beyond)} findings cannot be mended like this."
+        )
+        for finding in repairs.beyond:
+            console.print(plain(f"not mended: {finding.kind} of {finding.subject}"))
+
+
+def _damage_table(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("damage", "of", "what is wrong"):
+        table.add_column(head, overflow="fold")
+    for finding in report.damage[:SHOWN]:
+        table.add_row(Text(finding.kind), plain(finding.subject), plain(finding.message))
+    if len(report.damage) > SHOWN:
+        table.add_row("…", f"{len(report.damage) - SHOWN} more", "")
+    return table
+
+
+def _waste_table(waste: Sequence[Waste]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("waste")
+    table.add_column("name", overflow="fold")
+    table.add_column("size", justify="right")
+    for each in waste[:SHOWN]:
+        table.add_row(Text(each.kind), plain(each.name), Text(_bytes(each.size_bytes)))
+    if len(waste) > SHOWN:
+        table.add_row("…", f"{len(waste) - SHOWN} more", "")
+    return table
+
+
+def _bytes(count: int) -> str:
+    if count < 1 << 20:
+        return f"{count / (1 << 10):.0f} KiB"
+    return f"{count / (1 << 20):.1f} MiB"
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """A count that goes up on a terminal's standard error; nothing anywhere else."""
+    with Console(stderr=True).status("") as status:
+        yield lambda count: status.update(f"{count} {what}")
+
+
+@contextmanager
+def _reported() -> Iterator[Settings]:
+    """The settings; what the operator can put right is one line and a status, no traceback."""
+    from app.care.errors import CareError
+    from app.catalog.errors import CatalogError
+    from app.problems import DATABASE_ERRORS
+
+    errors = Console(stderr=True)
+    try:
+        yield load_settings(os.environ)
+    except SettingsError as error:
+        errors.print(plain(f"error: {error}"))
+        raise typer.Exit(os.EX_CONFIG) from None
+    except (CareError, CatalogError) as error:
+        errors.print(plain(f"error: {error} ({error.code})"))
+        raise typer.Exit(1) from None
+    except DATABASE_ERRORS as error:
+        errors.print(plain(f"error: the catalog cannot be read: {str(error).splitlines()[0]}"))
+        raise typer.Exit(1) from None
+    except OSError as error:
+        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
+        raise typer.Exit(1) from None

@@ -1,0 +1,129 @@
+"""`keys`: make, list and revoke the keys of the data folder's service, whether it runs or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.tables import plain
+from app.clock import SystemClock
+from app.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from app.catalog import Catalog
+
+DAY_S = 24 * 3600.0
+
+
+def register(cli: typer.Typer, *, epilog: str) -> None:
+    """Add the command and what it can do; `epilog` ends its help."""
+    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True, epilog=epilog)
+    keys.command("create")(create)
+    keys.command("list")(list_)
+    keys.command("revoke")(revoke)
+    cli.add_typer(keys, name="keys", rich_help_panel="Service")
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is, or what it is for.")],
+    scope: Annotated[
+        Literal["read", "write", "admin"],
+        typer.Option(help="read: search and look; write: also upload and delete; admin: all."),
+    ],
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Left out: what the settings say.")
+    ] = None,
+    concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Requests at once; left out: what the settings say.")
+    ] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0, help="Days until it ends; left out: never.")
+    ] = None,
+) -> None:
+    """Make a key and print it, this once: only a hash of it is kept."""
+    from app.security.keys import create_key  # late: clients of the service need no database
+
+    with _catalog() as catalog:
+        key, text = create_key(
+            catalog,
+            name,
+            scope,
+            requests_per_minute=requests_per_minute,
+            concurrent_requests=concurrent,
+            expires_in_s=None if expires_days is None else expires_days * DAY_S,
+        )
+        is_first = len(catalog.keys_in_force()) == 1
+    typer.echo(text)
+    note = f"This is {key.id}. It is shown this once; keep it where secrets are kept."
+    if is_first:
+        note += " From now on every request needs a key."
+    typer.echo(note, err=True)
+
+
+def list_() -> None:
+    """List every key there ever was, without its secret."""
+    with _catalog() as catalog:
+        keys = catalog.list_keys()
+    now = SystemClock().now()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("id", "name", "scope", "a minute", "at once", "made", "state"):
+        table.add_column(head)
+    for key in keys:
+        state = "in force"
+        if key.revoked_at is not None:
+            state = f"revoked {key.revoked_at:%Y-%m-%d}"
+        elif key.expires_at is not None:
+            state = f"{'expired' if key.is_expired(now) else 'until'} {key.expires_at:%Y-%m-%d}"
+        cells = (key.id, key.name, key.scope, _limit(key.requests_per_minute))
+        more = (_limit(key.concurrent_requests), f"{key.created_at:%Y-%m-%d}", state)
+        table.add_row(*(Text(cell) for cell in (*cells, *more)))
+    Console().print(table)
+
+
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `keys list` shows it.")],
+) -> None:
+    """Take a key out of force, for good; a running service refuses it within seconds."""
+    with _catalog() as catalog:
+        key = catalog.revoke_key(key_id)
+        left = catalog.keys_in_force()
+    typer.echo(f"{key.id} ({key.name}) is revoked.")
+    if not left:
+        typer.echo(
+            "It was the last one. A service on a loopback address needs no key from now on; one "
+            "that others can reach refuses every request.",
+            err=True,
+        )
+
+
+def _limit(number: int | None) -> str:
+    return "—" if number is None else str(number)
+
+
+@contextmanager
+def _catalog() -> Iterator[Catalog]:
+    """The catalog that the settings name; what the operator can put right is one line."""
+    from app.catalog import Catalog  # late for the same reason
+    from app.catalog.errors import CatalogError
+    from app.problems import DATABASE_ERRORS
+
+    errors = Console(stderr=True)
+    try:
+        with Catalog.open(load_settings(os.environ).catalog_url) as catalog:
+            yield catalog
+    except SettingsError as error:
+        errors.print(plain(f"error: {error}"))
+        raise typer.Exit(os.EX_CONFIG) from None
+    except CatalogError as error:
+        errors.print(plain(f"error: {error} ({error.code})"))
+        raise typer.Exit(1) from None
+    except DATABASE_ERRORS as error:
+        errors.print(plain(f"error: the catalog does not answer ({type(error).__name__})"))
+        raise typer.Exit(1) from None

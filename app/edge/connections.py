@@ -1,0 +1,52 @@
+"""Who may be connected: the connections of one server, those that wait, those being turned away."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.edge.limits import MAX_LINGERING
+
+
+class Connection(Protocol):
+    """What the crowd has to be able to do to a connection."""
+
+    def evict(self) -> None:
+        """End at once; nothing was asked that has not been answered."""
+
+
+class Crowd:
+    """The connections that wait for a request, longest first, and those that linger refused.
+
+    Silent connections cost nothing but their place, so anybody could take all places with them.
+    When the places are taken the one that has waited longest goes, and no request is lost by it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Connection, None] = {}
+        self._lingering: set[Connection] = set()
+
+    def wait(self, connection: Connection) -> None:
+        """The connection waits for a request."""
+        self._waiting[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        """The connection has a request, or has gone."""
+        self._waiting.pop(connection, None)
+        self._lingering.discard(connection)
+
+    def make_room(self) -> bool:
+        """End the connection that has waited longest; False if all have something to do."""
+        oldest = next(iter(self._waiting), None)
+        if oldest is None:
+            return False
+        self.leave(oldest)
+        oldest.evict()
+        return True
+
+    def linger(self, connection: Connection) -> bool:
+        """Whether a refused connection may stay for a moment to see why."""
+        self.leave(connection)
+        if len(self._lingering) >= MAX_LINGERING:
+            return False
+        self._lingering.add(connection)
+        return True

@@ -1,0 +1,156 @@
+"""One class of requests: so many at once, the others in line, and nobody in a line too long.
+
+What a request would have to wait is known when it comes: its place times what requests take,
+divided by how many are worked on at once. If that is too long it is refused then, not after it has
+waited for nothing. A burst may wait up to `max_wait_s`. A line that does not get empty for
+`BURST_S` is no burst but overload, and a line would only make everybody late: from then on there
+is none, only half as many are worked on at once, since all of them share the same processors, and
+everybody else is refused, until nobody had to be for `CALM_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from app.errors import Overloaded
+
+MAX_WAITING: Final = 64
+BURST_S: Final = 0.1
+CALM_S: Final = 5.0
+_NEWEST: Final = 0.1  # weight of the newest request in what requests take
+
+
+class Place:
+    """A request's place: in line until `ready` is done, at work from then on."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left = False
+        self._since = 0.0
+        self._seconds = 0.0
+
+    def leave(self, *, served: bool) -> None:
+        """Let the next one in. What it took counts if it was `served`. Only the first call counts.
+
+        A request that has done its work, and is only waiting for something, may call it early.
+        """
+        if self._left:
+            return
+        self._left = True
+        if not self.ready.done():
+            self._lane.forget(self)
+            return
+        self._stop()
+        if served:
+            self._lane.learn(self._seconds)
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Within the block the request waits for something else, and others may work.
+
+        If the block fails the place is not taken again: an error needs none.
+        """
+        self._stop()
+        self.ready = asyncio.get_running_loop().create_future()
+        yield
+        self._lane.rejoin(self)
+        await self.turn()
+
+    async def turn(self) -> None:
+        """Wait for this request's turn."""
+        await asyncio.wait((self.ready,))  # a caller that is cancelled must not cancel the future
+
+    def start(self) -> None:
+        """It is this request's turn."""
+        self._since = self._lane.clock()
+        self.ready.set_result(None)
+
+    def _stop(self) -> None:
+        self._seconds += self._lane.clock() - self._since
+        self._lane.release()
+
+
+class Lane:
+    """The line of one class; first come, first served. For one event loop."""
+
+    def __init__(
+        self, what: str, *, at_once: int, max_wait_s: float, clock: Callable[[], float]
+    ) -> None:
+        self.clock = clock
+        self._what = what
+        self._at_once = at_once
+        self._max_wait_s = max_wait_s
+        self._working = 0
+        self._waiting: deque[Place] = deque()
+        self._request_s = 0.0  # what a request takes; nothing is known before the first
+        self._standing_since: float | None = None  # since when somebody has been waiting
+        self._strained_until = float("-inf")
+
+    def check(self) -> None:
+        """Raise Overloaded if a request that came now would be refused."""
+        now = self.clock()
+        strained = self._is_strained(now)
+        at_once = max(1, self._at_once // 2) if strained else self._at_once
+        if self._working < at_once and not self._waiting:
+            return
+        wait_s = (len(self._waiting) + 1) * self._request_s / self._at_once
+        if len(self._waiting) < MAX_WAITING and wait_s <= self._max_wait_s and not strained:
+            return
+        if strained:
+            self._strained_until = now + CALM_S
+        raise Overloaded(
+            f"Too many {self._what} at once: {self._working} are worked on, {len(self._waiting)} "
+            "wait. Try again later.",
+            retry_after_s=wait_s,
+        )
+
+    def take(self) -> Place:
+        """A place, at work at once or in line; raises Overloaded if the line is too long."""
+        self.check()
+        place = Place(self)
+        self._waiting.append(place)
+        self._advance()
+        return place
+
+    def forget(self, place: Place) -> None:
+        """Somebody in line has gone."""
+        if place in self._waiting:
+            self._waiting.remove(place)
+        self._advance()
+
+    def release(self) -> None:
+        """Somebody at work is done."""
+        self._working -= 1
+        self._advance()
+
+    def rejoin(self, place: Place) -> None:
+        """Somebody who stood aside goes on, as the next one: their wait was before."""
+        self._waiting.appendleft(place)
+        self._advance()
+
+    def learn(self, seconds: float) -> None:
+        """A request has taken so long."""
+        if self._request_s:
+            self._request_s += _NEWEST * (seconds - self._request_s)
+        else:
+            self._request_s = seconds
+
+    def _advance(self) -> None:
+        while self._waiting and self._working < self._at_once:
+            self._working += 1
+            self._waiting.popleft().start()
+        if not self._waiting:
+            self._standing_since = None
+        elif self._standing_since is None:
+            self._standing_since = self.clock()
+
+    def _is_strained(self, now: float) -> bool:
+        since = self._standing_since
+        if since is not None and now - since > BURST_S:
+            self._strained_until = now + CALM_S
+        return now < self._strained_until

@@ -1,0 +1,368 @@
+"""HTTP/1.1 on one connection, with an end to everybody's patience.
+
+uvicorn's protocol waits for ever for a head, a body, or a client that takes its answer, and its
+parser takes heads of any size. Here each of these has a limit. The clock runs only while it is
+the client's turn: a slow handler, a body that nobody reads yet and a download that moves are left
+alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, ClassVar
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.edge.connections import Crowd
+from app.edge.limits import (
+    LINGER_BYTES,
+    LINGER_S,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    MAX_PIPELINED,
+    EdgeLimits,
+)
+from app.edge.refusals import refusal
+from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
+
+logger = logging.getLogger(__name__)
+
+_TCP_INFO_BYTES = 128
+_TCP_INFO_ACKED = 120  # offset of tcpi_bytes_acked in Linux's struct tcp_info
+
+
+class _Phase(Enum):
+    IDLE = auto()  # between the end of one message and the first byte of the next
+    HEAD = auto()
+    BODY = auto()
+    REFUSED = auto()  # what still comes is dropped
+
+
+class _Flow(FlowControl):
+    """Flow control that says when reading goes on."""
+
+    def __init__(self, transport: asyncio.Transport, on_resume: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._on_resume = on_resume
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            super().resume_reading()
+            self._on_resume()
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """One connection; `edge_protocol` makes the class for one server."""
+
+    limits: ClassVar[EdgeLimits]
+    crowd: ClassVar[Crowd]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._phase = _Phase.IDLE
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._acknowledged = 0
+        self._running: RequestResponseCycle | None = None
+        self._cause: AppError | None = None
+        self._refusal: AppError | None = None
+        self._heard = False  # a byte of the head that is awaited has come
+        self._head_bytes = 0  # of whole lines
+        self._head_lines = 0
+        self._unparsed_bytes = 0  # since the head began, in lines whole or not
+        self._begun = 0  # messages
+        self._period_bytes = 0
+        self._dropped_bytes = 0  # since an answer that came before the end of its request
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection in, in the place of an idle one if there is no other."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self._on_resume)
+        if len(self.connections) > self.limits.max_connections and not self.crowd.make_room():
+            self._refuse(TooManyConnections("All connections are in use. Try again in a moment."))
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, and tell the request in work that nobody waits any more."""
+        self.crowd.leave(self)
+        for timer in (self._timer, self._stall):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._stall = None
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def evict(self) -> None:
+        """End at once; nothing was asked that has not been answered."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    # What the client sends
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and count what belongs to a head that is not complete yet."""
+        if self._phase is _Phase.REFUSED:
+            self._drop(len(data))
+            return
+        if self._phase is _Phase.IDLE:  # even if only line breaks come, the clock runs
+            self._await_head()
+        self._heard = True
+        begun = self._begun
+        super().data_received(data)
+        if self._phase is _Phase.HEAD and self._begun == begun:
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > MAX_HEAD_BYTES:
+                self._refuse(_head_too_large())
+
+    def send_400_response(self, msg: str) -> None:
+        """The parser gave up: answer what a callback found wrong, or that this is not HTTP."""
+        self._refuse(self._cause or MalformedRequest("What came is not HTTP."))
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request line."""
+        super().on_message_begin()
+        self._begun += 1
+        self._head_bytes = self._head_lines = self._unparsed_bytes = 0
+        if self._phase is not _Phase.HEAD:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole line; those behind a chunked body are counted and dropped."""
+        self._head_lines += 1
+        self._count(len(name) + len(value) + 4)
+        if self._phase is _Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The request is known: from here on it is the body that has to come in time."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._cause = TooManyConnections("Too many requests are sent ahead of their answers.")
+            raise self._cause
+        super().on_headers_complete()
+        if self.parser.should_upgrade():  # to nothing we speak: what follows is not parsed
+            self.cycle.keep_alive = False
+        self.crowd.leave(self)
+        self._phase = _Phase.BODY
+        self._begin_period()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._drop(len(body))
+        else:
+            self._period_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        """All of the request has come."""
+        super().on_message_complete()
+        self._phase = _Phase.IDLE
+        self._arm(None)
+        if self.cycle.response_complete:  # an early answer, whose request has ended only now
+            self._keep_alive()
+
+    # What it is sent
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """An answer has been written; the client may still have to send, and to read."""
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._watch_answer()
+        if self.transport.is_closing() or self._in_work():
+            return
+        if self._refusal is not None:
+            self._write_refusal(self._refusal)
+        elif self._phase is _Phase.BODY:
+            self._unset_keepalive_if_required()
+            self._linger()
+        else:
+            self.crowd.wait(self)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write."""
+        super().pause_writing()
+        self._watch_answer()
+
+    # Clocks
+
+    def _await_head(self) -> None:
+        self._unset_keepalive_if_required()
+        self._phase = _Phase.HEAD
+        self._heard = False
+        self._arm(self.loop.time() + self.limits.head_timeout_s)
+        if not self._in_work():
+            self.crowd.wait(self)
+
+    def _keep_alive(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+        self.crowd.wait(self)
+
+    def _begin_period(self) -> None:
+        self._period_bytes = 0
+        self._arm(self.loop.time() + self.limits.body_timeout_s)
+
+    def _on_resume(self) -> None:
+        if self._phase is _Phase.BODY and not self.cycle.response_complete:
+            self._begin_period()
+
+    def _arm(self, deadline: float | None) -> None:
+        """Look again at `deadline`. A timer that is set for earlier finds the new one then."""
+        self._deadline = deadline
+        if deadline is None:
+            return
+        if self._timer is not None and self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        if self.loop.time() < self._deadline:
+            self._arm(self._deadline)
+        elif self._phase is _Phase.HEAD:
+            self._end_head()
+        elif self._phase is _Phase.BODY:
+            self._end_period()
+        else:
+            self.transport.abort()
+
+    def _end_head(self) -> None:
+        if self.flow.read_paused:  # it is us who do not read
+            self._arm(self.loop.time() + self.limits.head_timeout_s)
+        elif self._heard:
+            seconds = self.limits.head_timeout_s
+            self._refuse(RequestTimeout(f"The head was not complete after {seconds:g} s."))
+        else:
+            self.transport.abort()
+
+    def _end_period(self) -> None:
+        limits = self.limits
+        our_turn = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self.cycle.response_complete:
+            self.transport.abort()  # it was answered, and still sends what nobody reads
+        elif our_turn or self._period_bytes >= limits.body_bytes_per_s * limits.body_timeout_s:
+            self._begin_period()
+        else:
+            self._refuse(
+                RequestTimeout(
+                    f"The body brought fewer than {limits.body_bytes_per_s} bytes a second "
+                    f"for {limits.body_timeout_s:g} s."
+                )
+            )
+
+    def _watch_answer(self) -> None:
+        if self._stall is None and not self.transport.is_closing():
+            self._acknowledged = self._taken()
+            self._stall = self.loop.call_later(self.limits.answer_timeout_s, self._end_stall)
+
+    def _end_stall(self) -> None:
+        self._stall = None
+        if not self.transport.get_write_buffer_size():
+            return
+        if self._taken() == self._acknowledged:
+            logger.info("cut: the answer is not taken, client=%s", self.client)
+            self.transport.abort()
+        else:
+            self._watch_answer()
+
+    def _taken(self) -> int:
+        """Bytes that the client has taken off the wire; the socket's buffers are not progress."""
+        connected: socket.socket = self.transport.get_extra_info("socket")
+        facts = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        (taken,) = struct.unpack_from("=Q", facts, _TCP_INFO_ACKED)
+        return int(taken)
+
+    # Refusals
+
+    def _in_work(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES or self._head_lines > MAX_HEAD_LINES:
+            self._cause = _head_too_large()
+            raise self._cause
+
+    def _refuse(self, error: AppError) -> None:
+        """End the connection with `error`, once what was asked before has been answered."""
+        logger.info("refused: %s client=%s", error.code, self.client)
+        own = self.cycle if self._phase is _Phase.BODY else None
+        self._phase = _Phase.REFUSED
+        self._arm(None)
+        self._refusal = error
+        if own is not None:
+            own.disconnected = True
+            own.message_event.set()
+            self.pipeline = deque(entry for entry in self.pipeline if entry[0] is not own)
+        if own is not None and own is self._running:
+            if own.response_started:
+                self.transport.abort()
+                return
+        elif self._in_work():
+            return
+        self._write_refusal(error)
+
+    def _write_refusal(self, error: AppError) -> None:
+        self.connections.discard(self)
+        if not self.crowd.linger(self):
+            self.transport.abort()
+            return
+        self.flow.resume_reading()
+        self.transport.write(refusal(error, self.server_state.default_headers))
+        self.transport.write_eof()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Let the client send a little more, so that it comes to read its answer."""
+        self._dropped_bytes = 0
+        self._arm(self.loop.time() + LINGER_S)
+
+    def _drop(self, size: int) -> None:
+        self._dropped_bytes += size
+        if self._dropped_bytes > LINGER_BYTES:
+            self.transport.abort()
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(
+        f"The head of a request may have {MAX_HEAD_LINES} lines and {MAX_HEAD_BYTES} bytes."
+    )
+
+
+def edge_protocol(limits: EdgeLimits) -> type[EdgeProtocol]:
+    """The protocol of one server, whose connections share the places."""
+
+    class ServerProtocol(EdgeProtocol):
+        """The protocol with limits and places of its own."""
+
+    ServerProtocol.limits = limits
+    ServerProtocol.crowd = Crowd()
+    return ServerProtocol

@@ -1,0 +1,15 @@
+"""What strangers call their files, made fit to be shown and stored; it never reaches a path."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+MAX_LABEL_LENGTH: Final = 255
+
+
+def file_label(name: str) -> str:
+    """The last part of a path in a file's name, printable and short; never empty."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(char for char in last if not unicodedata.category(char).startswith("C"))
+    return printable.strip()[:MAX_LABEL_LENGTH] or "unnamed"

@@ -1,0 +1,73 @@
+"""The other way to hand in a video: a JSON body that names the URL it is fetched from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from app import schemas
+from app.routes.multipart import COMPONENT
+from app.services.fetching import Fetching
+from app.services.ingest import Upload
+
+_JSON = "application/json"
+
+
+def names_url(request: Request) -> bool:
+    """Whether the request's body is JSON, not a form."""
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == _JSON
+
+
+@asynccontextmanager
+async def receive_url(request: Request, fetching: Fetching) -> AsyncIterator[Upload]:
+    """The file that the body names, discarded afterwards unless it was kept.
+
+    Raises RequestValidationError, ClientDisconnect as soon as the client goes away, and what
+    Fetching raises.
+    """
+    raw = await request.body()
+    try:
+        body = schemas.UrlUpload.model_validate_json(raw)
+    except ValidationError as refused:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
+        raise RequestValidationError(errors) from refused
+    with _while_connected(request):
+        fetched = await fetching.fetch(body.url, body.filename)
+    with fetched.incoming as incoming:
+        yield Upload(incoming, fetched.filename, fetched.content_type, body.metadata)
+
+
+def also_json(form: Mapping[str, Any]) -> dict[str, Any]:
+    """The OpenAPI `requestBody` of a form, with the JSON that may come instead of it."""
+    body = form["requestBody"]
+    schema = schemas.UrlUpload.model_json_schema(ref_template=COMPONENT)
+    del schema["$defs"]  # the document's own components hold them
+    json_body = {_JSON: {"schema": schema}}
+    return {"requestBody": {**body, "content": {**body["content"], **json_body}}}
+
+
+@contextmanager
+def _while_connected(request: Request) -> Iterator[None]:
+    """Cancel what is awaited inside when the client goes away. The request's body has been read."""
+    with anyio.CancelScope() as scope:
+        watcher = asyncio.create_task(_cancel_when_gone(request, scope))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+    if scope.cancelled_caught:
+        raise ClientDisconnect
+
+
+async def _cancel_when_gone(request: Request, scope: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

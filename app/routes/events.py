@@ -1,0 +1,68 @@
+"""`/v1/jobs/{id}/events`: a job's changes as server-sent events, for `EventSource` and the like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.problems import problem_responses
+from app.routes.dependencies import JobId, Services, ServicesOf
+from app.routes.shapes import job_answer
+from app.services.waiting import has_ended
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # nginx would hold events back
+_REVISION = re.compile(r"[0-9]{1,9}")
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {}},
+        "description": "Events named `job`, whose data is the job and whose id its revision",
+    },
+    204: {"description": "The job has ended, and its end was told already"},
+    **problem_responses(404, 422),
+}
+LastEventId = Annotated[
+    str | None, Header(description="the id of the last event received, which is not sent again")
+]
+
+
+@router.get("/{job_id:name}/events", response_class=Response, responses=_RESPONSES)
+async def follow_job(
+    services: ServicesOf, job_id: JobId, last_event_id: LastEventId = None
+) -> Response:
+    """The job as it is, then every change as it happens; ends with the job."""
+    seen = int(last_event_id) if last_event_id and _REVISION.fullmatch(last_event_id) else None
+    job = await services.following.look(job_id)
+    if has_ended(job) and job.revision == seen:
+        return Response(status_code=204)  # tells an EventSource not to come again
+    return _JobEvents(services, job_id, seen)
+
+
+class _JobEvents(StreamingResponse):
+    """A stream that counts as open from its first byte to its last, or until its client is gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, services: Services, job_id: str, seen: int | None) -> None:
+        super().__init__(_events(services, job_id, seen), headers=_HEADERS)
+        self._following = services.following
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._following.stream():
+            await super().__call__(scope, receive, send)
+
+
+async def _events(services: Services, job_id: str, seen: int | None) -> AsyncIterator[bytes]:
+    async for job in services.following.changes(job_id, seen):
+        if job is None:
+            yield KEEPALIVE_COMMENT
+        else:
+            answer = job_answer(job, services.clock.now()).model_dump_json()
+            yield format_sse_event(event="job", data_str=answer, id=str(job.revision))

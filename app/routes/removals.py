@@ -1,0 +1,17 @@
+"""`/v1/removals`: how much of what was deleted is still to be taken off the disk."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app import schemas
+from app.routes.dependencies import ServicesOf
+
+router = APIRouter(prefix="/v1/removals", tags=["system"])
+
+
+@router.get("")
+def get_removals(services: ServicesOf) -> schemas.RemovalsAnswer:
+    """What deletions have left to do; nothing pending means that all of it is off the disk."""
+    pending = services.remover.pending()
+    return schemas.RemovalsAnswer(pending=pending.count, oldest=pending.oldest)

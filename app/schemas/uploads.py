@@ -1,0 +1,30 @@
+"""Resumable uploads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from app.schemas.library import JobAnswer, VideoAnswer
+from app.schemas.values import Answer
+
+
+class ResumableUploadAnswer(Answer):
+    """An upload that comes in pieces; once all of it is here, the video and the job it became.
+
+    The video is null again when it has been deleted.
+    """
+
+    id: str
+    collection: str
+    filename: str
+    content_type: str
+    metadata: dict[str, JsonValue]
+    length: int
+    offset: int
+    complete: bool
+    created_at: datetime
+    expires_at: datetime
+    video: VideoAnswer | None
+    job: JobAnswer | None

@@ -1,0 +1,173 @@
+"""What stands between a request and its route, put together: who asks, whether, and how often."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import anyio
+from starlette.datastructures import Headers
+
+from app.catalog import Catalog
+from app.catalog.keys import ApiKey
+from app.clock import Clock
+from app.problems import DATABASE_ERRORS
+from app.security.access import MEDIA, Entrance, covers
+from app.security.callers import ANYBODY, Caller
+from app.security.keys import KeyRing, owner_of
+from app.security.origins import SAFE_METHODS, is_cross_site, is_local_host
+from app.security.rates import Buckets, Turnstile
+from app.security.refusals import (
+    CrossSite,
+    HostNotAllowed,
+    KeyInvalid,
+    KeyMissing,
+    KeysRequired,
+    NoPolicy,
+    RateLimited,
+    ScopeMissing,
+    TooManyConcurrent,
+    TooManyWrongKeys,
+)
+from app.security.session import SECRET, Sessions
+from app.settings import Settings, is_loopback
+
+WRONG_KEYS_PER_MINUTE = 30
+PUBLIC_PATIENCE_S = 0.2
+_RETRY_CONCURRENT_S = 1.0
+_IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a network
+
+
+class Doors:
+    """The state of the doors, one for the application, opened with it."""
+
+    def __init__(self, catalog: Catalog, clock: Clock, settings: Settings) -> None:
+        """Reads the keys, and blocks for that."""
+        self._clock = clock
+        self._settings = settings
+        self._ring = KeyRing(catalog, clock)
+        self.sessions = Sessions(catalog.secret(SECRET), clock)
+        self._rates = Buckets(clock)
+        self._wrong_keys = Buckets(clock)
+        self._inside = Turnstile()
+
+    async def admit(
+        self, entrance: Entrance | None, method: str, headers: Headers, address: str
+    ) -> Caller | None:
+        """Who may enter; None is a stranger at a public route.
+
+        entrance : where the request goes; None if there is no such route
+        Raises Refusal, and the database's errors when nobody can say which keys are in force.
+        """
+        if is_cross_site(method, headers, self._settings.hosts_allowed):
+            raise CrossSite("Pages of other sites may link to this service, and nothing else.")
+        if entrance is not None and entrance.need == "public":
+            return await self._admit_public(entrance, method, headers, address)
+        keys = await self._ring.current()
+        if keys:
+            key = self._owner(entrance, method, headers, address, keys)
+            return self._admit_key(entrance, key)
+        if not is_loopback(self._settings.host):
+            raise KeysRequired(
+                "Other machines reach this service, and its last key was revoked. Make one with "
+                "`xclip-search keys create`."
+            )
+        return self._admit_anybody(entrance, headers)
+
+    @contextmanager
+    def serving(self, caller: Caller | None) -> Iterator[None]:
+        """Within the block a request of the caller is served. Raises TooManyConcurrent."""
+        if caller is None:
+            yield
+            return
+        if not self._inside.enter(caller.id, caller.at_once):
+            message = f"The key {caller.name!r} may have {caller.at_once} requests served at once."
+            raise TooManyConcurrent(message, _RETRY_CONCURRENT_S)
+        try:
+            yield
+        finally:
+            self._inside.leave(caller.id)
+
+    async def _admit_public(
+        self, entrance: Entrance, method: str, headers: Headers, address: str
+    ) -> Caller | None:
+        """Everybody may enter, and a key that is wrong makes nobody less alive."""
+        with suppress(*DATABASE_ERRORS), anyio.move_on_after(PUBLIC_PATIENCE_S):
+            await self._ring.current()
+        keys = self._ring.latest
+        if not keys:
+            is_local = is_loopback(self._settings.host)
+            return self._admit_anybody(entrance, headers) if is_local else None
+        try:
+            key = self._owner(entrance, method, headers, address, keys)
+        except (KeyInvalid, TooManyWrongKeys):
+            return None
+        return None if key is None else Caller(key.id, key.name, key.scope)
+
+    def _admit_anybody(self, entrance: Entrance | None, headers: Headers) -> Caller:
+        """Without keys: whoever is on this machine, and not led here by a page from elsewhere."""
+        if not is_local_host(headers, self._settings.hosts_allowed):
+            raise HostNotAllowed(
+                "Without keys this service answers only to localhost, to loopback addresses and "
+                "to the names in XCLIP_ALLOWED_HOSTS."
+            )
+        if entrance is not None and entrance.need is None:
+            raise NoPolicy("No policy says who may use this route, so nobody may.")
+        return ANYBODY
+
+    def _owner(
+        self,
+        entrance: Entrance | None,
+        method: str,
+        headers: Headers,
+        address: str,
+        keys: Mapping[str, ApiKey],
+    ) -> ApiKey | None:
+        """Whose key or session comes with the request; None if neither does."""
+        sent = headers.getlist("authorization")
+        if not sent:
+            is_media = entrance is not None and entrance.template in MEDIA
+            cookies = headers.get("cookie") if is_media and method in SAFE_METHODS else None
+            return None if cookies is None else self.sessions.owner_of(cookies, keys)
+        scheme, _, text = sent[0].partition(" ")
+        key = None
+        if len(sent) == 1 and scheme.lower() == "bearer":
+            key = owner_of(text.strip().encode(), keys, self._clock.now())
+        if key is None:
+            self._count_wrong_key(address)
+            raise KeyInvalid("This key is not known, has expired or was revoked.")
+        return key
+
+    def _count_wrong_key(self, address: str) -> None:
+        """A right key is never turned away for the wrong ones beside it: addresses are shared."""
+        wait_s = self._wrong_keys.take(_network(address), WRONG_KEYS_PER_MINUTE)
+        if wait_s:
+            raise TooManyWrongKeys("Too many wrong keys came from this address.", wait_s)
+
+    def _admit_key(self, entrance: Entrance | None, key: ApiKey | None) -> Caller:
+        if key is None:
+            raise KeyMissing("Send a key: `Authorization: Bearer xclip_…`.")
+        settings = self._settings
+        per_minute = key.requests_per_minute or settings.key_requests_per_minute
+        wait_s = self._rates.take(key.id, per_minute) if per_minute else 0.0
+        if wait_s:
+            raise RateLimited(f"The key {key.name!r} may send {per_minute} a minute.", wait_s)
+        if entrance is not None:
+            if entrance.need is None or entrance.need == "public":
+                raise NoPolicy("No policy says who may use this route, so nobody may.")
+            if not covers(key.scope, entrance.need):
+                raise ScopeMissing(f"This needs a key of scope {entrance.need}, not {key.scope}.")
+        at_once = key.concurrent_requests or settings.key_concurrent_requests
+        return Caller(key.id, key.name, key.scope, at_once)
+
+
+def _network(address: str) -> str:
+    """What wrong keys are counted by: an IPv4 address, or the network of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))

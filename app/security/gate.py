@@ -1,0 +1,81 @@
+"""The gate: an ASGI layer that lets a request through or refuses it, before its body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.problems import (
+    DATABASE_ERRORS,
+    Problem,
+    catalog_problem,
+    problem_response,
+    refusal_problem,
+)
+from app.security.access import Policy
+from app.security.doors import Doors
+from app.security.refusals import Refusal
+
+_SMALL_BODY_BYTES = 64 << 10  # what the server has taken in already, or may as well
+
+
+class Gate:
+    """Judges by the `doors` of the application's state; puts the caller at `request.state`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._policy: Policy | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there is no route for another protocol, and no policy
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if self._policy is None:  # the routes are complete once the first request comes
+            self._policy = Policy(scope["app"].routes)
+        entrance = self._policy.entrance(scope["method"], scope["path"])
+        doors: Doors = scope["state"]["doors"]
+        headers = Headers(scope=scope)
+        client = scope.get("client")
+        address = client[0] if client else "unknown"
+        try:
+            caller = await doors.admit(entrance, scope["method"], headers, address)
+        except Refusal as refusal:
+            await _refuse(refusal_problem(refusal), headers, scope, receive, send)
+            return
+        except DATABASE_ERRORS:
+            await _refuse(catalog_problem(), headers, scope, receive, send)
+            return
+        if entrance is None and (allowed := self._policy.allowed(scope["path"])):
+            await _refuse(_not_allowed(allowed), headers, scope, receive, send)
+            return
+        scope["state"]["caller"] = caller
+        try:
+            with doors.serving(caller):
+                await self._app(scope, receive, send)
+        except Refusal as refusal:
+            await _refuse(refusal_problem(refusal), headers, scope, receive, send)
+
+
+def _not_allowed(methods: Sequence[str]) -> Problem:
+    """Said here because the router names only the methods of the first of several routes."""
+    allow = ", ".join(methods)
+    detail = f"Only {allow} can be used here."
+    return Problem(405, "method_not_allowed", detail, headers={"allow": allow})
+
+
+async def _refuse(
+    problem: Problem, headers: Headers, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer at once, and do not take in a large body that nobody will read."""
+    answer = problem_response(problem, scope["state"]["request_id"])
+    declared = headers.get("content-length", "0")
+    is_small = declared.isdecimal() and int(declared[:20]) <= _SMALL_BODY_BYTES
+    if not is_small or "transfer-encoding" in headers:
+        answer.headers["connection"] = "close"
+    await answer(scope, receive, send)

@@ -1,0 +1,87 @@
+"""One piece of a resumable upload on its way into the upload's file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from app.catalog.records import ResumableUpload
+from app.errors import ChecksumMismatch, InvalidChecksum
+from app.media import RoomChecks
+from app.partials import PartialFile
+
+CHECKSUMS: Final = ("sha1", "sha256")  # the first is what every client of the protocol can
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a piece's bytes must hash to; raises InvalidChecksum for a kind that is not known."""
+
+    algorithm: str
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in CHECKSUMS:
+            raise InvalidChecksum(f"Upload-Checksum must be one of {', '.join(CHECKSUMS)}.")
+
+
+class Piece:
+    """Whoever holds it is the only one to write to the upload; `close` lets the next one in."""
+
+    def __init__(
+        self,
+        upload: ResumableUpload,
+        file: PartialFile,
+        room: RoomChecks,
+        checksum: Checksum | None,
+    ) -> None:
+        self.upload = upload
+        self.file = file
+        self._room = room
+        self._checksum = checksum
+        self._began_at = file.size_bytes
+        self._hash = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
+        if checksum:
+            file.begin_unchecked()
+
+    @property
+    def left(self) -> int:
+        """How many bytes the upload still lacks."""
+        return self.upload.length - self.file.size_bytes
+
+    def expect(self, size_bytes: int) -> None:
+        """So many bytes were announced; raises StorageFull if the disk has no room for them."""
+        self._room.expect(size_bytes)
+
+    def write(self, part: bytes) -> None:
+        """Append `part`, which is not longer than `left`; raises StorageFull and OSError."""
+        self._room.count(len(part))
+        self.file.write(part)
+        if self._hash is not None:
+            self._hash.update(part)
+
+    def end(self) -> None:
+        """All of it has come: bring it to the disk.
+
+        Raises ChecksumMismatch, and then nothing of it is kept.
+        """
+        if self._checksum is None or self._hash is None:
+            self.file.sync()
+        elif hmac.compare_digest(self._hash.digest(), self._checksum.digest):
+            self.file.end_unchecked()
+        else:
+            self.file.cut(self._began_at)
+            raise ChecksumMismatch("The piece differs from its Upload-Checksum; send it again.")
+
+    def break_off(self, *, keep: bool) -> None:
+        """No more of it will come: `keep` what has, unless only a checksum could vouch for it."""
+        if keep and self._checksum is None:
+            self.file.sync()
+        else:
+            self.file.cut(self._began_at)
+
+    def close(self) -> None:
+        """Let others write."""
+        self.file.close()

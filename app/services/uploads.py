@@ -1,0 +1,186 @@
+"""Resumable uploads: pieces in order, each kept once it has come, until all of it is a video.
+
+A piece that is cut off counts as far as it came. One with a checksum counts whole or not at all.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.catalog import Catalog
+from app.catalog.errors import UploadNotFound
+from app.catalog.records import NewUpload, ResumableUpload
+from app.clock import Clock
+from app.errors import UploadExpired, UploadOffsetMismatch
+from app.media import ContentTooLarge, MediaStore, RoomChecks, StorageFull
+from app.partials import PartialFile, PartialFiles, PartialLocked, PartialMissing
+from app.services.ingest import Ingest, Upload
+from app.services.pieces import Checksum, Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An upload and how many of its bytes are here; all of them are once it has a video."""
+
+    upload: ResumableUpload
+    offset: int
+
+
+class ResumableUploads:
+    """Uploads that outlive their connections; a video comes of one exactly as of any other."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        media: MediaStore,
+        files: PartialFiles,
+        ingest: Ingest,
+        clock: Clock,
+        *,
+        max_bytes: int,
+    ) -> None:
+        self._catalog = catalog
+        self._media = media
+        self._files = files
+        self._ingest = ingest
+        self._clock = clock
+        self._max_bytes = max_bytes
+
+    def create(self, collection: str, owner: str, new: NewUpload) -> Progress:
+        """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
+        if new.length > self._max_bytes:
+            raise ContentTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
+        self._media.check_room(new.length)
+        upload = self._catalog.create_upload(collection, owner, new)
+        try:
+            self._files.create(upload.id)
+        except OSError:
+            self._catalog.remove_upload(upload.id)
+            raise
+        return Progress(upload, 0)
+
+    def look(self, upload_id: str, owner: str) -> Progress:
+        """How far it is, without waiting for a piece that is coming in; raises UploadNotFound."""
+        upload = self._get(upload_id, owner)
+        if upload.video_id is not None:
+            return Progress(upload, upload.length)
+        return Progress(upload, self._files.size_bytes(upload_id))
+
+    def settle(self, upload_id: str, owner: str) -> Progress:
+        """How far it is for certain: that much stays, whatever happens.
+
+        Raises UploadNotFound, UploadExpired, and PartialLocked while a piece is coming in.
+        """
+        upload = self._get(upload_id, owner)
+        if upload.video_id is not None:
+            return Progress(upload, upload.length)
+        with self._files.locked(upload_id) as file:
+            file.sync()
+            return Progress(upload, file.size_bytes)
+
+    def begin(
+        self, upload_id: str, owner: str, offset: int, checksum: Checksum | None
+    ) -> Piece | None:
+        """Open an upload for a piece that begins at `offset`; None if all of it is a video already.
+
+        Raises UploadNotFound, UploadExpired, PartialLocked, UploadOffsetMismatch.
+        """
+        upload = self._get(upload_id, owner)
+        if upload.video_id is not None:
+            _check_offset(offset, upload.length)
+            return None
+        file = self._files.open(upload_id)
+        try:
+            _check_offset(offset, file.size_bytes)
+            return Piece(upload, file, RoomChecks(self._media.check_room), checksum)
+        except BaseException:
+            file.close()
+            raise
+
+    def remove(self, upload_id: str, owner: str) -> None:
+        """Forget an upload and what has come of it; a video that came of it stays.
+
+        Raises UploadNotFound, UploadExpired, PartialLocked.
+        """
+        upload = self._get(upload_id, owner)
+        if upload.video_id is not None:
+            self._catalog.remove_upload(upload_id)
+            return
+        with self._files.locked(upload_id):
+            self._catalog.remove_upload(upload_id)
+            self._files.remove(upload_id)
+
+    def finish(self, piece: Piece) -> Progress:
+        """All of a piece has come: keep it, and make a video of the upload if it was the last.
+
+        Raises ChecksumMismatch, and what `Ingest.admit` raises: the bytes stay, and are tried
+        again by `finish_received`.
+        """
+        piece.end()
+        if piece.left:
+            self._catalog.prolong_upload(piece.upload.id)
+        else:
+            self._admit(piece.upload, piece.file)
+        upload = self._catalog.get_upload(piece.upload.id, piece.upload.owner)
+        return Progress(upload, piece.file.size_bytes)
+
+    def break_off(self, piece: Piece, reason: BaseException) -> None:
+        """A piece will not come to its end: keep what has come, unless that filled the disk."""
+        disk_failed = isinstance(reason, StorageFull) or getattr(reason, "errno", None) is not None
+        piece.break_off(keep=not disk_failed)
+        self._catalog.prolong_upload(piece.upload.id)
+
+    def finish_received(self) -> None:
+        """Make videos of those whose last piece came just before something failed."""
+        for upload in self._catalog.list_unfinished_uploads():
+            with suppress(PartialLocked, PartialMissing), self._files.locked(upload.id) as file:
+                if file.size_bytes == upload.length and self._is_unfinished(upload):
+                    self._admit(upload, file)
+
+    def expire(self) -> None:
+        """Forget uploads whose time is over, and remove files that no upload needs any more."""
+        for upload_id in self._catalog.list_expired_uploads():
+            self._expire(upload_id)
+        there = set(self._files.ids())  # before the rows: a file's row is older than the file
+        needed = {upload.id for upload in self._catalog.list_unfinished_uploads()}
+        for upload_id in there - needed:
+            with suppress(PartialLocked, PartialMissing), self._files.locked(upload_id):
+                self._files.remove(upload_id)
+
+    def _expire(self, upload_id: str) -> None:
+        try:
+            with self._files.locked(upload_id):
+                if self._catalog.remove_expired_upload(upload_id):
+                    self._files.remove(upload_id)
+        except PartialMissing:  # its file became a video's
+            self._catalog.remove_expired_upload(upload_id)
+        except PartialLocked:  # a piece has been coming in all this time
+            return
+
+    def _is_unfinished(self, upload: ResumableUpload) -> bool:
+        """Whether it still is, now that its lock is ours."""
+        try:
+            return self._catalog.get_upload(upload.id, upload.owner).video_id is None
+        except UploadNotFound:
+            return False
+
+    def _admit(self, upload: ResumableUpload, file: PartialFile) -> None:
+        with self._media.adopt(file.path) as incoming:
+            self._ingest.admit(
+                upload.collection,
+                Upload(incoming, upload.filename, upload.content_type, upload.metadata),
+                upload_id=upload.id,
+            )
+        self._files.remove(upload.id)
+
+    def _get(self, upload_id: str, owner: str) -> ResumableUpload:
+        upload = self._catalog.get_upload(upload_id, owner)
+        if upload.expires_at <= self._clock.now():
+            raise UploadExpired("Nothing of this upload came for too long; begin a new one.")
+        return upload
+
+
+def _check_offset(asked: int, there: int) -> None:
+    if asked != there:
+        raise UploadOffsetMismatch(f"The upload has come to byte {there}, not to {asked}.")

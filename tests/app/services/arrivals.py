@@ -1,0 +1,82 @@
+"""What takes uploads in, over a folder, without the rest of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.catalog import Catalog
+from app.catalog.records import NewUpload
+from app.clock import Clock, SystemClock
+from app.media import MediaStore
+from app.partials import PartialFiles
+from app.services.ingest import Admission, Ingest, Sender, Upload
+from app.services.pieces import Checksum
+from app.services.uploads import Progress, ResumableUploads
+
+OWNER = "someone"
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """One process that takes uploads in."""
+
+    catalog: Catalog
+    media: MediaStore
+    files: PartialFiles
+    ingest: Ingest
+    uploads: ResumableUploads
+    clock: Clock
+
+    def restarted(self) -> Arrivals:
+        """Another process over the same folder, after what is done at a start."""
+        again = over(self.catalog, self.media, self.files, self.clock)
+        again.media.sweep()
+        again.uploads.finish_received()
+        again.uploads.expire()
+        return again
+
+    def announce(self, length: int) -> str:
+        """A new upload of so many bytes; returns its id."""
+        new = NewUpload(length, "a.mp4", "video/mp4", {"camera": "north"})
+        return self.uploads.create("default", OWNER, new).upload.id
+
+    def send(self, upload_id: str, offset: int, part: bytes, checksum: Checksum | None) -> Progress:
+        """One piece, from its beginning to its end."""
+        piece = self.uploads.begin(upload_id, OWNER, offset, checksum)
+        if piece is None:
+            return self.uploads.look(upload_id, OWNER)
+        try:
+            piece.write(part)
+            return self.uploads.finish(piece)
+        finally:
+            piece.close()
+
+    def upload(self, content: bytes, key: str) -> Admission:
+        """An upload in one go, under an Idempotency-Key."""
+        with self.media.receive(1 << 20) as incoming:
+            incoming.write(content)
+            upload = Upload(incoming, "a.mp4", "video/mp4", {})
+            return self.ingest.admit("default", upload, sender=Sender(OWNER, key))
+
+
+@contextmanager
+def open_arrivals(folder: Path, clock: Clock | None = None) -> Iterator[Arrivals]:
+    """Over `folder`, with a collection `default`."""
+    media = MediaStore(folder)
+    media.prepare()
+    files = PartialFiles(folder)
+    files.prepare()
+    clock = clock or SystemClock()
+    with Catalog.open(f"sqlite:///{folder / 'catalog.sqlite'}", clock=clock) as catalog:
+        catalog.create_collection("default", model="m", window_s=5, stride_s=5)
+        yield over(catalog, media, files, clock)
+
+
+def over(catalog: Catalog, media: MediaStore, files: PartialFiles, clock: Clock) -> Arrivals:
+    """What takes uploads in, made anew over these."""
+    ingest = Ingest(catalog, media)
+    uploads = ResumableUploads(catalog, media, files, ingest, clock, max_bytes=1 << 20)
+    return Arrivals(catalog, media, files, ingest, uploads, clock)

@@ -1,0 +1,34 @@
+"""Chores: again and again, whatever becomes of one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from app.services.housekeeping import INTERVAL_S, Chore, Housekeeping
+
+
+def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(
+    caplog: pytest.LogCaptureFixture,
+):
+    """Chores are done at once and after each interval; a failure is logged with its name."""
+    done: list[str] = []
+
+    def fail() -> None:
+        done.append("fail")
+        raise OSError("no disk")
+
+    async def sleep(seconds: float) -> None:
+        done.append(f"sleep {seconds:g}")
+        if done.count("fail") == 2:
+            raise asyncio.CancelledError
+
+    chores = (Chore("dust", fail), Chore("dishes", lambda: done.append("dishes")))
+    with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
+        asyncio.run(Housekeeping(chores, sleep=sleep).run())
+    assert done == ["fail", "dishes", f"sleep {INTERVAL_S:g}"] * 2
+    assert [record.message for record in caplog.records] == [
+        "the chore dust failed and will be tried again"
+    ] * 2

@@ -1,0 +1,131 @@
+"""Odd but honest files, each made here: the pictures are right, or the refusal says why."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from xclip.errors import NoDecodableFrame
+from xclip.preprocess import FrameGeometry
+from xclip.video.containers import Limits
+from xclip.video.decode import DecodeRequest, decode_segments
+from xclip.video.probe import probe
+from xclip.video.sample import Segmentation
+
+REQUEST = DecodeRequest(Segmentation(2.0, 1.0), 4, FrameGeometry(64, 64))
+
+
+def write(clips, *, container, codec, pix_fmt, size=(64, 64), count=50, first=0, **options):
+    """A clip of numbered pictures, with the codec's pixel format and the container's options."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container, options=options) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = pix_fmt
+        for number in range(count):
+            picture = clips.picture(number, *(max(edge, 64) for edge in size))
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(picture[: size[1], : size[0]]), "rgb24"
+            )
+            frame.pts = first + number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def numbers(clips, content):
+    (segment,) = decode_segments(io.BytesIO(content), REQUEST)
+    return [clips.number_in(frame) for frame in segment.frames]
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "pix_fmt"),
+    [
+        ("mp4", "libx264", "yuv420p10le"),
+        ("matroska", "ffv1", "yuv422p12le"),
+        ("mov", "prores_ks", "yuv422p10le"),
+        ("webm", "libvpx-vp9", "yuva420p"),
+        ("mov", "prores_ks", "yuva444p10le"),
+    ],
+)
+def test_deep_and_transparent_pictures_are_shown_as_they_are(clips, container, codec, pix_fmt):
+    """Ten and twelve bits become eight; transparency is ignored, not composed."""
+    content = write(clips, container=container, codec=codec, pix_fmt=pix_fmt)
+
+    assert numbers(clips, content) == [6, 18, 31, 43]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 10), (161, 121), (2, 300)])
+def test_odd_and_tiny_pictures_are_enlarged_or_cut(clips, size):
+    """From a single pixel on, the model gets squares of its size."""
+    content = write(clips, container="matroska", codec="ffv1", pix_fmt="bgr0", size=size, count=2)
+
+    (segment,) = decode_segments(io.BytesIO(content), REQUEST)
+
+    assert segment.frames.shape == (4, 64, 64, 3)
+    assert probe(io.BytesIO(content), Limits()).info.width == size[0]
+
+
+@pytest.mark.parametrize(("container", "first"), [("mpegts", 795_375), ("matroska", 250_000)])
+def test_a_clock_that_does_not_start_at_zero_does_not_matter(clips, container, first):
+    """Broadcasts start at hours."""
+    content = write(clips, container=container, codec="libx264", pix_fmt="yuv420p", first=first)
+
+    assert numbers(clips, content) == [6, 18, 31, 43]
+
+
+def test_what_an_edit_list_cuts_off_is_not_shown(clips):
+    """Twenty of fifty pictures lie before the time at which the track begins to be shown."""
+    content = write(clips, container="mp4", codec="libx264", pix_fmt="yuv420p", first=-20)
+
+    assert b"elst" in content
+    assert probe(io.BytesIO(content), Limits()).info.duration_s == pytest.approx(30 / 25)
+    assert numbers(clips, content) == [23, 31, 38, 46]
+
+
+@pytest.mark.parametrize(
+    ("container", "options"),
+    [("matroska", {"live": "1"}), ("mp4", {"movflags": "frag_keyframe+empty_moov"})],
+)
+def test_files_written_live_tell_neither_duration_nor_count(clips, container, options):
+    """The packets do."""
+    content = write(clips, container=container, codec="libx264", pix_fmt="yuv420p", **options)
+
+    with av.open(io.BytesIO(content)) as opened:
+        assert opened.streams.video[0].frames == 0
+    info = probe(io.BytesIO(content), Limits()).info
+    assert (info.frame_count, info.duration_s) == (50, pytest.approx(2.0))
+
+
+def test_of_several_video_streams_the_one_a_player_shows_counts(clips):
+    """The one marked as default, not the largest."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as output:
+        for edge in (64, 128):
+            stream = output.add_stream("mpeg2video", rate=25)
+            stream.width = stream.height = edge
+            stream.pix_fmt = "yuv420p"
+        for stream in output.streams.video:
+            for number in range(5):
+                picture = clips.picture(number, stream.width, stream.height)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            output.mux(stream.encode(None))
+
+    assert probe(io.BytesIO(buffer.getvalue()), Limits()).info.width == 64
+
+
+def test_an_encrypted_video_has_no_decodable_frame(clips):
+    """Common encryption hides the samples, not the index."""
+    content = write(
+        clips,
+        container="mp4",
+        codec="libx264",
+        pix_fmt="yuv420p",
+        encryption_scheme="cenc-aes-ctr",
+        encryption_key="76a6c65c5ea762046bd749a2e632ccbb",
+        encryption_kid="a7e61c373e219033c21091fa607bf3b8",
+    )
+
+    with pytest.raises(NoDecodableFrame):
+        probe(io.BytesIO(content), Limits())
