@@ -6,11 +6,12 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 INGEST_PATIENCE_S = 1.0
@@ -65,7 +66,7 @@ class Gate:
 
     def ingest(self, call: Callable[[], Result]) -> Future[Result]:
         """Run `call`, one batch of an ingest, when no query is waiting; may pause before."""
-        if time.monotonic() - self._queried_at < MAX_PAUSE_S:
+        if self._is_asked():
             time.sleep(min(MAX_PAUSE_S, COURTESY * self._batch_s))
 
         def timed() -> Result:
@@ -77,9 +78,24 @@ class Gate:
 
         return self._enqueue(time.monotonic() + self._ingest_patience_s, timed)
 
+    def pieces(self, batch: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """A batch of an ingest as it is best encoded: whole, or one by one while queries come.
+
+        A call that runs is not interrupted, so its length is what a query waits for.
+        """
+        start = 0
+        while start < len(batch):
+            end = start + 1 if self._is_asked() else len(batch)
+            yield batch[start:end]
+            start = end
+
     def close(self) -> None:
         """Take no more turns after those already waiting."""
         self._turns.put(_Turn(float("inf"), next(self._numbers), None, Future()))
+
+    def _is_asked(self) -> bool:
+        """Whether a query came a moment ago."""
+        return time.monotonic() - self._queried_at < MAX_PAUSE_S
 
     def _enqueue(self, due: float, call: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()

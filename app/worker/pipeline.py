@@ -98,7 +98,8 @@ class IngestPipeline:
             lease.report(Progress("encode", 0.0, (0.0, info.duration_s)))
             for batch in decoding.batches():
                 failpoints.hit("segments_decoded")
-                self._index(video, batch, indexed)
+                for piece in self.gate.pieces(batch):
+                    self._index(video, piece, indexed)
                 lease.report(_progress(indexed, decoding))
         lease.report(Progress("commit", 1.0, (info.duration_s, info.duration_s)))
         self.media.sync_thumbnails(video.id)

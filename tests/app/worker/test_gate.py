@@ -69,6 +69,16 @@ def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
     gate.close()
 
 
+def test_a_batch_goes_in_one_piece_unless_queries_come() -> None:
+    """What runs is not interrupted, so it is short while somebody may have to wait for it."""
+    gate = Gate()
+    assert list(gate.pieces([1, 2, 3])) == [[1, 2, 3]]
+    pieces = gate.pieces([1, 2, 3])
+    gate.query(lambda: None).result(timeout=5)
+    assert list(pieces) == [[1], [2], [3]]
+    gate.close()
+
+
 def test_equal_turns_keep_their_order() -> None:
     """Queries are answered in the order they came."""
     gate, order = Gate(), list[int]()
