@@ -6,6 +6,7 @@ import itertools
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 INGEST_PATIENCE_S = 1.0
-COURTESY = 3.0  # how many times as long as it worked an ingest pauses while there are queries
+# An ingest pauses as many times as long as it worked as queries came in the last second, up to:
+MOST_COURTESY = 8
 MAX_PAUSE_S = 1.0
 MAX_TURNS = 256
 
@@ -49,7 +51,7 @@ class Gate:
 
     def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
         self._ingest_patience_s = ingest_patience_s
-        self._queried_at = float("-inf")
+        self._queried_at: deque[float] = deque(maxlen=MOST_COURTESY)
         self._batch_s = 0.0
         self._numbers = itertools.count()
         self._turns: queue.PriorityQueue[_Turn] = queue.PriorityQueue()
@@ -61,13 +63,13 @@ class Gate:
         """Run `call` for somebody who waits for the answer; raises GateFull."""
         if self._turns.qsize() >= MAX_TURNS:
             raise GateFull(f"{MAX_TURNS} calls wait for the model.")
-        self._queried_at = time.monotonic()
+        self._queried_at.append(time.monotonic())
         return self._enqueue(time.monotonic(), call)
 
     def ingest(self, call: Callable[[], Result]) -> Future[Result]:
         """Run `call`, one batch of an ingest, when no query is waiting; may pause before."""
-        if self._is_asked():
-            time.sleep(min(MAX_PAUSE_S, COURTESY * self._batch_s))
+        if queries := self._recent_queries():
+            time.sleep(min(MAX_PAUSE_S, queries * self._batch_s))
 
         def timed() -> Result:
             began = time.monotonic()
@@ -85,7 +87,7 @@ class Gate:
         """
         start = 0
         while start < len(batch):
-            end = start + 1 if self._is_asked() else len(batch)
+            end = start + 1 if self._recent_queries() else len(batch)
             yield batch[start:end]
             start = end
 
@@ -93,9 +95,10 @@ class Gate:
         """Take no more turns after those already waiting."""
         self._turns.put(_Turn(float("inf"), next(self._numbers), None, Future()))
 
-    def _is_asked(self) -> bool:
-        """Whether a query came a moment ago."""
-        return time.monotonic() - self._queried_at < MAX_PAUSE_S
+    def _recent_queries(self) -> int:
+        """How many queries came in the last second, as far as that matters."""
+        since = time.monotonic() - 1.0
+        return sum(queried_at > since for queried_at in tuple(self._queried_at))
 
     def _enqueue(self, due: float, call: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()
