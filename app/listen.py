@@ -64,6 +64,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         ws="none",
         log_config=None,
         access_log=False,
+        server_header=False,  # nobody needs to know what serves, and least of all its attackers
         timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # any seconds do
         # a connection that neither sends nor ends must not keep the process alive for ever
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),

@@ -14,12 +14,15 @@ from rich.text import Text
 
 from app.cli.tables import plain
 from app.clock import SystemClock
+from app.ids import DIGITS
 from app.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from app.catalog import Catalog
 
 DAY_S = 24 * 3600.0
+
+ID_WIDTH = len("key_") + DIGITS
 
 
 def register(cli: typer.Typer, *, epilog: str) -> None:
@@ -73,8 +76,10 @@ def list_() -> None:
         keys = catalog.list_keys()
     now = SystemClock().now()
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("id", "name", "scope", "a minute", "at once", "made", "state"):
-        table.add_column(head)
+    table.add_column("id", no_wrap=True, min_width=ID_WIDTH)  # to be copied whole into `revoke`
+    table.add_column("name", overflow="fold")
+    for head in ("scope", "a minute", "at once", "made", "state"):
+        table.add_column(head, no_wrap=head == "made")
     for key in keys:
         state = "in force"
         if key.revoked_at is not None:
