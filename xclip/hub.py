@@ -65,6 +65,17 @@ def locate(source: str | Path, revision: str | None = None) -> Checkpoint:
     return Checkpoint(config.parent, text, config.parent.name)
 
 
+def fetch_from_dataset(repository: str, name: str) -> Path:
+    """Path of one file of a hub repository that holds data; WeightsError when it cannot be had."""
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, repo_type="dataset"))
+    except (EntryNotFoundError, OSError, ValueError) as error:
+        raise WeightsError(f"{name} of the hub's {repository!r} cannot be had: {error}") from error
+
+
 def _fetch(repository: str, name: str, revision: str | None) -> Path | None:
     """Download one file to the hub cache, or take it from there; None when it does not exist."""
     import huggingface_hub

@@ -72,7 +72,7 @@ def load_model(
     with torch.device("meta"):  # no time and no random numbers spent on weights to be replaced
         model = XCLIPModel(config)
     tensors = read_tensors(checkpoint)
-    _check(model.state_dict(), tensors, str(source))
+    check_tensors(model.state_dict(), tensors, str(source))
     weights = {
         # A copy of its own: read tensors are views of a file that may be rewritten meanwhile.
         key: tensors.pop(key).to(device, torch.float32 if key == LOGIT_SCALE else dtype, copy=True)
@@ -156,12 +156,20 @@ def _read_shards(checkpoint: Checkpoint, index: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path) -> object:
+    """What `torch.save` wrote, without running any code of whoever wrote it.
+
+    Raises WeightsError for a damaged file and for one that holds more than tensors and numbers.
+    """
     try:
         # weights_only: a pickle can otherwise run any code of whoever wrote it.
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} cannot be read as weights only: {error}") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    content = read_pickle(path)
     if not isinstance(content, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -169,8 +177,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _check(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
-    """Raise WeightsError that lists every kind of misfit."""
+def check_tensors(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str
+) -> None:
+    """Raise WeightsError that lists every kind of misfit: keys, shapes, dtypes."""
     complaints = [
         *_complaint("missing", expected.keys() - found.keys()),
         *_complaint("unexpected", found.keys() - expected.keys() - IGNORED_KEYS),

@@ -138,9 +138,31 @@ def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContaine
     except MemoryError as error:
         raise VideoTooLarge("The file asks for more memory than one video may use.") from error
     except av.error.FFmpegError as error:
+        if _lacks_index(file):
+            raise UnreadableVideo(
+                "The file is incomplete: its index (moov) is missing, as after an upload or a "
+                "recording that was cut off."
+            ) from error
         raise UnreadableVideo(
             "The file is damaged, incomplete or not a video format this service reads."
         ) from error
+
+
+def _lacks_index(file: SeekableFile) -> bool:
+    """Whether the file's boxes are those of an MP4 video that ends before its index."""
+    kinds: set[bytes] = set()
+    at, end = 0, file.seek(0, os.SEEK_END)
+    while at < end and len(kinds) < _MOST_KINDS:
+        file.seek(at, os.SEEK_SET)
+        size, kind, long_size = _BOX.unpack(file.read(_BOX.size).ljust(_BOX.size, b"\0"))
+        kinds.add(kind)
+        if size == 1:
+            size = long_size
+        if size < _SMALLEST_BOX:  # the last one, which goes on to the end, or no box
+            break
+        at += size
+    # What has "meta" on this level is a picture (HEIC, AVIF), which needs no index.
+    return not kinds.isdisjoint((b"ftyp", b"mdat")) and kinds.isdisjoint((b"moov", b"meta"))
 
 
 def choose_stream(container: InputContainer) -> VideoStream:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits, SeekableFile
+from xclip.video.hdr import is_hdr, tone_mapped
 from xclip.video.orientation import Orientation
 from xclip.video.pictures import ShownPicture, shown_pictures
 from xclip.video.probe import Probe, probe
@@ -122,8 +124,7 @@ class _Assembly:
 
     def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
         """Put one picture wherever it is on screen; segments it completes leave at once."""
-        stored = np.asarray(shown.frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
-        picture = self._orientation.apply(stored)
+        picture = self._orientation.apply(self._rgb(shown.frame))
         pixels = resize_and_crop(picture, self._request.geometry)  # (S, S, 3)
         thumbnail: NDArray[np.uint8] | None = None
         served: set[int] = set()
@@ -143,6 +144,13 @@ class _Assembly:
                 segment.thumbnail = thumbnail
             if segment.filled == self._request.num_frames:
                 yield self._close(index)
+
+    def _rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """The frame as stored, uint8, shape = (H, W, 3); of HDR already about as small as needed."""
+        if is_hdr(frame):
+            shortest = max(self._request.geometry.short_edge, self._request.thumbnail_height)
+            return tone_mapped(frame, shortest)
+        return np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
 
     def _close(self, index: int) -> DecodedSegment:
         segment = self._open.pop(index)
