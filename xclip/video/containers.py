@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,10 +49,19 @@ DECODERS = frozenset(
     }
 )
 
+# Most sizes are known before decoding. A GIF's never is, and of others opening the file tells none
+# that is too much there already; then these decoders say "invalid argument" to the size, and others
+# say that of much else.
+_REFUSING_SIZES = frozenset({"gif", "mpeg4", "mpeg2video", "mjpeg"})
+
 # Pictures that accompany a video without being it.
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
 _READ_SIZE = 1 << 17
+
+_BOX = struct.Struct(">I4s")  # of an MP4: its size, or 1 if that follows, and its kind
+_MOST_BOXES = 1000  # looked at
+_BEFORE_INDEX = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip", b"uuid", b"pnot"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +160,18 @@ def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContaine
 
 def _lacks_index(file: SeekableFile) -> bool:
     """Whether the file's boxes are those of an MP4 video that ends before its index."""
-    kinds: set[bytes] = set()
+    kinds: list[bytes] = []
     at, end = 0, file.seek(0, os.SEEK_END)
-    while at < end and len(kinds) < _MOST_KINDS:
+    while at + _BOX.size <= end:
         file.seek(at, os.SEEK_SET)
-        size, kind, long_size = _BOX.unpack(file.read(_BOX.size).ljust(_BOX.size, b"\0"))
-        kinds.add(kind)
+        size, kind = _BOX.unpack(file.read(_BOX.size))
+        kinds.append(kind)
+        if kind not in _BEFORE_INDEX or len(kinds) == _MOST_BOXES:
+            return False
         if size == 1:
-            size = long_size
-        if size < _SMALLEST_BOX:  # the last one, which goes on to the end, or no box
-            break
-        at += size
-    # What has "meta" on this level is a picture (HEIC, AVIF), which needs no index.
-    return not kinds.isdisjoint((b"ftyp", b"mdat")) and kinds.isdisjoint((b"moov", b"meta"))
+            size = int.from_bytes(file.read(8))
+        at += size or end  # none: the last one, which goes on to the end
+    return b"ftyp" in kinds or b"mdat" in kinds
 
 
 def choose_stream(container: InputContainer) -> VideoStream:
@@ -209,7 +218,7 @@ def packets(
 class TolerantDecoder:
     """One stream's decoder, single-threaded, that forgives a bounded number of damaged packets.
 
-    refused_size : whether a GIF's picture was refused for its size
+    refused_size : whether pictures, whose size was not known beforehand, were refused for it
     """
 
     def __init__(self, stream: VideoStream, limits: Limits) -> None:
@@ -223,6 +232,7 @@ class TolerantDecoder:
         context.thread_type = ThreadType.NONE
         context.thread_count = 1
         self._context = context
+        self._knows_size = context.width > 0
         self._forgiven = limits.damaged_packets
         self.refused_size = False
 
@@ -246,9 +256,7 @@ class TolerantDecoder:
         except MemoryError:
             raise
         except av.error.FFmpegError as error:
-            # A GIF's size is known to its decoder alone, which says so; others' is checked above,
-            # and they say "invalid argument" of much else.
-            if self._context.name == "gif":
+            if not self._knows_size and self._context.name in _REFUSING_SIZES:
                 self.refused_size |= isinstance(error, av.error.ArgumentError)
             self._forgiven -= 1
             return []

@@ -146,7 +146,7 @@ class _Assembly:
                 yield self._close(index)
 
     def _rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The frame as stored, uint8, shape = (H, W, 3); of HDR already about as small as needed."""
+        """uint8, shape = (H, W, 3), unturned; of HDR already about as small as is needed."""
         if is_hdr(frame):
             shortest = max(self._request.geometry.short_edge, self._request.thumbnail_height)
             return tone_mapped(frame, shortest)

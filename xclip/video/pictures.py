@@ -25,7 +25,8 @@ _SKIPPING_DECODERS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
 _TOLERATED_S = 0.1
 
 # Broadcasts have a constant rate: a picture that stands for longer stands in for missing packets.
-# Elsewhere a gap may be meant, as in recordings of a screen on which nothing moves.
+# Elsewhere a gap may be meant, as in recordings of a screen on which nothing moves; by its stamps a
+# hole in a WebM or an ASF file is no different. H.264 counts its pictures: its decoder tells holes.
 _CONSTANT_RATE = frozenset({"mpegts", "mpeg"})
 _LONGEST_STANDING_S = 0.5
 

@@ -67,6 +67,35 @@ def test_an_empty_file_is_told_from_a_damaged_one():
         probed(b"\0" * 4096)
 
 
+def reason(content):
+    with pytest.raises(UnreadableVideo) as refusal:
+        probed(content)
+    return str(refusal.value)
+
+
+def test_an_mp4_cut_before_its_index_is_told_to_be_incomplete(clips):
+    """The index is at the end; without it nothing can be found. Recorders that are switched off
+    leave a length of zero, or the one of 64 bits that they had reserved."""
+    content = clips.numbered(50)
+    cut = content[: content.index(b"moov") - 4]
+    header, length = cut.index(b"mdat") - 4, 8
+    sizes = [b"\0\0\0\0mdat", b"\0\0\0\1mdat" + (1 << 40).to_bytes(8)]
+    switched_off = [cut[:header] + size + cut[header + length :] for size in sizes]
+
+    for incomplete in [content[:40], cut[:-100], cut, content[: len(cut) + 6], *switched_off]:
+        assert reason(incomplete).startswith("The file is incomplete: its index (moov) is missing")
+
+
+def test_an_mp4_that_is_damaged_otherwise_is_not_told_to_be_incomplete(clips):
+    """Its index is there, or it is no video and needs none, as a picture in AVIF."""
+    content = clips.numbered(50)
+    spoiled = content.replace(b"moov", b"noov")
+    picture = content[:32] + b"\0\0\0\x0cmeta\0\0\0\0"
+
+    for damaged in (spoiled, picture, b"\0\0\0\x08free" * 2000):
+        assert reason(damaged).startswith("The file is damaged, incomplete or not a video")
+
+
 def test_a_file_of_sound_holds_no_video():
     """Audio in a video container is no video."""
     buffer = io.BytesIO()
@@ -127,6 +156,26 @@ def test_each_limit_refuses_what_exceeds_it(clips, limits):
 
     with pytest.raises(VideoTooLarge):
         probed(content, limits)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("mp4", "mpeg4"),
+        ("avi", "mjpeg"),
+        ("mpegts", "mpeg2video"),
+        ("flv", "flv"),
+        ("mp4", "libx265"),
+        ("webm", "libvpx"),
+        ("gif", "gif"),
+    ],
+)
+def test_too_many_pixels_are_called_so_whatever_the_codec(clips, container, codec):
+    """Some files tell their size at once, of others it stays unknown when it is too large."""
+    content = clips.numbered(6, width=128, container=container, codec=codec, b_frames=0)
+
+    with pytest.raises(VideoTooLarge):
+        probed(content, Limits(max_pixels=127 * 64))
 
 
 def test_limits_take_what_just_fits(clips):

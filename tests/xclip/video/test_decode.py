@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xclip.errors import NoDecodableFrame, UnreadableVideo
+from xclip.errors import NoDecodableFrame
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodeRequest, decode_segments
@@ -228,14 +228,6 @@ def test_a_truncated_file_gives_what_is_there(clips, make_request, container):
             numbers(clips, segment), expected_numbers(segment, begins, 4), strict=True
         ):
             assert true - 2 <= shown <= true
-
-
-def test_an_mp4_cut_before_its_index_is_unreadable(clips, make_request):
-    """The index is at the end; without it nothing can be found."""
-    content = clips.numbered(50)
-
-    with pytest.raises(UnreadableVideo):
-        decoded(content[: content.index(b"moov")], make_request())
 
 
 def test_damaged_packets_are_passed_over(clips, make_request):
