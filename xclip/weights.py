@@ -177,9 +177,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def check_tensors(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str
-) -> None:
+def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
     """Raise WeightsError that lists every kind of misfit: keys, shapes, dtypes."""
     complaints = [
         *_complaint("missing", expected.keys() - found.keys()),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import care_commands, client_commands, key_commands, serve, tuning_commands
+from app.cli import (
+    care_commands,
+    client_commands,
+    key_commands,
+    model_commands,
+    serve,
+    tuning_commands,
+)
 from app.settings import describe_settings
 
 
@@ -22,6 +29,7 @@ def build_cli() -> typer.Typer:
     serve.register(cli, epilog=settings_help())
     key_commands.register(cli, epilog=settings_help())
     care_commands.register(cli, epilog=settings_help())
+    model_commands.register(cli)
     client_commands.register(cli)
     tuning_commands.register(cli, epilog=settings_help())
     return cli
