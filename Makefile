@@ -22,8 +22,8 @@ demo: $(VENV)/installed ## generate clips, ingest and search them, leave the ser
 serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
 	$(RUN)/xclip-search serve $(ARGS)
 
-test: $(VENV)/installed ## run all tests, in three processes: many of them wait for others
-	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+test: $(VENV)/installed ## run all tests, in four processes: many of them wait for others
+	$(RUN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed ## lint, format and types
 	$(RUN)/ruff check $(SOURCES)
@@ -38,10 +38,11 @@ bench: $(VENV)/installed ## measure retrieval, confidence and order on generated
 	$(RUN)/python -m benchmarks.retrieval
 	$(RUN)/python -m benchmarks.confidence
 
-bench-speed: $(VENV)/installed ## measure scores, precision and latency at the size of base-patch32
+bench-speed: $(VENV)/installed ## measure scores, precision, latency and training at the size of base-patch32
 	$(RUN)/python -m benchmarks.conditioned_score
 	$(RUN)/python -m benchmarks.precision
 	$(RUN)/python -m benchmarks.latency
+	$(RUN)/python -m benchmarks.training_step
 
 faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 100 requests an operation (an hour)
 	$(RUN)/python -m tests.faults.random_kills --kills 200

@@ -7,9 +7,11 @@ import typer
 from app.cli import (
     care_commands,
     client_commands,
+    evaluate_command,
     key_commands,
     model_commands,
     serve,
+    train_command,
     tuning_commands,
 )
 from app.settings import describe_settings
@@ -32,6 +34,8 @@ def build_cli() -> typer.Typer:
     model_commands.register(cli)
     client_commands.register(cli)
     tuning_commands.register(cli, epilog=settings_help())
+    evaluate_command.register(cli, epilog=settings_help())
+    train_command.register(cli)
     return cli
 
 

@@ -34,7 +34,8 @@ from xclip.motion import (
 )
 from xclip.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from xclip.tokenizer import XCLIPTokenizer, build_tokenizer
-from xclip.training.contrastive import Batch, Schedule, train
+from xclip.training.contrastive import Schedule, train
+from xclip.training.network import Batch
 
 WIDTH = 128
 BATCH_SIZE = 64

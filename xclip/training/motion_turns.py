@@ -23,7 +23,7 @@ import torch
 from xclip.motion import MOTIONS, Scene, Subject, phrasing, sample_scene, whereabouts
 from xclip.processor import XCLIPProcessor
 from xclip.tokenizer import XCLIPTokenizer
-from xclip.training.contrastive import Batch, Schedule, train
+from xclip.training.contrastive import Schedule, train
 from xclip.training.motion_tiny import (
     ALLOWED,
     EVALUATE_EVERY,
@@ -33,6 +33,7 @@ from xclip.training.motion_tiny import (
     sample_scene_at,
     save_checkpoint,
 )
+from xclip.training.network import Batch
 from xclip.weights import load_model
 
 SCHEDULE = Schedule(

@@ -1,8 +1,7 @@
-"""The training loop: it learns, its schedule is as said, and it goes on where it stopped."""
+"""The loop of the embedded checkpoint: it learns, and it goes on where it stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import torch
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.model import XCLIPModel
-from xclip.training.contrastive import Batch, Schedule, parameter_groups, train
+from xclip.training.contrastive import Schedule, train
+from xclip.training.network import Batch
 
 SCHEDULE = Schedule(
     steps=12, warm_up=3, peak_rate=3e-3, weight_decay=0.1, clip_norm=1.0, seed=5, save_every=4
@@ -76,27 +76,5 @@ def test_an_interrupted_run_follows_the_same_curve(tmp_path: Path) -> None:
 def test_a_saved_run_of_another_schedule_is_refused(tmp_path: Path) -> None:
     """Going on under other settings would be neither run."""
     losses(tiny_model(), tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="another schedule"):
+    with pytest.raises(ValueError, match="another run"):
         losses(tiny_model(), tmp_path / "state.pt", replace(SCHEDULE, peak_rate=1.0))
-
-
-def test_the_rate_rises_linearly_then_falls_as_a_cosine() -> None:
-    """Full rate at the end of warm-up, half of it midway, zero at the end."""
-    schedule = replace(SCHEDULE, steps=110, warm_up=10, peak_rate=1.0)
-    assert schedule.rate(0) == pytest.approx(0.1)
-    assert schedule.rate(9) == schedule.rate(10) == pytest.approx(1.0)
-    assert schedule.rate(60) == pytest.approx(0.5)
-    assert schedule.rate(110) == pytest.approx(0.0)
-
-
-def test_only_matrices_decay() -> None:
-    """Biases, norms, the prompt gain and the logit scale keep their size; nothing is left out."""
-    model = tiny_model()
-    decayed, free = parameter_groups(model, 0.1)
-    names: Callable[[object], set[str]] = lambda group: {  # noqa: E731
-        name for name, p in model.named_parameters() if any(p is q for q in group["params"])
-    }
-    assert {"logit_scale", "prompts_generator.alpha"} <= names(free)
-    assert "visual_projection.weight" in names(decayed)
-    assert names(free) | names(decayed) == {name for name, _ in model.named_parameters()}
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)

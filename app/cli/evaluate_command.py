@@ -1,0 +1,366 @@
+"""`evaluate`: how good the model is on annotated clips, in the figures that papers report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.cli.tables import plain
+from app.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from xclip.encoder import Encoder
+    from xclip.evaluation.classification import Classified
+    from xclip.evaluation.footage import Broken, Footage
+    from xclip.evaluation.protocols import ViewProtocol
+    from xclip.evaluation.retrieval import RetrievalLine
+    from xclip.training.readers.clips import AnnotatedClip
+
+Annotations = Annotated[
+    Path, typer.Argument(exists=True, help="What says which clip shows what: see --kind.")
+]
+Videos = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, file_okay=False, help="Where the files are; else beside the annotations."
+    ),
+]
+Kind = Annotated[
+    Literal["table", "kinetics", "hmdb51", "ucf101", "msrvtt", "activitynet"],
+    typer.Option(help="The format of the annotations: see docs/evaluation.md."),
+]
+Split = Annotated[str, typer.Option(help="The part of the annotations to read.")]
+Style = Annotated[
+    Literal["service", "original"],
+    typer.Option(help="Pictures as a search sees them, or as the published figures were measured."),
+]
+Ties = Annotated[
+    Literal["average", "optimistic", "repeat"],
+    typer.Option(help="The rank of what scores alike: see docs/evaluation.md."),
+]
+Report = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="Write everything measured there.")
+]
+Plots = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Draw into this folder; needs the extra `plots`."),
+]
+
+_SHOWN_BROKEN = 5
+
+
+def register(cli: typer.Typer, *, epilog: str) -> None:
+    """Add the command and what it can do; `epilog` ends its help."""
+    evaluate = typer.Typer(
+        help="Measure the model on annotated clips.", no_args_is_help=True, epilog=epilog
+    )
+    evaluate.command("retrieval")(retrieval)
+    evaluate.command("classification")(classification)
+    evaluate.command("split")(split)
+    cli.add_typer(evaluate, name="evaluate", rich_help_panel="Measuring")
+
+
+def retrieval(
+    annotations: Annotations,
+    videos: Videos = None,
+    kind: Kind = "table",
+    split: Split = "test",
+    style: Style = "service",
+    ties: Ties = "average",
+    bank: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Texts for querybank normalisation, one a line; else the model's bank.",
+        ),
+    ] = None,
+    beta: Annotated[
+        float, typer.Option(min=0.01, help="Inverse temperature of querybank normalisation.")
+    ] = 20.0,
+    report: Report = None,
+    plots: Plots = None,
+) -> None:
+    """Text→video and video→text: R@1, R@5, R@10, median and mean rank, by three ways to score."""
+    with _reported() as settings:
+        # imported late: clients of the service never need PyTorch
+        from xclip.evaluation.plots import plot_ranks, require_plots
+        from xclip.evaluation.protocols import ViewProtocol
+        from xclip.evaluation.retrieval import retrieval_lines, score_retrieval
+        from xclip.evaluation.splits import digest
+
+        if plots is not None:
+            require_plots()
+        clips = _read(kind, annotations, videos, split)
+        encoder = _load(settings)
+        others = encoder.bank if bank is None else _lines(bank)
+        protocol = ViewProtocol(style)
+        footage = _footage(settings, encoder, clips, protocol)
+        with _progress(len(footage.clips)) as seen:
+            scores = score_retrieval(encoder, footage, others, seen)
+        lines = retrieval_lines(scores, ties, beta)
+        Console().print(_retrieval_table(lines))
+        _tell_broken(footage.broken)
+        if plots is not None:
+            plots.mkdir(parents=True, exist_ok=True)
+            plot_ranks(plots / "ranks.svg", lines)
+        if report is not None:
+            content = _about(encoder, protocol, split, footage.broken)
+            content |= {
+                "list_sha256": digest(clips, videos or annotations.parent),
+                "ties": ties,
+                "beta": beta,
+                "bank_texts": len(scores.bank),
+                "figures": [
+                    {"method": line.method, "direction": line.direction, **asdict(line.figures)}
+                    for line in lines
+                ],
+            }
+            _write(report, content)
+
+
+def classification(
+    annotations: Annotations,
+    videos: Videos = None,
+    kind: Kind = "table",
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The part of the annotations to read; several are measured one by one and "
+            "averaged. Left out: test."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The labels to choose from, one a line; else those of the clips.",
+        ),
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="What the model is asked, with the label in place of {}.")
+    ] = "{}",
+    style: Style = "service",
+    views: Annotated[
+        Literal["1x1", "1x3", "4x1", "4x3"],
+        typer.Option(help="Clips in time by crops in space; published figures are 4x3."),
+    ] = "1x1",
+    report: Report = None,
+    plots: Plots = None,
+) -> None:
+    """Top-1 and top-5, zero-shot or with a model trained on the labels."""
+    with _reported() as settings:
+        from xclip.evaluation.classification import classify_footage, labels_of
+        from xclip.evaluation.plots import require_plots
+        from xclip.evaluation.protocols import ViewProtocol
+        from xclip.evaluation.splits import digest
+
+        if plots is not None:
+            require_plots()
+        names = split or ["test"]
+        parts = [_read(kind, annotations, videos, name) for name in names]
+        encoder = _load(settings)
+        protocol = ViewProtocol(style, int(views[0]), 3 if views[2] == "3" else 1)
+        measured: list[tuple[str, Classified]] = []
+        contents = []
+        for name, clips in zip(names, parts, strict=True):
+            known = labels_of(clips) if labels is None else _lines(labels)
+            footage = _footage(settings, encoder, clips, protocol)
+            with _progress(len(footage.clips)) as seen:
+                classified = classify_footage(encoder, footage, known, template, seen)
+            measured.append((name, classified))
+            _tell_broken(footage.broken)
+            contents.append(
+                _about(encoder, protocol, name, footage.broken)
+                | {"list_sha256": digest(clips, videos or annotations.parent)}
+                | {"template": template, "labels": len(known), "clips": len(classified.truth)}
+                | _accuracies(classified)
+            )
+        Console().print(_classification_table(measured))
+        if plots is not None:
+            _plot_classified(plots, measured)
+        if report is not None:
+            _write(report, {"splits": contents})
+
+
+def split(
+    annotations: Annotations,
+    into: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")],
+    videos: Videos = None,
+    kind: Kind = "table",
+    part: Annotated[str, typer.Option(help="The part of the annotations to cut.")] = "train",
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of the files that is kept for tests.")
+    ] = 0.2,
+    by_label: Annotated[
+        bool, typer.Option("--by-label", help="Keep that share of each label's files.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="What is drawn at random is drawn by it.")] = 0,
+) -> None:
+    """Cut annotations in two tables, for training and for tests, and record how."""
+    with _reported():
+        from xclip.evaluation.splits import write_split
+
+        clips = _read(kind, annotations, videos, part)
+        folder = videos or annotations.parent
+        record = write_split(annotations, folder, clips, into, share, seed, by_label=by_label)
+    Console().print(
+        plain(f"{record.train_clips} clips to train with, {record.test_clips} to test, in {into}")
+    )
+
+
+def _read(kind: str, annotations: Path, videos: Path | None, split: str) -> list[AnnotatedClip]:
+    from xclip.training.readers import read_clips
+
+    return read_clips(kind, annotations, videos or annotations.parent, split)
+
+
+def _load(settings: Settings) -> Encoder:
+    from xclip.encoder import Encoder
+
+    return Encoder.load(
+        settings.model,
+        revision=settings.model_revision,
+        device=settings.device,
+        num_threads=settings.threads,
+    )
+
+
+def _footage(
+    settings: Settings, encoder: Encoder, clips: Sequence[AnnotatedClip], protocol: ViewProtocol
+) -> Footage:
+    from xclip.evaluation.footage import Footage
+    from xclip.evaluation.views import Viewing
+    from xclip.video.containers import Limits
+
+    viewing = Viewing(
+        encoder.num_frames,
+        encoder.geometry,
+        protocol,
+        wall_clock_s=settings.decode_timeout_s,
+        memory_bytes=settings.decode_memory_bytes,
+        limits=Limits(max_pixels=settings.max_pixels),
+    )
+    return Footage(clips, viewing)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file that hold something, each once."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{path} is not UTF-8 text") from None
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def _retrieval_table(lines: Sequence[RetrievalLine]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("score", "direction", "queries", "R@1", "R@5", "R@10", "median", "mean rank"):
+        table.add_column(column, justify="left" if column in ("score", "direction") else "right")
+    for line in lines:
+        figures = line.figures
+        shares = (f"{share:.3f}" for share in (figures.r1, figures.r5, figures.r10))
+        rank = (f"{figures.median:g}", f"{figures.mean:.2f}")
+        table.add_row(line.method, line.direction, str(figures.queries), *shares, *rank)
+    return table
+
+
+def _classification_table(measured: Sequence[tuple[str, Classified]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    heads = ("split", "clips", "labels", "top-1", "top-5", "class mean", "calibration error")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "split" else "right")
+    accuracies = [list(_accuracies(classified).values()) for _, classified in measured]
+    for (name, classified), values in zip(measured, accuracies, strict=True):
+        counts = str(len(classified.truth)), str(len(classified.labels))
+        table.add_row(plain(name), *counts, *(f"{value:.3f}" for value in values))
+    if len(measured) > 1:
+        means = [sum(column) / len(column) for column in zip(*accuracies, strict=True)]
+        table.add_row("mean", "", "", *(f"{mean:.3f}" for mean in means))
+    return table
+
+
+def _accuracies(classified: Classified) -> dict[str, float]:
+    return {
+        "top_1": classified.top(1),
+        "top_5": classified.top(5),
+        "class_mean": classified.class_mean,
+        "calibration_error": classified.calibration_error,
+    }
+
+
+def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classified]]) -> None:
+    from xclip.evaluation.plots import plot_calibration, plot_confusion
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (_, classified) in enumerate(measured, start=1):
+        suffix = f"-{number}.svg" if len(measured) > 1 else ".svg"
+        plot_confusion(folder / f"confusion{suffix}", classified)
+        plot_calibration(folder / f"calibration{suffix}", classified)
+
+
+def _about(
+    encoder: Encoder, protocol: ViewProtocol, split: str, broken: Sequence[Broken]
+) -> dict[str, Any]:
+    """What a figure depends on, for who wants to measure it again."""
+    return {
+        "model": encoder.name,
+        "fingerprint": encoder.fingerprint,
+        "split": split,
+        "protocol": asdict(protocol),
+        "broken": [{"path": str(one.clip.path), "reason": one.reason} for one in broken],
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _tell_broken(broken: Sequence[Broken]) -> None:
+    """Say on stderr what could not be looked at; its texts are not in the figures."""
+    errors = Console(stderr=True)
+    if broken:
+        errors.print(f"{len(broken)} clips could not be decoded and are left out:")
+    for one in broken[:_SHOWN_BROKEN]:
+        errors.print(plain(f"  {one.clip.path}: {one.reason}"))
+    if len(broken) > _SHOWN_BROKEN:
+        errors.print(f"  and {len(broken) - _SHOWN_BROKEN} more; --json lists them")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[AnnotatedClip], None]]:
+    """A bar on stderr while clips are looked at; what it gives is called with each."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda clip: progress.advance(task)
+
+
+@contextmanager
+def _reported() -> Iterator[Settings]:
+    """The settings; what the operator can put right is one line and a status, no traceback."""
+    from xclip.errors import XCLIPError  # late for the same reason
+
+    errors = Console(stderr=True)
+    try:
+        yield load_settings(os.environ)
+    except SettingsError as error:
+        errors.print(plain(f"error: {error}"))
+        raise typer.Exit(os.EX_CONFIG) from None
+    except XCLIPError as error:
+        errors.print(plain(f"error: {error} ({error.code})"))
+        raise typer.Exit(1) from None
+    except OSError as error:
+        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
+        raise typer.Exit(1) from None

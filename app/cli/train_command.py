@@ -1,0 +1,54 @@
+"""`xclip-search train`: a model of one's own, from a configuration file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli.tables import plain
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command(rich_help_panel="Training")(train)
+
+
+def train(
+    config: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="TOML or JSON: see docs/training.md."),
+    ],
+) -> None:
+    """Train a model, or go on training where an earlier run with this configuration stopped.
+
+    On several GPUs: torchrun --nproc-per-node N -m app.cli.main train CONFIG.
+    """
+    # imported late: clients of the service never need PyTorch
+    from xclip.errors import XCLIPError
+    from xclip.training.config import read_config
+    from xclip.training.engine import CHECKPOINT
+    from xclip.training.engine import train as run
+
+    try:
+        chosen = read_config(config)
+        finished = run(chosen)
+    except XCLIPError as error:
+        Console(stderr=True).print(plain(f"error: {error} ({error.code})"))
+        raise typer.Exit(1) from None
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of torchrun's processes is enough to say it
+    console = Console()
+    loss = "" if finished.loss is None else f", last loss {finished.loss:.4f}"
+    folder = chosen.run.output / CHECKPOINT
+    console.print(plain(f"{finished.steps} steps{loss}; the checkpoint is in {folder}"))
+    if unused := len(finished.missing) + len(finished.broken):
+        console.print(
+            plain(
+                f"{unused} files were not used: {len(finished.missing)} missing, "
+                f"{len(finished.broken)} broken; they are listed in {chosen.run.output}"
+            )
+        )

@@ -1,0 +1,72 @@
+"""The configuration file: what it may say, and how it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xclip.training.config import read_config
+from xclip.training.errors import TrainingError
+
+LEAST = """
+[model]
+source = "motion-tiny"
+[data]
+kind = "table"
+annotations = "table.csv"
+videos = "clips"
+[objective]
+kind = "captions"
+[run]
+output = "out"
+steps = 10
+batch_size = 4
+"""
+
+
+def read(folder: Path, text: str, name: str = "run.toml"):
+    (folder / name).write_text(text)
+    return read_config(folder / name)
+
+
+def test_what_is_left_out_is_the_papers(tmp_path: Path) -> None:
+    """A frozen text tower, 8e-6, ten times that for new parts; paths relative to the file."""
+    config = read(tmp_path, LEAST)
+    assert config.model.text == "frozen"
+    assert (config.optimiser.rate, config.optimiser.new_parts) == (8e-6, 10.0)
+    assert config.data.videos == tmp_path / "clips"
+    assert config.run.output == tmp_path / "out"
+
+
+def test_json_says_the_same(tmp_path: Path) -> None:
+    """Both formats give equal values."""
+    values = {
+        "model": {"source": "motion-tiny"},
+        "data": {"kind": "table", "annotations": "table.csv", "videos": "clips"},
+        "objective": {"kind": "captions"},
+        "run": {"output": "out", "steps": 10, "batch_size": 4},
+    }
+    assert read(tmp_path, json.dumps(values), "run.json") == read(tmp_path, LEAST)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("steps = 10", "steps = 10\nspeed = 3", "run.speed is unknown"),
+        ("steps = 10", "", "run.steps is missing"),
+        ("steps = 10", 'steps = "ten"', "run.steps is of type int"),
+        ("steps = 10", "steps = true", "run.steps is of type int"),
+        ("steps = 10", "steps = 0", "at least 1"),
+        ('kind = "captions"', 'kind = "poems"', "objective.kind is one of captions, labels"),
+        ("[run]", "[augment]\nmixup = 0.8\n[run]", "mixup and cutmix need labels"),
+        ("[run]", "[augment]\nflip = 1.5\n[run]", "between 0 and 1"),
+        ("batch_size = 4", "batch_size = 1", "batch of at least 2"),
+        ("[model]", "[model", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    """The key and what it should be."""
+    with pytest.raises(TrainingError, match=complaint):
+        read(tmp_path, LEAST.replace(old, new))

@@ -1,0 +1,128 @@
+"""Batches from files: the right stretches, in an order that the seed fixes, past broken files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xclip.errors import VideoError
+from xclip.motion import TRAINING, sample_scene
+from xclip.motion_clips import ClipPlan
+from xclip.training.clip_frames import read_frames, stretch
+from xclip.training.config import AugmentConfig, DataConfig
+from xclip.training.errors import TrainingError
+from xclip.training.loader import Loader, Plan
+from xclip.training.samples import Sample, collect, few_shot
+from xclip.video.sample import windows
+
+PLAN = Plan(num_frames=4, edge=20, batch_size=3, seed=1, workers=2, decode_s=30.0)
+
+
+@pytest.fixture(scope="module")
+def samples(library: Path) -> tuple[Sample, ...]:
+    return collect(DataConfig("table", library / "table.csv", library), 0).drawn
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(None, None), (0.0, 2.0), (3.0, 5.0), (3.7, 4.1), (0.5, 8.0), (19.0, 20.0)]
+)
+def test_a_stretch_is_one_of_the_services_windows(start: float | None, end: float | None) -> None:
+    """For any start and end; without them it is the whole file."""
+    segmentation, place = stretch(start, end)
+    window = windows(100.0, segmentation)[place]
+    assert window.start == pytest.approx(start or 0.0)
+    assert window.end == pytest.approx(100.0 if end is None else end)
+
+
+def test_frames_are_those_of_the_stretch(tmp_path: Path) -> None:
+    """Two events in a row: the second one's stretch shows the second one's pictures."""
+    random = np.random.default_rng(0)
+    scenes = tuple((sample_scene(subject, random), 3.0) for subject in TRAINING[:2])
+    path = ClipPlan("two.mp4", 64, 64, 12, scenes, 5).write(tmp_path)
+    whole = read_frames(Sample(path, None, None, ("x",)), 8, 32, 30.0)
+    second = read_frames(Sample(path, 3.0, 6.0, ("x",)), 4, 32, 30.0)
+    assert np.abs(second.astype(int) - whole[4:]).mean() < 1
+    assert np.abs(second.astype(int) - whole[:4]).mean() > 2
+
+
+@pytest.mark.parametrize(("start", "end"), [(500.0, 503.0), (2.0, None), (3.0, 2.0)])
+def test_a_stretch_that_cannot_be_is_an_error(
+    samples: tuple[Sample, ...], start: float, end: float | None
+) -> None:
+    """Behind the end of the file, without an end, or backwards."""
+    with pytest.raises((VideoError, ValueError)):
+        read_frames(replace(samples[0], start=start, end=end), 4, 20, 30.0)
+
+
+def test_missing_files_are_left_out_and_named(library: Path) -> None:
+    """They are no sample, but their label keeps its number."""
+    found = collect(DataConfig("table", library / "table.csv", library), 0)
+    assert found.missing == (library / "gone.mp4",)
+    assert len(found.drawn) == 7
+    assert "nothing that is there" in found.labels
+    with pytest.raises(TrainingError, match="none of the 8 annotated files"):
+        collect(DataConfig("table", library / "table.csv", library / "elsewhere"), 0)
+
+
+def test_few_shots_are_drawn_by_the_seed() -> None:
+    """So many of each label, others with another seed; too few is an error."""
+    samples = [Sample(Path(f"{n}"), None, None, ("abc"[n % 3],)) for n in range(30)]
+    drawn = few_shot(samples, 2, seed=1)
+    assert [sample.texts[0] for sample in drawn] == ["a", "a", "b", "b", "c", "c"]
+    assert drawn == few_shot(samples, 2, seed=1)
+    assert drawn != few_shot(samples, 2, seed=2)
+    with pytest.raises(TrainingError, match="'a' has 10 clips"):
+        few_shot(samples, 11, seed=1)
+
+
+def test_a_batch_is_a_function_of_its_step(samples: tuple[Sample, ...]) -> None:
+    """Also of a loader that begins in the middle, with a file on the way that is no video."""
+    augmenting = AugmentConfig(smallest_crop=0.5, colour=0.5, frames_per_part=2)
+    whole = Loader(samples, augmenting, PLAN)
+    batches = list(whole.batches(0, 4))
+    rest = list(Loader(samples, augmenting, PLAN).batches(2, 4))
+    assert len(batches) == 4
+    for one, other in zip(batches[2:], rest, strict=True):
+        assert torch.equal(one.frames, other.frames)
+        assert one.texts == other.texts
+    assert batches[0].frames.shape == (3, 4, 20, 20, 3)
+    assert [item.path.name for item in whole.broken] == ["noise.mp4"]
+    assert whole.broken[0].reason
+    assert "nothing to be seen" not in {text for batch in batches for text in batch.texts}
+
+
+def test_an_epoch_shows_everything_once_whatever_the_processes(
+    samples: tuple[Sample, ...],
+) -> None:
+    """Two processes together draw what one does."""
+    good = tuple(sample for sample in samples if sample.path.name != "noise.mp4")
+    one = [batch.texts for batch in Loader(good, AugmentConfig(), PLAN).batches(0, 2)]
+    assert sorted(sum(one, ())) == sorted(sample.texts[0] for sample in good)
+    share = replace(PLAN, batch_size=1, world=3)
+    shares = [
+        [
+            batch.texts
+            for batch in Loader(good, AugmentConfig(), replace(share, rank=n)).batches(0, 2)
+        ]
+        for n in range(3)
+    ]
+    assert [sum(parts, ()) for parts in zip(*shares, strict=True)] == one
+
+
+def test_too_few_samples_are_refused(samples: tuple[Sample, ...]) -> None:
+    """A batch never holds a sample twice."""
+    with pytest.raises(TrainingError, match="7 samples do not fill a batch of 8"):
+        Loader(samples, AugmentConfig(), replace(PLAN, batch_size=8))
+
+
+def test_nothing_but_broken_files_ends_the_run(tmp_path: Path) -> None:
+    """With the last file and its reason."""
+    for number in range(3):
+        (tmp_path / f"{number}.mp4").write_bytes(b"no video")
+    samples = tuple(Sample(path, None, None, ("x",)) for path in sorted(tmp_path.iterdir()))
+    with pytest.raises(TrainingError, match="in a row cannot be decoded"):
+        list(Loader(samples, AugmentConfig(), PLAN).batches(0, 1))

@@ -1,0 +1,1 @@
+"""Measuring a model as the literature does: retrieval, classification, their protocols."""

@@ -1,0 +1,125 @@
+"""Top-1 and top-5 of clips that each show one label, zero-shot or with a model trained for it.
+
+The two differ in the checkpoint and the list alone: in both the labels are texts that the model
+scores. V views, L labels, B clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xclip.confidence import expected_calibration_error
+from xclip.encoder import Encoder
+from xclip.evaluation.errors import EvaluationError
+from xclip.evaluation.footage import Footage, Stretch, stretch
+from xclip.evaluation.metrics import (
+    Floats,
+    Ties,
+    confusion,
+    found_at,
+    mean_class_accuracy,
+    ranks,
+)
+from xclip.training.readers.clips import AnnotatedClip
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What B clips were taken for.
+
+    labels : L texts; truth : int64, shape = (B,), which of them is right
+    shares : float64, shape = (B, L), the softmax over the labels, averaged over the views
+    """
+
+    labels: tuple[str, ...]
+    truth: NDArray[np.int64]
+    shares: Floats
+
+    def top(self, k: int, ties: Ties = "average") -> float:
+        """The share of clips whose label is among the first k; 1.0 where there are not more."""
+        right = self.truth[:, None] == np.arange(len(self.labels))
+        return found_at(ranks(self.shares, right, ties), k)
+
+    @property
+    def counts(self) -> Floats:
+        """How many clips of each label were taken for which; shape = (L, L), truth in rows."""
+        return confusion(self.truth, self.shares.argmax(axis=1), len(self.labels))
+
+    @property
+    def class_mean(self) -> float:
+        """Top-1 averaged over the labels that occur."""
+        return mean_class_accuracy(self.counts)
+
+    @property
+    def confidence(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """The share of each clip's first label, and whether it is right; both of shape (B,)."""
+        return self.shares.max(axis=1), self.shares.argmax(axis=1) == self.truth
+
+    @property
+    def calibration_error(self) -> float:
+        """How far the first label's share is from how often it is right, on average."""
+        return expected_calibration_error(*self.confidence)
+
+
+def classify_footage(
+    encoder: Encoder,
+    footage: Footage,
+    labels: Sequence[str],
+    template: str,
+    seen: Callable[[AnnotatedClip], None],
+) -> Classified:
+    """Classify all clips of a footage over all their views.
+
+    template : what the model is asked, with the label in place of {}
+    seen : called with each clip that is done
+
+    Raises EvaluationError for a template without {}, a label twice, a clip whose label is unknown
+    or that has two, and where no clip can be decoded.
+    """
+    number = _numbers(footage.annotated, labels, template)
+    texts = encoder.encode_text([template.replace("{}", label) for label in labels])
+    truth: list[int] = []
+    shares: list[Floats] = []
+    for clip, views in footage.views():
+        logits = encoder.score(texts, encoder.encode_video(views))  # (V, L)
+        truth.append(number[clip.text])
+        shares.append(mean_softmax(logits))
+        seen(clip)
+    return Classified(tuple(labels), np.array(truth, np.int64), np.stack(shares))
+
+
+def mean_softmax(logits: NDArray[np.float32]) -> Floats:
+    """The published fusion of views: their softmax added up, here divided by V; (V, L) -> (L,)."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray((powers / powers.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def labels_of(clips: Sequence[AnnotatedClip]) -> list[str]:
+    """The labels of a list, each once, in alphabetical order."""
+    return sorted({clip.text for clip in clips})
+
+
+def _numbers(
+    clips: Sequence[AnnotatedClip], labels: Sequence[str], template: str
+) -> dict[str, int]:
+    """Which label is which, once all that is asked is known to make sense."""
+    if "{}" not in template:
+        raise EvaluationError(f"the template {template!r} has no {{}} for the label")
+    number = {label: place for place, label in enumerate(labels)}
+    if len(number) != len(labels):
+        raise EvaluationError("a label is given twice")
+    unknown = sorted({clip.text for clip in clips} - number.keys())
+    if unknown:
+        raise EvaluationError(
+            f"{len(unknown)} labels of the list are not known, first {unknown[0]!r}"
+        )
+    said: dict[Stretch, str] = {}
+    for clip in clips:
+        first = said.setdefault(stretch(clip), clip.text)
+        if first != clip.text:
+            raise EvaluationError(f"{clip.path} has two labels: {first!r} and {clip.text!r}")
+    return number

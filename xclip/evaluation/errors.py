@@ -1,0 +1,17 @@
+"""What goes wrong in an evaluation, for the person who started it."""
+
+from __future__ import annotations
+
+from xclip.errors import XCLIPError
+
+
+class EvaluationError(XCLIPError, ValueError):
+    """Clips that do not hold what is asked of them: none that decodes, a label nobody knows."""
+
+    code = "evaluation_invalid"
+
+
+class PlotsUnavailable(XCLIPError):
+    """The library that draws is not installed."""
+
+    code = "plots_unavailable"

@@ -1,0 +1,88 @@
+"""The clips of a list, decoded a few ahead of who looks at them; broken ones are put aside."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xclip.errors import VideoError
+from xclip.evaluation.errors import EvaluationError
+from xclip.evaluation.views import Viewing
+from xclip.training.readers.clips import AnnotatedClip
+
+Stretch = tuple[Path, float, float | None]
+
+
+def stretch(clip: AnnotatedClip) -> Stretch:
+    """What is looked at; annotations that share it differ only in what they say."""
+    return clip.path, clip.start or 0.0, clip.end
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A clip that could not be looked at, and why."""
+
+    clip: AnnotatedClip
+    reason: str
+
+
+@dataclass(slots=True)
+class Footage:
+    """The distinct clips of a list.
+
+    at_once : clips that are decoded at the same time
+    broken : what could not be decoded so far
+    """
+
+    annotated: Sequence[AnnotatedClip]
+    viewing: Viewing
+    at_once: int = 2
+    broken: list[Broken] = field(default_factory=list)
+
+    @property
+    def clips(self) -> list[AnnotatedClip]:
+        """One annotation of each distinct clip, the first, in the order of the list."""
+        first: dict[Stretch, AnnotatedClip] = {}
+        for clip in self.annotated:
+            first.setdefault(stretch(clip), clip)
+        return list(first.values())
+
+    def views(self) -> Iterator[tuple[AnnotatedClip, NDArray[np.uint8]]]:
+        """Each clip that can be decoded with its views, uint8 of shape (V, T, S, S, 3).
+
+        Raises EvaluationError at the end if there was none.
+        """
+        clips, seen = self.clips, 0
+        for clip, decoded in self._decoded(clips):
+            try:
+                views = decoded.result()
+            except VideoError as error:
+                self.broken.append(Broken(clip, str(error)))
+            except OSError as error:
+                self.broken.append(Broken(clip, error.strerror or str(error)))
+            else:
+                seen += 1
+                yield clip, views
+        if not seen:
+            raise EvaluationError(
+                f"not one of {len(clips)} clips could be decoded; the first: "
+                f"{self.broken[0].clip.path}: {self.broken[0].reason}"
+            )
+
+    def _decoded(
+        self, clips: Sequence[AnnotatedClip]
+    ) -> Iterator[tuple[AnnotatedClip, Future[NDArray[np.uint8]]]]:
+        """Clips in order, each being decoded while those before it are looked at."""
+        ahead: deque[tuple[AnnotatedClip, Future[NDArray[np.uint8]]]] = deque()
+        with ThreadPoolExecutor(self.at_once) as decoders:
+            for clip in clips:
+                ahead.append((clip, decoders.submit(self.viewing.views_of, clip)))
+                if len(ahead) > self.at_once:
+                    yield ahead.popleft()
+            yield from ahead

@@ -1,0 +1,57 @@
+"""The frames of one stretch of one file, by the service's own decoding process."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xclip.errors import UnreadableVideo
+from xclip.preprocess import FrameGeometry
+from xclip.training.samples import Sample
+from xclip.video.child import decode_in_child
+from xclip.video.decode import DecodedSegment, DecodeRequest
+from xclip.video.sample import Segmentation
+
+_WHOLE_S = 1e6  # longer than any video: one window, which is then the video's own length
+
+
+def stretch(start: float | None, end: float | None) -> tuple[Segmentation, int]:
+    """Windows one of which is [start, end], and its place among them.
+
+    Windows begin at multiples of the stride, which may not exceed the window: the stride is the
+    largest share of `start` that does not.
+    """
+    begin = start or 0.0
+    if end is None and begin > 0:
+        raise ValueError(f"a clip that starts at {begin:g} s needs an end")
+    window_s = _WHOLE_S if end is None else end - begin
+    if begin < 0 or window_s <= 0:
+        raise ValueError(f"no clip lasts from {begin:g} s to {end:g} s")
+    place = math.ceil(begin / window_s - 1e-9)
+    return Segmentation(window_s, begin / place if place else window_s), place
+
+
+def read_frames(sample: Sample, num_frames: int, edge: int, decode_s: float) -> NDArray[np.uint8]:
+    """Centres of `num_frames` equal parts; uint8 RGB, shape = (num_frames, edge, edge, 3).
+
+    The square is the centre of each frame, resized as the service does. A stretch that ends behind
+    the end of its file is moved to the front until it fits.
+
+    Raises the leaves of VideoError, OSError, ValueError for a stretch that cannot be.
+    """
+    segmentation, place = stretch(sample.start, sample.end)
+    request = DecodeRequest(segmentation, num_frames, FrameGeometry(edge, edge))
+    last: DecodedSegment | None = None
+    with decode_in_child(sample.path, request, wall_clock_s=decode_s) as decoding:
+        for message in decoding:
+            if isinstance(message, DecodedSegment):
+                last = message
+                if message.index == place:
+                    break
+    if last is None:
+        raise UnreadableVideo("The file gave no frames.")
+    if sample.start is not None and last.end <= sample.start:
+        raise UnreadableVideo(f"The clip starts at {sample.start:g} s, where the video has ended.")
+    return last.frames

@@ -1,0 +1,44 @@
+"""What a run leaves to read: a line per step, and which files it could not use."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from xclip.training.loader import Broken
+from xclip.training.loop import Taken
+
+COLUMNS = ("step", "loss", "rate", "gradient", "seconds")
+
+
+class StepLog:
+    """`steps.csv`: a resumed run goes on after the step it resumes from."""
+
+    def __init__(self, file: Path, done: int) -> None:
+        kept: list[list[str]] = []
+        if file.exists():
+            with file.open(encoding="utf-8", newline="") as lines:
+                kept = [row for row in list(csv.reader(lines))[1:] if row and int(row[0]) <= done]
+        self._file = file.open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file)
+        self._rows.writerows([COLUMNS, *kept])
+
+    def add(self, step: int, taken: Taken, seconds: float) -> None:
+        """Write a line at once, so that a run can be watched; steps count from 1."""
+        values = (taken.loss, taken.rate, taken.gradient)
+        self._rows.writerow([step, *(f"{value:.9g}" for value in values), f"{seconds:.3f}"])
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_unused(file: Path, missing: Sequence[Path], broken: Iterable[Broken]) -> None:
+    """`unused.csv`: the files that are missing or broken, and why."""
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        rows = csv.writer(lines)
+        rows.writerow(("path", "reason"))
+        rows.writerows((path, "missing") for path in missing)
+        rows.writerows((item.path, item.reason) for item in broken)

@@ -1,0 +1,26 @@
+"""The bar that shows how far a run is, its loss, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from xclip.training.gathering import rank
+from xclip.training.loop import Taken
+
+
+@contextmanager
+def progress(done: int, steps: int) -> Iterator[Callable[[Taken], None]]:
+    """Show a bar, in the first process only; what it gives is told of every step taken."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, disable=rank() != 0) as bar:
+        task = bar.add_task("", total=steps, completed=done)
+        yield lambda taken: bar.update(task, advance=1, description=f"loss {taken.loss:.4f}")
