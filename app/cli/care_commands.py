@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.reporting import reported
 from app.cli.tables import plain
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from app.care.verify import Repairs, Report
@@ -192,18 +193,5 @@ def _reported() -> Iterator[Settings]:
     from app.catalog.errors import CatalogError
     from app.problems import DATABASE_ERRORS
 
-    errors = Console(stderr=True)
-    try:
+    with reported(CareError, CatalogError, database=DATABASE_ERRORS):
         yield load_settings(os.environ)
-    except SettingsError as error:
-        errors.print(plain(f"error: {error}"))
-        raise typer.Exit(os.EX_CONFIG) from None
-    except (CareError, CatalogError) as error:
-        errors.print(plain(f"error: {error} ({error.code})"))
-        raise typer.Exit(1) from None
-    except DATABASE_ERRORS as error:
-        errors.print(plain(f"error: the catalog cannot be read: {str(error).splitlines()[0]}"))
-        raise typer.Exit(1) from None
-    except OSError as error:
-        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
-        raise typer.Exit(1) from None

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.cli.reporting import reported
 from app.cli.tables import plain
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
@@ -352,15 +353,5 @@ def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
     from xclip.errors import XCLIPError  # late for the same reason
 
-    errors = Console(stderr=True)
-    try:
+    with reported(XCLIPError):
         yield load_settings(os.environ)
-    except SettingsError as error:
-        errors.print(plain(f"error: {error}"))
-        raise typer.Exit(os.EX_CONFIG) from None
-    except XCLIPError as error:
-        errors.print(plain(f"error: {error} ({error.code})"))
-        raise typer.Exit(1) from None
-    except OSError as error:
-        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
-        raise typer.Exit(1) from None

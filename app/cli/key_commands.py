@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables import plain
+from app.cli.reporting import reported
 from app.clock import SystemClock
 from app.ids import DIGITS
-from app.settings import SettingsError, load_settings
+from app.settings import load_settings
 
 if TYPE_CHECKING:
     from app.catalog import Catalog
@@ -119,16 +119,8 @@ def _catalog() -> Iterator[Catalog]:
     from app.catalog.errors import CatalogError
     from app.problems import DATABASE_ERRORS
 
-    errors = Console(stderr=True)
-    try:
-        with Catalog.open(load_settings(os.environ).catalog_url) as catalog:
-            yield catalog
-    except SettingsError as error:
-        errors.print(plain(f"error: {error}"))
-        raise typer.Exit(os.EX_CONFIG) from None
-    except CatalogError as error:
-        errors.print(plain(f"error: {error} ({error.code})"))
-        raise typer.Exit(1) from None
-    except DATABASE_ERRORS as error:
-        errors.print(plain(f"error: the catalog does not answer ({type(error).__name__})"))
-        raise typer.Exit(1) from None
+    with (
+        reported(CatalogError, database=DATABASE_ERRORS),
+        Catalog.open(load_settings(os.environ).catalog_url) as catalog,
+    ):
+        yield catalog

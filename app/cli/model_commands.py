@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.reporting import reported
 from app.cli.tables import plain
 
 _VERDICTS = {True: Text("pass"), False: Text("FAIL", style="bold"), None: Text("—", style="dim")}
@@ -122,12 +123,5 @@ def _reported() -> Iterator[None]:
     """What is wrong with a checkpoint is one line and a status, no traceback."""
     from xclip.errors import XCLIPError
 
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
+    with reported(XCLIPError):
         yield
-    except XCLIPError as error:
-        errors.print(plain(f"error: {error} ({error.code})"))
-        raise typer.Exit(1) from None
-    except OSError as error:
-        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
-        raise typer.Exit(1) from None

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables import plain
-from app.settings import Settings, SettingsError, load_settings
+from app.cli.reporting import reported
+from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from app.tuning.confidence import HeldOut
@@ -156,15 +156,5 @@ def _reported() -> Iterator[Settings]:
     from app.tuning.footage import TuningError
     from index.errors import VectorStoreError
 
-    errors = Console(stderr=True)
-    try:
+    with reported(TuningError, CatalogError, VectorStoreError):
         yield load_settings(os.environ)
-    except SettingsError as error:
-        errors.print(plain(f"error: {error}"))
-        raise typer.Exit(os.EX_CONFIG) from None
-    except (TuningError, CatalogError, VectorStoreError) as error:
-        errors.print(plain(f"error: {error} ({error.code})"))
-        raise typer.Exit(1) from None
-    except OSError as error:
-        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
-        raise typer.Exit(1) from None

@@ -1,0 +1,39 @@
+"""How commands end when something is wrong: one line and a status, no traceback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from app.cli.tables import plain
+from app.settings import SettingsError
+
+
+@contextmanager
+def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Within the block, what the operator can put right becomes a line on standard error.
+
+    kinds : errors whose message is a sentence and that have a `code`; status 1
+    database : errors of a catalog that cannot be read; status 1
+
+    Wrong settings end with status 78, a file that cannot be had with 1.
+    """
+    try:
+        yield
+    except SettingsError as error:
+        _end(str(error), os.EX_CONFIG)
+    except kinds as error:
+        _end(f"{error} ({getattr(error, 'code', type(error).__name__)})")
+    except database as error:
+        _end(f"the catalog cannot be read: {str(error).splitlines()[0]}")
+    except OSError as error:
+        _end(f"{error.filename}: {error.strerror}")
+
+
+def _end(line: str, status: int = 1) -> None:
+    Console(stderr=True, soft_wrap=True).print(plain(f"error: {line}"))
+    raise typer.Exit(status) from None
