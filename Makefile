@@ -22,8 +22,8 @@ demo: $(VENV)/installed ## generate clips, ingest and search them, leave the ser
 serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
 	$(RUN)/xclip-search serve $(ARGS)
 
-test: $(VENV)/installed ## run all tests, in four processes: many of them wait for others
-	$(RUN)/python -m pytest --numprocesses 4 --dist loadfile $(ARGS)
+test: $(VENV)/installed ## run all tests, in three processes: many of them wait for others
+	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed ## lint, format and types
 	$(RUN)/ruff check $(SOURCES)

@@ -307,4 +307,4 @@ def test_everything_dies_with_a_server_killed_at_once(server):
 
     server.send_signal(signal.SIGKILL)
 
-    assert wait_until_gone(pids, patience_s=5.0)
+    assert wait_until_gone(pids, patience_s=30.0)
