@@ -7,16 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.http_stand_in import serving
 from xclip.encoder import Encoder
 from xclip.errors import WeightsError
 from xclip.hub import Checkpoint, locate
@@ -65,25 +65,8 @@ def hub(checkpoint: Path, tmp_path: Path) -> Iterator[Hub]:
     torch.save(load_file(weights), older / "pytorch_model.bin")
     weights.unlink()
     served = Hub({COMMITS["main"]: checkpoint, COMMITS["older"]: older})
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.answer(self)
-
-        def do_HEAD(self) -> None:
-            served.answer(self)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(served.answer) as served.url:
+        yield served
 
 
 def run(program: str, hub_url: str, cache: Path) -> subprocess.CompletedProcess[str]:
