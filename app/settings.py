@@ -60,6 +60,8 @@ class Settings(BaseModel):
     """Requests a minute that a key may send which has no number of its own; not set: any number."""
     key_concurrent_requests: Annotated[int, Field(ge=1)] | None = None
     """Requests of a key served at once, if it has no number of its own; not set: any number."""
+    wrong_keys_per_minute: Annotated[int, Field(ge=1)] = 30
+    """Wrong keys a minute that an address may send before it is answered 429 instead of 401."""
 
     model: str = "motion-tiny"
     """The X-CLIP checkpoint: motion-tiny (in the package), a folder, or a Hugging Face hub id."""

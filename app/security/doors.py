@@ -33,7 +33,6 @@ from app.security.refusals import (
 from app.security.session import SECRET, Sessions
 from app.settings import Settings, is_loopback
 
-WRONG_KEYS_PER_MINUTE = 30
 PUBLIC_PATIENCE_S = 0.2
 _RETRY_CONCURRENT_S = 1.0
 _IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a network
@@ -141,7 +140,8 @@ class Doors:
 
     def _count_wrong_key(self, address: str) -> None:
         """A right key is never turned away for the wrong ones beside it: addresses are shared."""
-        wait_s = self._wrong_keys.take(_network(address), WRONG_KEYS_PER_MINUTE)
+        per_minute = self._settings.wrong_keys_per_minute
+        wait_s = self._wrong_keys.take(_network(address), per_minute)
         if wait_s:
             raise TooManyWrongKeys("Too many wrong keys came from this address.", wait_s)
 

@@ -38,9 +38,14 @@ missing_required_header.expected-statuses = {REFUSALS}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with one video, before it has keys."""
+    """A service with one video, before it has keys.
+
+    Wrong keys are sent to every operation within a few seconds, from one address: that the service
+    answers 429 to so many is another test's matter.
+    """
     folder = tmp_path_factory.mktemp("openapi")
-    with running(folder / "data", XCLIP_MIN_FREE_BYTES="1") as started:
+    settings = {"XCLIP_MIN_FREE_BYTES": "1", "XCLIP_WRONG_KEYS_PER_MINUTE": "1000000"}
+    with running(folder / "data", **settings) as started:
         yield started
 
 
