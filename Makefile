@@ -50,9 +50,10 @@ faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 
 	$(RUN)/python -m benchmarks.big_upload
 	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py
 
-motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about forty minutes on two cores)
+motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour and a half on two cores)
 	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny-first
-	$(RUN)/python -m xclip.training.motion_turns build/motion-tiny-first build/motion-tiny
+	$(RUN)/python -m xclip.training.motion_turns build/motion-tiny-first build/motion-tiny-second
+	$(RUN)/python -m xclip.training.motion_wider build/motion-tiny-second build/motion-tiny
 	$(RUN)/python -m xclip.training.motion_confidence build/motion-tiny
 
 clean: ## remove what the targets made

@@ -232,24 +232,55 @@ def render(
     scene: Scene, times: NDArray[np.floating], width: int, height: int, random: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Draw the scene: frames uint8, shape = (T, height, width, 3), RGB."""
-    short = min(width, height)
     x, y, radius = place(scene, np.asarray(times, dtype=np.float32))
-    columns = (np.arange(width, dtype=np.float32) + 0.5 - (width - short) / 2) / short
-    rows = (np.arange(height, dtype=np.float32) + 0.5 - (height - short) / 2) / short
+    columns, rows = grid(width, height)
     dx = columns[None, None, :] - x[:, None, None]  # (T, 1, W)
     dy = rows[None, :, None] - y[:, None, None]  # (T, H, 1)
+    shade, _, _ = cover(scene, dx, dy, radius, min(width, height))
+    background = backdrop(scene, width, height)
+    frames = background + shade[..., None] * (paint(scene) - background)  # (T, H, W, 3)
+    return with_grain(frames, scene.noise, random)
+
+
+def grid(width: int, height: int) -> tuple[Array, Array]:
+    """The places of the pixels' centres, shape = (width,) and (height,)."""
+    short = min(width, height)
+    columns = (np.arange(width, dtype=np.float32) + 0.5 - (width - short) / 2) / short
+    rows = (np.arange(height, dtype=np.float32) + 0.5 - (height - short) / 2) / short
+    return columns, rows
+
+
+def cover(
+    scene: Scene, dx: Array, dy: Array, radius: Array, short: int
+) -> tuple[Array, Array, Array]:
+    """How much of each pixel the shape covers, and each pixel's place in the shape's own axes.
+
+    dx, dy : from the shape's centre, broadcast to (T, H, W); radius : shape = (T,); short : pixels
+    """
     cos, sin = np.float32(np.cos(scene.tilt)), np.float32(np.sin(scene.tilt))
     u, v = cos * dx + sin * dy, cos * dy - sin * dx  # (T, H, W)
     distance = signed_distance(scene.subject.shape, u, v, radius[:, None, None])
-    cover = np.clip(0.5 - distance * short, 0, 1)[..., None]  # antialiased over one pixel
+    return np.clip(0.5 - distance * short, 0, 1), u, v  # antialiased over one pixel
+
+
+def backdrop(scene: Scene, width: int, height: int) -> Array:
+    """The background's gradient, shape = (1, 1, W, 3) or (1, H, 1, 3), grey levels."""
     ramp = np.linspace(0, 1, width if scene.horizontal else height, dtype=np.float32)
-    ramp = ramp[None, :, None] if scene.horizontal else ramp[:, None, None]
+    ramp = ramp[None, None, :, None] if scene.horizontal else ramp[None, :, None, None]
     first, second = (np.asarray(colour, dtype=np.float32) for colour in scene.background)
-    background = first * (1 - ramp) + second * ramp  # (1 or H, W or 1, 3)
-    colour = np.add(COLOURS[scene.subject.colour], scene.tint, dtype=np.float32)
-    frames = background + cover * (colour - background)  # (T, H, W, 3)
-    grain = random.standard_normal((len(x), height, width, 1), dtype=np.float32)
-    grey: Array = np.clip(frames + scene.noise * grain, 0, 255)
+    return np.asarray(first * (1 - ramp) + second * ramp)
+
+
+def paint(scene: Scene) -> Array:
+    """The shape's colour, shape = (3,), grey levels."""
+    return np.add(COLOURS[scene.subject.colour], scene.tint, dtype=np.float32)
+
+
+def with_grain(frames: Array, noise: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """The frames with grain of the given deviation, as pixels."""
+    count, height, width, _ = frames.shape
+    grain = random.standard_normal((count, height, width, 1), dtype=np.float32)
+    grey: Array = np.clip(frames + noise * grain, 0, 255)
     return grey.astype(np.uint8)
 
 

@@ -7,7 +7,7 @@ about the file can be checked.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xclip.motion import Scene, Subject, render, sample_scene
+from xclip.motion_composition import Composition, render_composition
+from xclip.motion_kinds import Kind
 
 SIZES = ((128, 96), (160, 120), (120, 160), (192, 144), (144, 144))  # width, height in pixels
 FRAME_RATES = (12, 15, 20, 24, 25, 30)
@@ -70,6 +72,55 @@ class ClipPlan:
         random = np.random.default_rng(self.seed)
         write_clip(path, self.scenes, self.width, self.height, self.frame_rate, random)
         return path
+
+
+@dataclass(frozen=True, slots=True)
+class KindPlan:
+    """A clip of the wider world that can be written; `seed` as in `ClipPlan`."""
+
+    name: str
+    width: int
+    height: int
+    frame_rate: int
+    kind: Kind
+    composition: Composition
+    seconds: float
+    seed: int
+
+    def write(self, folder: Path) -> Path:
+        """Write the clip as `name` into the folder; returns the file."""
+        path = folder / self.name
+        random = np.random.default_rng(self.seed)
+        pictures = (
+            render_composition(self.composition, np.array([time]), self.width, self.height, random)[
+                0
+            ]
+            for time in np.linspace(0, 1, round(self.seconds * self.frame_rate))
+        )
+        _encode(path, pictures, self.width, self.height, self.frame_rate)
+        return path
+
+
+def kind_clips(random: np.random.Generator, kinds: Sequence[Kind]) -> list[KindPlan]:
+    """Plan a clip of each."""
+    plans = []
+    for number, kind in enumerate(kinds, start=1):
+        width, height = SIZES[random.integers(len(SIZES))]
+        frame_rate = int(random.choice(FRAME_RATES))
+        frames = random.integers(SHORTEST_S * frame_rate, LONGEST_S * frame_rate + 1)
+        plans.append(
+            KindPlan(
+                f"kind-{number:03d}.mp4",
+                width,
+                height,
+                frame_rate,
+                kind,
+                kind.compose(random),
+                float(frames / frame_rate),
+                int(random.integers(2**31)),
+            )
+        )
+    return plans
 
 
 def sample_clips(
@@ -142,12 +193,18 @@ def write_clip(
     width, height : pixels, even numbers; frame_rate : frames per second; random : draws the grain.
     The mp4 has its index in front, so it plays while it still loads.
     """
+    pictures = _pictures(scenes, width, height, frame_rate, random)
+    _encode(path, pictures, width, height, frame_rate)
+
+
+def _encode(
+    path: Path, pictures: Iterable[NDArray[np.uint8]], width: int, height: int, frame_rate: int
+) -> None:
     with av.open(path, "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=frame_rate, options=_ENCODING)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size = frame_rate  # a seek lands within a second
         stream.codec_context.thread_count = 1  # the pictures are small, the bytes the same anywhere
-        pictures = _pictures(scenes, width, height, frame_rate, random)
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, frame_rate)

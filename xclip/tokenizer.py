@@ -81,6 +81,11 @@ class XCLIPTokenizer:
         """Number of ids, special ones included: rows the token embedding must have."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """The id of each token."""
+        return dict(self._tokenizer.get_vocab(with_added_tokens=True))
+
     def encode(
         self, text: str, *, max_length: int | None = None, truncation: bool = True
     ) -> list[int]:

@@ -4,8 +4,8 @@ python -m xclip.training.motion_confidence FOLDER writes `bank.txt` and `confide
 beside the weights in FOLDER, from seeds, in about a minute.
 
 The background is of training subjects, whole events and cuts from one event to the next, as windows
-over long videos hold them. The calibration is fitted to searches for half of the subjects that
-training never showed; the other half is left to measure it on.
+over long videos hold them, and of the wider world's kinds. The calibration is fitted to searches
+for half of the subjects that training never showed; the other half is left to measure it on.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from xclip.confidence import Background, Calibration, Examples, draw_examples, f
 from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.motion import CALIBRATION, HELD_OUT, TRAINING, Subject, render, sample_scene
+from xclip.motion_composition import render_composition
+from xclip.motion_kinds import Alone, Kind
+from xclip.training.motion_wider import draw_kinds
 
 SEED = 2022_2
-WHOLE, CUT = 192, 64  # background segments with one event, and with parts of two
+WHOLE, CUT, WIDER = 192, 64, 64  # background segments: one event, parts of two, other kinds
+WIDER_CAPTIONS = 128  # of the bank
 CLIPS_EACH = 8  # of every held-out subject
 COLLECTION_SIZES = (10, 20, 40)
 CROWDED_SIZE = 50  # a collection filled up with training subjects, many of them near misses
@@ -36,12 +40,35 @@ Frames = NDArray[np.uint8]
 
 
 def background_frames(random: np.random.Generator, edge: int) -> Frames:
-    """Frames of unrelated segments, uint8, shape = (WHOLE + CUT, 8, edge, edge, 3)."""
+    """Frames of unrelated segments, uint8, shape = (WHOLE + CUT + WIDER, 8, edge, edge, 3)."""
     first = [TRAINING[index] for index in random.permutation(len(TRAINING))[:WHOLE]]
     second = [TRAINING[index] for index in random.permutation(len(TRAINING))[: 2 * CUT]]
     whole = [_event(subject, random, edge) for subject in first]
     pairs = zip(second[:CUT], second[CUT:], strict=True)
-    return np.stack(whole + [_cut(*pair, random, edge) for pair in pairs])
+    cut = [_cut(*pair, random, edge) for pair in pairs]
+    wider = [
+        render_composition(kind.compose(random), _TIMES, edge, edge, random)
+        for kind in wider_kinds(random, WIDER)
+    ]
+    return np.stack(whole + cut + wider)
+
+
+def wider_kinds(random: np.random.Generator, count: int) -> list[Kind]:
+    """Draw so many of what the third lesson shows beside single events, no caption twice."""
+    found: dict[str, Kind] = {}
+    while len(found) < count:
+        for kind in draw_kinds(random):
+            if not isinstance(kind, Alone):
+                found[kind.caption] = kind
+    drawn = list(found.values())
+    return [drawn[index] for index in random.permutation(len(drawn))[:count]]
+
+
+def bank_texts() -> list[str]:
+    """All captions of single events, and some of the other kinds, sorted."""
+    wider = wider_kinds(np.random.default_rng(SEED), WIDER_CAPTIONS)
+    alone = [subject.caption for subject in TRAINING + HELD_OUT]
+    return sorted([*alone, *(kind.caption for kind in wider)])
 
 
 def _event(subject: Subject, random: np.random.Generator, edge: int) -> Frames:
@@ -103,8 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of the checkpoint")
     folder = parser.parse_args().folder
-    captions = sorted(subject.caption for subject in TRAINING + HELD_OUT)
-    (folder / BANK_FILE).write_text("\n".join(captions) + "\n", encoding="utf-8")
+    (folder / BANK_FILE).write_text("\n".join(bank_texts()) + "\n", encoding="utf-8")
     encoder = Encoder.load(str(folder), device="cpu")
     random = np.random.default_rng(SEED)
     background = encoder.encode_video(background_frames(random, encoder.geometry.crop))

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
+from xclip.inputs import ModelInputs
 from xclip.model import XCLIPModel
 from xclip.motion import (
     COLOURS,
@@ -106,9 +108,13 @@ def draw_batch(
     """Draw the scenes at the model's size and encode the captions."""
     times = (np.arange(8) + 0.5) / 8
     clips = [_draw(scene, times, random) for scene in scenes]
-    pixels = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3) / 255  # (B, T, 3, H, W)
+    return as_batch(np.stack(clips), tokenizer(captions))
+
+
+def as_batch(clips: NDArray[np.uint8], tokens: ModelInputs) -> Batch:
+    """Clips as drawn, uint8 (B, T, H, W, 3), with the captions' tokens, for the network."""
+    pixels = torch.from_numpy(clips).permute(0, 1, 4, 2, 3) / 255  # (B, T, 3, H, W)
     mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
-    tokens = tokenizer(captions)
     return Batch((pixels - mean) / std, tokens.input_ids, tokens.attention_mask)
 
 

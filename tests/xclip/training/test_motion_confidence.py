@@ -17,7 +17,14 @@ from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
 from xclip.motion import EVALUATION, HELD_OUT, TRAINING, Subject, render, sample_scene
-from xclip.training.motion_confidence import CUT, WHOLE, background_frames
+from xclip.training.motion_confidence import (
+    CUT,
+    WHOLE,
+    WIDER,
+    WIDER_CAPTIONS,
+    background_frames,
+    bank_texts,
+)
 
 TIMES = (np.arange(8) + 0.5) / 8
 SHOWN = 20  # clips a search chooses from
@@ -42,15 +49,19 @@ def test_the_shipped_file_belongs_to_the_shipped_model(encoder: Encoder, shipped
     assert shipped.calibration.weights[BANK_ODDS] >= 0
 
 
-def test_the_bank_is_every_caption_of_the_world(encoder: Encoder):
-    """Each of the 320, once."""
-    assert sorted(encoder.bank) == sorted(subject.caption for subject in TRAINING + HELD_OUT)
+def test_the_bank_is_every_event_and_some_of_every_other_kind(encoder: Encoder):
+    """The 320 captions of single events once, and 128 of the wider world's."""
+    assert list(encoder.bank) == bank_texts()
+    assert {subject.caption for subject in TRAINING + HELD_OUT} < set(encoder.bank)
+    assert len(set(encoder.bank)) == 320 + WIDER_CAPTIONS
+    for word in ("then", "three", "slowly", "striped", "above", "towards", "camera"):
+        assert any(word in caption.split() for caption in encoder.bank)
 
 
 def test_the_background_can_be_drawn_again(encoder: Encoder, shipped: ConfidenceModel):
     """From its seed, the same segments come out of the same network."""
     frames = background_frames(np.random.default_rng(2022_2), encoder.geometry.crop)
-    assert frames.shape == (WHOLE + CUT, 8, encoder.geometry.crop, encoder.geometry.crop, 3)
+    assert frames.shape == (WHOLE + CUT + WIDER, 8, encoder.geometry.crop, encoder.geometry.crop, 3)
     again = encoder.encode_video(frames[:16])
     np.testing.assert_allclose(again.embedding, shipped.background.embedding[:16], atol=1e-4)
 
