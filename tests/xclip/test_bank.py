@@ -42,7 +42,7 @@ def test_a_checkpoints_own_bank_comes_first(checkpoint: Checkpoint):
     path = checkpoint.folder / BANK_FILE
     path.write_text(" ein Ball \n\nzwei Bälle\nein Ball\n", encoding="utf-8")
     assert read_bank(checkpoint) == ("ein Ball", "zwei Bälle")
-    assert len(read_bank(locate("motion-tiny"))) == 320
+    assert len(read_bank(locate("motion-tiny"))) == 448
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"only one\nonly one\n", b"\xff\xfe\n"])
