@@ -38,7 +38,14 @@ bench: $(VENV)/installed ## measure retrieval, confidence and order on generated
 	$(RUN)/python -m benchmarks.retrieval
 	$(RUN)/python -m benchmarks.confidence
 
-bench-speed: $(VENV)/installed ## measure scores, precision, latency and training at the size of base-patch32
+bench-speed: $(VENV)/installed ## measure decoding, model, ingest, index, search and training beside their peers
+	$(RUN)/pip install --quiet --constraint constraints.txt '.[bench]'
+	$(RUN)/python -m benchmarks.decode
+	$(RUN)/python -m benchmarks.engine
+	$(RUN)/python -m benchmarks.ingest
+	$(RUN)/python -m benchmarks.search_beside_ingest
+	$(RUN)/python -m benchmarks.index_size
+	$(RUN)/python -m benchmarks.start_up
 	$(RUN)/python -m benchmarks.conditioned_score
 	$(RUN)/python -m benchmarks.precision
 	$(RUN)/python -m benchmarks.latency

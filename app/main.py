@@ -141,6 +141,7 @@ def _lifespan(
             with suppress(asyncio.CancelledError):
                 await housekeeping
             services.worker.close()
+            await anyio.to_thread.run_sync(services.vectors.close)
             await anyio.to_thread.run_sync(services.catalog.close)
 
     return lifespan
@@ -160,7 +161,11 @@ def _open(
     partials.prepare()
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     worker = worker or WorkerClient(settings.worker_base_url, secret=catalog.secret(SECRET))
-    vectors = FollowedVectors(catalog, threads=settings.threads or os.cpu_count() or 1)
+    vectors = FollowedVectors(
+        catalog,
+        threads=settings.threads or os.cpu_count() or 1,
+        exact_up_to=settings.exact_up_to,
+    )
     damage = Damage(catalog, metrics.damaged_segments)
     tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing
     remover = Remover(catalog, media, tensors, settings.calibrations_dir)
@@ -189,6 +194,7 @@ def _open(
         ),
         library=library,
         remover=remover,
+        vectors=vectors,
         search=Search(
             catalog,
             vectors,

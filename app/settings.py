@@ -9,6 +9,7 @@ An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLI
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no u
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 PromptPrecision: TypeAlias = Literal["int8", "float16"]
+_MOST_INGESTS = 8
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -100,8 +102,13 @@ class Settings(BaseModel):
     """Seconds without a heartbeat after which another worker may take a job over."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """How often a job is begun before it counts as failed."""
+    max_ingests: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Videos that a worker ingests at once; not set: one for each processor, at most 8."""
     recall_candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Segments the index recalls for each search, which the model then scores exactly."""
+    exact_up_to: Annotated[int, Field(ge=0)] = 300_000
+    """Segments of a collection, or after a filter, up to which every vector is compared; above it
+    2-bit codes propose (docs/search.md)."""
 
     head_timeout_s: PositiveSeconds = 10.0
     """Seconds a client has for the head of a request, from its first byte or the connection."""
@@ -138,6 +145,11 @@ class Settings(BaseModel):
     def catalog_url(self) -> str:
         """The SQLAlchemy URL of the catalog, with the default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'catalog.sqlite'}"
+
+    @property
+    def ingests_at_once(self) -> int:
+        """How many jobs a worker has in progress, with the default filled in."""
+        return self.max_ingests or min(_MOST_INGESTS, len(os.sched_getaffinity(0)))
 
     @property
     def tensors_dir(self) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -65,7 +66,9 @@ def main() -> None:
     arguments = parser.parse_args()
     results = list(measure(Encoder.load("motion-tiny"), arguments.clips, arguments.seed))
     for patch_size in (32, 16):
-        results += measure(random_encoder(patch_size), arguments.base_clips, arguments.seed)
+        results += measure(
+            random_encoder(patch_size, torch.float32), arguments.base_clips, arguments.seed
+        )
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
         return

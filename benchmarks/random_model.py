@@ -41,15 +41,17 @@ def random_base(patch_size: int, seed: int = 0) -> tuple[XCLIPModel, XCLIPProces
     return model, XCLIPProcessor.for_model(config, tokenizer)
 
 
-def random_encoder(patch_size: int) -> Encoder:
+def random_encoder(patch_size: int, dtype: torch.dtype | None = None) -> Encoder:
     """Return it as an encoder, named as the checkpoint whose size it has."""
-    return as_encoder(*random_base(patch_size), f"random base-patch{patch_size}")
+    return as_encoder(*random_base(patch_size), f"random base-patch{patch_size}", dtype)
 
 
-def as_encoder(model: XCLIPModel, processor: XCLIPProcessor, name: str) -> Encoder:
+def as_encoder(
+    model: XCLIPModel, processor: XCLIPProcessor, name: str, dtype: torch.dtype | None = None
+) -> Encoder:
     """Return an encoder with the bank of texts that published checkpoints get."""
     bank = GENERAL_BANK.read_text(encoding="utf-8").splitlines()
-    return Encoder(model, processor, name, bank=tuple(bank))
+    return Encoder(model, processor, name, bank=tuple(bank), dtype=dtype)
 
 
 def save_random_base(folder: Path, patch_size: int) -> None:

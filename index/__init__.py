@@ -9,10 +9,12 @@ from index.tensors import PackedTensorStore
 
 if TYPE_CHECKING:
     from index.faiss_flat import FaissFlatIndex
+    from index.faiss_rabitq import FaissRabitqIndex
 
 __all__ = [
     "ExactIndex",
     "FaissFlatIndex",
+    "FaissRabitqIndex",
     "Hits",
     "Ids",
     "InvalidVectors",
@@ -35,4 +37,8 @@ def __getattr__(name: str) -> Any:
         from index.faiss_flat import FaissFlatIndex
 
         return FaissFlatIndex
+    if name == "FaissRabitqIndex":
+        from index.faiss_rabitq import FaissRabitqIndex
+
+        return FaissRabitqIndex
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,9 +32,15 @@ def check_vectors(name: str, vectors: Vectors, dim: int) -> Vectors:
         raise InvalidVectors(
             f"{name} must be float32 of shape (N, {dim}), not {vectors.dtype} {vectors.shape}"
         )
-    if vectors.size and not np.abs(vectors).max() <= LARGEST:  # NaN fails this too
+    if not within_range(vectors):
         raise InvalidVectors(f"{name} must be finite and within ±{LARGEST:.0f}")
     return np.ascontiguousarray(vectors)
+
+
+def within_range(vectors: Vectors) -> bool:
+    """Whether every number is finite and none beyond the range of float16, of any shape."""
+    # NaN fails both. The two ends apart, as absolute numbers would be a second array.
+    return vectors.size == 0 or bool(vectors.max() <= LARGEST and vectors.min() >= -LARGEST)
 
 
 def check_rows(ids: Ids, vectors: Vectors, dim: int) -> tuple[Ids, Vectors]:

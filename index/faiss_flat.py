@@ -1,4 +1,4 @@
-"""The default backend: FAISS over half-precision rows, exact, in one scan a query.
+"""FAISS over half-precision rows, exact, in one scan a query.
 
 On disk: nothing. The index is filled from the source of truth when it is opened.
 
@@ -7,21 +7,13 @@ Q queries, N rows, M allowed ids, D width, K hits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from index.border import check_dim, check_ids, check_k, check_rows, check_vectors
+from index.faiss_calls import capped_threads, faiss, in_order, narrowed_to, no_hits
 from index.protocol import Hits, Ids, VectorIndex, Vectors
 
-# FAISS's stubs describe the C++ signatures, not those its Python layer puts over them.
-faiss: Any = import_module("faiss")
-
-IDS_PER_BITMAP_BYTE = 64  # a bitmap sparser than one allowed id in 64 bytes costs more than a set
+DECODED_AT_ONCE = 256  # rows in single precision: more would be fresh pages from the system
 GROWTH = 4  # how much further to look when equal scores cross the cut
 
 
@@ -48,25 +40,35 @@ class FaissFlatIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    @property
+    def ids(self) -> Ids:
+        """The ids of all rows, (N,), in the order they were added."""
+        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
+
+    @property
+    def largest_id(self) -> int:
+        """No id has ever been larger; -1 before there was one."""
+        return self._largest_id
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Put rows in, replacing those whose id exists. ids (N,), vectors (N, D)."""
         ids, vectors = check_rows(ids, vectors, self._dim)
         if ids.size == 0:
             return
-        # FAISS rounds a value half-way between two halves up, IEEE to even: round before it does.
-        vectors = vectors.astype(np.float16).astype(np.float32)
-        with self._capped_threads():
+        # FAISS rounds what lies half-way between two halves up, IEEE to even: so not by FAISS.
+        halves = vectors.astype(np.float16).view(np.uint8)
+        with capped_threads(self._threads):
             known = ids[ids <= self._largest_id]
             if known.size:  # a removal rewrites the whole array: not for rows that must be new
                 self._index.remove_ids(known)
-            self._index.add_with_ids(vectors, ids)
+            self._index.add_sa_codes(halves, ids)
         self._largest_id = max(self._largest_id, int(ids.max()))
 
     def remove(self, ids: Ids) -> int:
         """Take rows out and say how many there were; one call costs a scan. ids (N,)."""
         if check_ids(ids).size == 0 or len(self) == 0:
             return 0
-        with self._capped_threads():
+        with capped_threads(self._threads):
             return int(self._index.remove_ids(ids))
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> Hits:
@@ -75,8 +77,8 @@ class FaissFlatIndex:
         k = check_k(k)
         ceiling = len(self) if allowed is None else min(len(self), check_ids(allowed).size)
         if ceiling == 0 or len(queries) == 0:
-            return _no_hits(len(queries))
-        with self._capped_threads(), self._narrowed_to(allowed) as parameters:
+            return no_hits(len(queries))
+        with capped_threads(self._threads), narrowed_to(allowed, self._largest_id) as parameters:
             looked_at = min(k + 1, ceiling)
             while True:
                 scores, ids = self._index.search(queries, looked_at, params=parameters)
@@ -84,50 +86,23 @@ class FaissFlatIndex:
                     break
                 # FAISS keeps whichever of equal scores it met first. To cut by id, see them all.
                 looked_at = min(looked_at * GROWTH, ceiling)
-        return _in_order(scores, ids, k)
+        return in_order(scores, ids, k)
 
-    @contextmanager
-    def _narrowed_to(self, allowed: Ids | None) -> Iterator[Any]:
-        """Parameters that hide every other row from the scan, so that none takes a place."""
-        if allowed is None:
-            yield None
-            return
-        within = allowed[allowed <= self._largest_id]
-        if within.size * IDS_PER_BITMAP_BYTE < self._largest_id:
-            # FAISS keeps a pointer to the array: both live until the search is done.
-            yield faiss.SearchParameters(sel=faiss.IDSelectorBatch(within))
-            return
-        bits = np.zeros(self._largest_id + 1, dtype=np.bool_)
-        bits[within] = True
-        bitmap = np.packbits(bits, bitorder="little")
-        yield faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+    def vectors(self, ids: Ids) -> Vectors:
+        """The rows of these ids, (N, D); each must be there."""
+        with capped_threads(self._threads):
+            return np.asarray(self._index.reconstruct_batch(ids), np.float32)
 
-    @contextmanager
-    def _capped_threads(self) -> Iterator[None]:
-        """The cap belongs to the calling thread, so it is set for the call and put back."""
-        before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(self._threads)
-        try:
-            yield
-        finally:
-            faiss.omp_set_num_threads(before)
-
-
-def _no_hits(queries: int) -> Hits:
-    return Hits(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
+    def scores(self, query: Vectors, ids: Ids) -> Vectors:
+        """What these rows score, (N,); each must be there. query (D,)."""
+        starts = range(0, ids.size, DECODED_AT_ONCE)
+        parts = [self.vectors(ids[start : start + DECODED_AT_ONCE]) @ query for start in starts]
+        return np.concatenate(parts)
 
 
 def _tie_at_cut(scores: Vectors, ids: Ids, k: int) -> bool:
     """Whether a row left out might score as the last one taken does, in any query."""
     return bool(np.any((ids[:, -1] >= 0) & (scores[:, -1] == scores[:, k - 1])))
-
-
-def _in_order(scores: Vectors, ids: Ids, k: int) -> Hits:
-    """Hits by descending score, then ascending id; FAISS fills up with id -1, which is dropped."""
-    count = min(k, int((ids[0] >= 0).sum()))  # every query sees the same rows
-    missing: npt.NDArray[np.bool_] = ids < 0
-    order = np.lexsort((ids, -scores, missing), axis=1)[:, :count]
-    return Hits(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
 
 
 _: type[VectorIndex] = FaissFlatIndex

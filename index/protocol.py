@@ -26,10 +26,12 @@ class Hits:
 
     ids : int64, shape = (Q, K)
     scores : float32, shape = (Q, K), inner products
+    exact : every eligible row was scored; else these are the best of those that were proposed
     """
 
     ids: Ids
     scores: Vectors
+    exact: bool = True
 
 
 class VectorIndex(Protocol):
@@ -65,6 +67,8 @@ class VectorIndex(Protocol):
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> Hits:
         """The `K = min(k, eligible)` best rows of each query, never fewer.
+
+        A backend may look at some rows only, those that seem best, and says so (`Hits.exact`).
 
         queries : float32, shape = (Q, D), in the same range as the vectors
         allowed : int64, shape = (M,), or None for every row. The rows are narrowed to these ids

@@ -5,7 +5,6 @@ Letters: B videos or segments, T frames, S crop edge, N texts, P patches, D widt
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,15 @@ from torch import Tensor
 
 from xclip import scoring
 from xclip.bank import read_bank
+from xclip.engine import Engine
 from xclip.hub import locate
 from xclip.model import XCLIPModel
-from xclip.preprocess import FrameGeometry, normalise
+from xclip.preprocess import FrameGeometry
 from xclip.processor import XCLIPProcessor
 from xclip.weights import fingerprint, load_model
 
 # Rows of the prompt generator computed at once; bounds its memory whatever is asked.
 _ROWS_AT_ONCE = 4096
-_TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,9 @@ class Encoder:
         fingerprint store can be mixed.
     num_frames, geometry, dim, prompt_shape, logit_scale
         T; what is done to a frame; D; (P, D); the factor of a cosine in a logit, as in exp().
+    dtype : str
+        What the vision tower multiplies in, "float32" or "bfloat16": what is quicker here, if none
+        is given. It is no part of the fingerprint (docs/decisions/0019-engine.md).
     bank : tuple of str
         Texts that a segment is scored for whatever is asked; see `xclip.bank`.
     folder : Path, optional
@@ -65,6 +67,7 @@ class Encoder:
         device: str = "cpu",
         bank: tuple[str, ...] = (),
         folder: Path | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         vision = model.config.vision_config
         preprocessing = processor.image_processor.preprocessing
@@ -78,10 +81,9 @@ class Encoder:
         self.device = device
         self.bank = bank
         self.folder = folder
-        self.dtype = str(model.text_projection.weight.dtype).removeprefix("torch.")
-        self._model = model.to(device).eval()
+        self._engine = Engine(model, preprocessing, device, dtype)
+        self.dtype = str(self._engine.dtype).removeprefix("torch.")
         self._tokenizer = processor.tokenizer
-        self._preprocessing = preprocessing
 
     @classmethod
     def load(
@@ -112,44 +114,31 @@ class Encoder:
         bank = read_bank(checkpoint)
         return cls(model, processor, source, device, bank, checkpoint.folder)
 
-    @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.
 
-        Texts of equal length run together, so none is ever padded. The text of special tokens is
-        read as plain text.
+        The text of special tokens is read as plain text.
         """
-        groups: defaultdict[int, list[int]] = defaultdict(list)
         rows = [self._tokenizer.encode(text) for text in texts]
-        for place, row in enumerate(rows):
-            groups[len(row)].append(place)
-        features = np.empty((len(rows), self.dim), np.float32)
-        for places in groups.values():
-            for start in range(0, len(places), _TEXTS_AT_ONCE):
-                chunk = places[start : start + _TEXTS_AT_ONCE]
-                ids = torch.tensor([rows[place] for place in chunk], device=self.device)
-                features[chunk] = _to_numpy(self._model.get_text_features(ids))
-        return features
+        return _to_numpy(self._engine.encode_texts(rows))
 
-    @torch.inference_mode()
     def encode_video(self, frames: NDArray[np.uint8]) -> EncodedVideos:
         """Encode segments of sampled frames, already resized and cropped.
 
         frames : uint8 RGB, shape = (B, T, S, S, 3)
         Raises ValueError for another shape or dtype.
         """
-        crop = self.geometry.crop
-        expected = (self.num_frames, crop, crop, 3)
-        if frames.ndim != 5 or frames.shape[1:] != expected or frames.dtype != np.uint8:
-            raise ValueError(
-                f"frames are uint8 of shape (B, {', '.join(map(str, expected))}), not "
-                f"{frames.dtype} of shape {frames.shape}"
-            )
-        pixels = normalise(torch.tensor(frames, device=self.device), self._preprocessing)
-        stored = scoring.encode_video(self._model, pixels)
+        stored = self._engine.encode_frames(self._checked(frames))
         return EncodedVideos(_to_numpy(stored.embedding), _to_numpy(stored.prompt))
 
-    @torch.inference_mode()
+    def embed_video(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode segments to what `encode_video` calls their embedding, and to nothing else.
+
+        frames : uint8 RGB, shape = (B, T, S, S, 3)
+        Raises ValueError for another shape or dtype.
+        """
+        return _to_numpy(self._engine.embed_frames(self._checked(frames)))
+
     def score(
         self, text_embeddings: NDArray[np.float32], stored: EncodedVideos
     ) -> NDArray[np.float32]:
@@ -167,8 +156,18 @@ class Encoder:
                 torch.tensor(stored.embedding[part], dtype=torch.float32, device=self.device),
                 torch.tensor(stored.prompt[part], dtype=torch.float32, device=self.device),
             )
-            logits[part] = _to_numpy(scoring.score(self._model, texts, chunk))
+            logits[part] = _to_numpy(self._engine.score(texts, chunk))
         return logits
+
+    def _checked(self, frames: NDArray[np.uint8]) -> Tensor:
+        crop = self.geometry.crop
+        expected = (self.num_frames, crop, crop, 3)
+        if frames.ndim != 5 or frames.shape[1:] != expected or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frames are uint8 of shape (B, {', '.join(map(str, expected))}), not "
+                f"{frames.dtype} of shape {frames.shape}"
+            )
+        return torch.tensor(frames)  # a copy: the array may be read-only, which torch warns of
 
 
 def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:

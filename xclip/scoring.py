@@ -21,7 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from xclip.model import CrossAttention, PromptGeneratorLayer, XCLIPModel
+    from xclip.model import (
+        CrossAttention,
+        PromptGenerator,
+        PromptGeneratorLayer,
+        XCLIPModel,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,25 @@ def score(model: XCLIPModel, text_features: Tensor, stored: StoredVideos) -> Ten
 
     text_features : Tensor, shape = (N, D), as `get_text_features` gives them
     """
+    return compare(model.prompts_generator, model.logit_scale, text_features, stored)
+
+
+def compare(
+    generator: PromptGenerator, logit_scale: Tensor, text_features: Tensor, stored: StoredVideos
+) -> Tensor:
+    """Do the same with the only parts of the network that it takes."""
     texts = text_features.unsqueeze(0)  # (1, N, D): until a layer has looked at the videos
-    heads = model.config.prompt_num_attention_heads
-    absorb = absorbing_is_cheaper(len(text_features), heads, *stored.prompt.shape[1:])
-    attention = attend_absorbed if absorb else attend_projected
     prompts = texts
-    for layer in model.prompts_generator.decoder:
+    for layer in generator.decoder:
         block = cast("PromptGeneratorLayer", layer)
+        heads = block.cross_attn.heads
+        absorb = absorbing_is_cheaper(len(text_features), heads, *stored.prompt.shape[1:])
+        attention = attend_absorbed if absorb else attend_projected
         prompts = prompts + attention(block.cross_attn, block.norm1(prompts), stored.prompt)
         prompts = prompts + block.mlp(block.norm3(prompts))
-    texts = texts + model.prompts_generator.alpha * prompts
+    texts = texts + generator.alpha * prompts
     texts = texts / texts.norm(dim=-1, keepdim=True)
-    return model.logit_scale.exp() * torch.einsum("bd,bnd->bn", stored.embedding, texts)
+    return logit_scale.exp() * torch.einsum("bd,bnd->bn", stored.embedding, texts)
 
 
 def absorbing_is_cheaper(texts: int, heads: int, patches: int, width: int) -> bool:

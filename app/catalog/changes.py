@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, insert, or_, select
 
 from app.catalog import collections, tables
 from app.catalog.records import Change, ChangeKind, VectorBatch
-from index.border import LARGEST
+from index.border import within_range
 
 T = tables.changes
 VECTORS = tables.embeddings
@@ -86,12 +86,12 @@ def vectors_after(
     )
     found = connection.execute(statement).all()
     size = dim * STORED.itemsize
-    whole = [each for each in found if each.vector is not None and len(each.vector) == size]
-    rows = np.fromiter((each.row for each in whole), dtype=np.int64, count=len(whole))
-    blob = b"".join(each.vector for each in whole)
+    whole = [(row, blob) for row, blob in found if blob is not None and len(blob) == size]
+    rows = np.array([row for row, _ in whole], dtype=np.int64)
+    blob = b"".join([blob for _, blob in whole])
     vectors = np.frombuffer(blob, dtype=STORED).reshape(len(whole), dim)
-    sound = (np.abs(vectors) <= LARGEST).all(axis=1)  # NaN is not
-    if not sound.all():
+    if not within_range(vectors):
+        sound = np.array([within_range(vector) for vector in vectors], np.bool_)
         rows, vectors = rows[sound], vectors[sound]
     damaged: set[int] = set()
     if len(rows) < len(found):
@@ -105,7 +105,7 @@ def read_vector(blob: bytes | None, dim: int) -> npt.NDArray[np.float32] | None:
     if blob is None or len(blob) != dim * STORED.itemsize:
         return None
     vector = np.frombuffer(blob, dtype=STORED)
-    return vector if (np.abs(vector) <= LARGEST).all() else None
+    return vector if within_range(vector) else None
 
 
 def vectors_of(connection: Connection, rows: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -40,6 +40,7 @@ from app.catalog.terms import check_metadata
 from app.catalog.transactions import Transactions
 
 NO_METADATA: Metadata = {}
+LOADED_AT_ONCE = 2_000  # vectors: more would leave the processor's caches between two steps
 
 
 class Library(Transactions):
@@ -259,7 +260,7 @@ class Library(Transactions):
             return changes.since(connection, collection_id, sequence, dim, limit)
 
     def load_vectors(
-        self, collection_id: str, batch: int = 10_000
+        self, collection_id: str, batch: int = LOADED_AT_ONCE
     ) -> tuple[int, Iterator[VectorBatch]]:
         """Every vector of the collection, and the sequence from which to follow the changes.
 

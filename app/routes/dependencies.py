@@ -21,6 +21,7 @@ from app.services.library import Library
 from app.services.readiness import Readiness
 from app.services.search import Search
 from app.services.uploads import ResumableUploads
+from app.services.vectors import FollowedVectors
 from app.services.waiting import Following
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -44,6 +45,7 @@ class Services:
     fetching: Fetching
     library: Library
     remover: Remover
+    vectors: FollowedVectors
     search: Search
     classify: Classify
 

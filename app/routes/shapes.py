@@ -140,6 +140,7 @@ def search_answer(query: Sequence[str], findings: Findings) -> schemas.SearchAns
             segments_eligible=findings.recall.eligible,
             segments_damaged=findings.damaged,
             exact=findings.exact,
+            recall=findings.recall.measured,
             model=findings.model,
             snapshot=findings.recall.sequence,
         ),

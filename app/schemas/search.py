@@ -128,6 +128,10 @@ class IndexState(Answer):
         description="left out because what is stored of them cannot be read; they are remade"
     )
     exact: bool
+    recall: float | None = Field(
+        description="where codes propose the candidates: how many of the nearest segments they "
+        "find, as measured on this collection; null when every vector was compared"
+    )
     model: str
     snapshot: int = Field(description="the number of the last change that the search has seen")
 

@@ -121,7 +121,7 @@ class Search:
             moments=[moment for entry in page for moment in entry],
             next_cursor=cursor,
             recall=recall if position is None else replace(recall, sequence=position.snapshot),
-            exact=not damaged and (ranking.scored >= recall.eligible or ranking.kind == "cosine"),
+            exact=not damaged and _is_exact(ranking, recall),
             damaged=damaged,
             score_kind=ranking.kind,
             confidence_kind=ranking.confidence_kind,
@@ -289,6 +289,12 @@ def _arrange(question: Question, ranking: Ranking) -> tuple[list[list[Moment]], 
     for moment in arranged:
         by_video[moment.best.found.video.id].append(moment)
     return [found[: question.max_per_video] for found in by_video.values()], abstained
+
+
+def _is_exact(ranking: Ranking, recall: Recall) -> bool:
+    """Whether no segment that could rank higher was left out."""
+    compared = ranking.kind == "cosine" and recall.measured is None
+    return compared or ranking.scored >= recall.eligible
 
 
 def _digest(question: Question) -> str:

@@ -3,19 +3,25 @@
 The catalog is the truth; what is here can be dropped at any time and is brought up to the
 catalog's sequence before each search, so a finished job is searchable at once. A stored vector that
 cannot be one is left out, and its video is ingested again.
+
+Large collections are searched by codes, which are made beside the searches (`app.services.coding`).
 """
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from app.catalog import Catalog
-from app.catalog.records import Change, Collection
+from app.catalog.records import Change, Collection, VectorBatch
+from app.services.coding import Coded, Coder
 from app.services.damage import rebuild
-from index import FaissFlatIndex, Ids, Vectors
+from index import FaissRabitqIndex, Ids, Vectors
 
 _CHANGES_AT_ONCE = 10_000
 _COLLECTIONS_AT_ONCE = 100
@@ -28,6 +34,8 @@ class Recall:
     rows : int64, shape = (K,), best first, with K = min(count, eligible)
     scores : float32, shape = (K,), the inner products
     last_row : the highest row there has been; every later one will be higher
+    measured : None if every eligible vector was compared, else the share of the nearest rows that
+        was found when that was last measured
     damaged : how many eligible rows have no vector that could be read, and so are in no count
     """
 
@@ -38,6 +46,7 @@ class Recall:
     sequence: int
     last_row: int
     damaged: int = 0
+    measured: float | None = None
 
 
 @dataclass(slots=True)
@@ -46,18 +55,23 @@ class _Followed:
 
     collection_id: str
     lock: threading.Lock = field(default_factory=threading.Lock)
-    index: FaissFlatIndex | None = None
+    coded: Coded | None = None
     sequence: int = 0
     last_row: int = 0
     damaged: set[int] = field(default_factory=set)
 
 
 class FollowedVectors:
-    """An exact index for each collection, shared by the threads of the API."""
+    """An index for each collection, shared by the threads of the API.
 
-    def __init__(self, catalog: Catalog, *, threads: int) -> None:
+    exact_up_to : with no more segments than this, every one is compared
+    """
+
+    def __init__(self, catalog: Catalog, *, threads: int, exact_up_to: int = sys.maxsize) -> None:
         self._catalog = catalog
         self._threads = threads
+        self._exact_up_to = exact_up_to
+        self._coder = Coder(exact_up_to)
         self._lock = threading.Lock()
         self._followed: dict[str, _Followed] = {}
 
@@ -70,6 +84,8 @@ class FollowedVectors:
                 followed = self._of(collection)
                 with followed.lock:
                     self._catch_up(followed, collection)
+                    if followed.coded is not None:
+                        self._coder.look_after(followed.coded)
             if page.next_cursor is None:
                 return
             cursor = page.next_cursor
@@ -84,17 +100,22 @@ class FollowedVectors:
         followed = self._of(collection)
         with followed.lock:
             self._catch_up(followed, collection)
-            index = followed.index
-            if index is None:
+            coded = followed.coded
+            if coded is None:
                 nothing = np.empty(0, np.int64), np.empty(0, np.float32)
                 return Recall(*nothing, 0, 0, followed.sequence, followed.last_row)
-            hits = index.search(query[None, :], count, allowed)
-            total, sequence, last_row = len(index), followed.sequence, followed.last_row
+            coded.asked.append(query)
+            self._coder.look_after(coded)
+            hits = coded.index.search(query[None, :], count, allowed)
+            measured = None if hits.exact else coded.index.recall
+            total, sequence, last_row = len(coded.index), followed.sequence, followed.last_row
             damaged = len(followed.damaged)
             if damaged and allowed is not None:
                 damaged = int(np.isin(list(followed.damaged), allowed).sum())
         eligible = total if allowed is None else min(len(allowed) - damaged, total)
-        return Recall(hits.ids[0], hits.scores[0], total, eligible, sequence, last_row, damaged)
+        return Recall(
+            hits.ids[0], hits.scores[0], total, eligible, sequence, last_row, damaged, measured
+        )
 
     def last_row(self, collection: Collection) -> int:
         """The highest row there has been, at least up to the sequence of `collection`."""
@@ -108,6 +129,10 @@ class FollowedVectors:
         with self._lock:
             self._followed.pop(name, None)
 
+    def close(self) -> None:
+        """Leave off making codes."""
+        self._coder.close()
+
     def _of(self, collection: Collection) -> _Followed:
         with self._lock:
             followed = self._followed.get(collection.name)
@@ -120,20 +145,22 @@ class FollowedVectors:
     def _catch_up(self, followed: _Followed, collection: Collection) -> None:
         if followed.sequence >= collection.sequence or collection.dim is None:
             return
-        if followed.index is None:
-            index = FaissFlatIndex(collection.dim, threads=self._threads)
+        if followed.coded is None:
+            index = FaissRabitqIndex(
+                collection.dim, exact_up_to=self._exact_up_to, threads=self._threads
+            )
             followed.sequence, batches = self._catalog.load_vectors(collection.id)
             followed.damaged.clear()
-            for batch in batches:
+            for batch in _read_ahead(batches):
                 index.add(batch.rows, batch.vectors)
                 followed.damaged.update(batch.damaged)
                 followed.last_row = batch.last_row
-            followed.index = index
+            followed.coded = Coded(index, followed.lock)
             self._rebuild(followed.damaged)
         while changes := self._catalog.changes_since(
             collection.id, followed.sequence, _CHANGES_AT_ONCE
         ):
-            damaged = _apply(followed.index, changes)
+            damaged = _apply(followed.coded.index, changes)
             followed.damaged.difference_update(change.row for change in changes)
             followed.damaged.update(damaged)
             self._rebuild(damaged)
@@ -145,7 +172,16 @@ class FollowedVectors:
             rebuild(self._catalog, self._catalog.existing_segments(list(rows)).values(), "a vector")
 
 
-def _apply(index: FaissFlatIndex, changes: list[Change]) -> set[int]:
+def _read_ahead(batches: Iterator[VectorBatch]) -> Iterator[VectorBatch]:
+    """The batches, each read while the one before is put into the index."""
+    with ThreadPoolExecutor(1, thread_name_prefix="vectors") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
+
+
+def _apply(index: FaissRabitqIndex, changes: list[Change]) -> set[int]:
     """Follow the changes; the rows that came without a vector that can be one.
 
     Rows are never reused, so within a batch a removal is the last word on its row.

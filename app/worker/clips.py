@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.worker.ahead import ahead
 from app.worker.certainty import Certainty
-from app.worker.decoding import Decoder
-from app.worker.gate import Gate
+from app.worker.decoding import Decoder, Decoding
+from app.worker.gate import Gate, still_wanted
 from app.worker.messages import ClipRequest, ClipScores, EmbedRequest, Scores
 from app.worker.scoring import Scoring
 from xclip.encoder import EncodedVideos, Encoder
+from xclip.video.decode import DecodedSegment
+from xclip.video.sample import Segmentation
 
+# Segments of a clip that are encoded while it is decoded on, each in a turn of its own: nobody's
+# query waits for more than one.
+AHEAD: Final = 4
 MAX_CLIP_SCORES = 8_000_000  # 32 MB: half an hour of segments at 10,000 labels
 
 
@@ -58,44 +65,45 @@ class ClipScoring:
 
         Raises NotInClipFolder, VideoError, Interrupted.
         """
-        path = self._checked(request.path)
-        embeddings = []
-        with self._decoder.open(path, request.segmentation, self._should_stop) as decoding:
-            for batch in decoding.batches():
-                frames = np.stack([segment.frames for segment in batch])
-                stored = self._gate.query(partial(self._encoder.encode_video, frames)).result()
-                embeddings.append(stored.embedding)
-        return np.concatenate(embeddings)
+
+        def embed(segment: DecodedSegment) -> Future[NDArray[np.float32]]:
+            return self._gate.query(lambda: self._encoder.embed_video(segment.frames[None]))
+
+        with self._decoding(request.path, request.segmentation) as decoding:
+            embedded = ahead(decoding.segments(), embed, AHEAD)
+            return np.concatenate([embedding for _, embedding in embedded])
 
     def score(self, request: ClipRequest) -> ClipScores:
         """Every text against every segment.
 
         Raises NotInClipFolder, TooManyScores, VideoError, Interrupted.
         """
-        path = self._checked(request.path)
+        self._checked(request.path)
         texts = self._scoring.embed(request.texts, request.templates)
+
+        def encode(segment: DecodedSegment) -> Future[EncodedVideos]:
+            if (segment.index + 1) * len(texts) > MAX_CLIP_SCORES:
+                raise TooManyScores(
+                    f"This video has more segments times labels than the {MAX_CLIP_SCORES} "
+                    "scores of one answer; give fewer labels or a longer stride."
+                )
+            return self._gate.query(lambda: self._encoder.encode_video(segment.frames[None]))
+
         starts: list[float] = []
         ends: list[float] = []
-        scores = []
-        with self._decoder.open(path, request.segmentation, self._should_stop) as decoding:
-            for batch in decoding.batches():
-                frames = np.stack([segment.frames for segment in batch])
-                starts += [segment.start for segment in batch]
-                ends += [segment.end for segment in batch]
-                if len(starts) * len(texts) > MAX_CLIP_SCORES:
-                    raise TooManyScores(
-                        f"This video has more segments times labels than the {MAX_CLIP_SCORES} "
-                        "scores of one answer; give fewer labels or a longer stride."
-                    )
-                stored = self._gate.query(partial(self._encoder.encode_video, frames)).result()
+        scores: list[Scores] = []
+        with self._decoding(request.path, request.segmentation) as decoding:
+            for segment, stored in ahead(decoding.segments(), encode, AHEAD):
+                starts.append(segment.start)
+                ends.append(segment.end)
                 scores.append(self._judged(texts, stored, request))
-            return ClipScores(
-                starts=np.array(starts),
-                ends=np.array(ends),
-                scores=Scores.joined(scores, len(texts)),
-                duration_s=decoding.info.duration_s,
-                fingerprint=self._encoder.fingerprint,
-            )
+        return ClipScores(
+            starts=np.array(starts),
+            ends=np.array(ends),
+            scores=Scores.joined(scores, len(texts)),
+            duration_s=decoding.info.duration_s,
+            fingerprint=self._encoder.fingerprint,
+        )
 
     def _judged(
         self, texts: NDArray[np.float32], stored: EncodedVideos, request: ClipRequest
@@ -105,6 +113,16 @@ class ClipScoring:
             return Scores(logits)
         bank = self._certainty.bank_logits(stored)
         return self._certainty.judge(texts, logits, bank, request.confidence, request.rest)
+
+    @contextmanager
+    def _decoding(self, name: str, segmentation: Segmentation) -> Iterator[Decoding]:
+        """The file's segments, until the worker stops or the caller has gone."""
+        wanted = still_wanted()  # of this thread; the decoder asks from another one
+        path = self._checked(name)
+        with self._decoder.open(
+            path, segmentation, lambda: self._should_stop() or not wanted()
+        ) as decoding:
+            yield decoding
 
     def _checked(self, name: str) -> Path:
         path = Path(name).resolve()

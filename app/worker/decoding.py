@@ -1,4 +1,4 @@
-"""Decoding for one model under the service's limits: the segments of a file, in small batches."""
+"""Decoding for one model under the service's limits: the segments of a file, one by one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +21,6 @@ from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.probe import VideoInfo
 from xclip.video.sample import Segmentation, windows
 
-SEGMENTS_AT_ONCE = 4
 WATCH_S = 0.2
 
 
@@ -96,16 +94,11 @@ class Decoding:
 
     @property
     def lost_s(self) -> float:
-        """Seconds of the video that could not be decoded, known after the last batch."""
+        """Seconds of the video that could not be decoded, known after the last segment."""
         return self._process.lost_s
 
-    def batches(self) -> Iterator[list[DecodedSegment]]:
-        """The segments in order of time, a few at once. Raises VideoError, Interrupted."""
-        segments = self._segments()
-        while batch := list(islice(segments, SEGMENTS_AT_ONCE)):
-            yield batch
-
-    def _segments(self) -> Iterator[DecodedSegment]:
+    def segments(self) -> Iterator[DecodedSegment]:
+        """The segments in order of time. Raises VideoError, Interrupted."""
         while isinstance(segment := self._next(), DecodedSegment):
             yield segment
 
@@ -113,12 +106,13 @@ class Decoding:
         try:
             item = next(self._process, None)
         except DecoderCrashed:
-            self._check()  # if it was killed on purpose, the file is not to blame
+            self.check()  # if it was killed on purpose, the file is not to blame
             raise
-        self._check()
+        self.check()
         return item
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise Interrupted once the work has been told to stop."""
         if self._should_stop():
             raise Interrupted("The worker is stopping, or the work is no longer wanted.")
 
@@ -140,7 +134,8 @@ def _killed_when(should_stop: Callable[[], bool], pid: int) -> Iterator[None]:
     def watch() -> None:
         while not left.wait(WATCH_S):
             if should_stop():
-                signal.pidfd_send_signal(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was done before
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
                 return
 
     watcher = threading.Thread(target=watch, name="decode-watch", daemon=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 INGEST_PATIENCE_S = 1.0
 # An ingest pauses as many times as long as it worked as queries came in the last second, up to:
 MOST_COURTESY = 8
-MAX_PAUSE_S = 1.0
 MAX_TURNS = 256
 
 
@@ -31,87 +29,148 @@ class GateFull(Exception):
     code = "worker_busy"
 
 
-@dataclass(order=True, slots=True)
+class CallerGone(Exception):
+    """Nobody waits for the answer any more, so it was not worked out."""
+
+    code = "caller_gone"
+
+
+def _always() -> bool:
+    return True
+
+
+_wanted: Final[ContextVar[Callable[[], bool]]] = ContextVar("wanted", default=_always)
+
+
+@contextmanager
+def while_wanted(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Within the block, also in threads it hands its context to, queries are made for a caller.
+
+    Once `wanted` is false, those that have not begun fail with CallerGone.
+    """
+    token = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+def still_wanted() -> Callable[[], bool]:
+    """What tells, from any thread, whether the caller at hand still waits."""
+    return _wanted.get()
+
+
+@dataclass(frozen=True, slots=True)
 class _Turn:
-    due: float
-    number: int
-    call: Callable[[], Any] | None = field(compare=False)
-    future: Future[Any] = field(compare=False)
+    call: Callable[[], Any]
+    future: Future[Any]
+    wanted: Callable[[], bool]
+    since: float
+    is_batch: bool
 
 
 class Gate:
-    """The one thread that runs the model, and the queue in front of it.
+    """The one thread that runs the model, and the two lanes in front of it.
 
-    A call is due when it arrives, a batch of an ingest `ingest_patience_s` later; what is due first
-    goes first. So a query waits for one running batch at most, and a stream of queries slows an
-    ingest down but never stops it. While queries come, an ingest also pauses after each batch: it
-    takes processors for decoding that queries would wait for otherwise. One thread also means one
-    pool of PyTorch's CPU threads, however many requests are in flight.
+    Queries go strictly before batches of ingests, except that a batch goes once none has run for
+    `ingest_patience_s`: a stream of queries slows an ingest down but never stops it. A query waits
+    for one running batch at most; while queries come, ingests also pause after each batch. One
+    thread also means one pool of PyTorch's CPU threads, however many requests are in flight.
     """
 
     def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
         self._ingest_patience_s = ingest_patience_s
         self._queried_at: deque[float] = deque(maxlen=MOST_COURTESY)
         self._batch_s = 0.0
-        self._numbers = itertools.count()
-        self._turns: queue.PriorityQueue[_Turn] = queue.PriorityQueue()
+        self._batch_ended = 0.0
+        self._queries: deque[_Turn] = deque()
+        self._batches: deque[_Turn] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
         # daemon: a long call of the model must not hold up the end of the process
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
     def query(self, call: Callable[[], Result]) -> Future[Result]:
         """Run `call` for somebody who waits for the answer; raises GateFull."""
-        if self._turns.qsize() >= MAX_TURNS:
-            raise GateFull(f"{MAX_TURNS} calls wait for the model.")
-        self._queried_at.append(time.monotonic())
-        return self._enqueue(time.monotonic(), call)
+        now = time.monotonic()
+        with self._changed:
+            if len(self._queries) >= MAX_TURNS:
+                raise GateFull(f"{MAX_TURNS} calls wait for the model.")
+            self._queried_at.append(now)
+            turn = _Turn(call, Future(), still_wanted(), now, is_batch=False)
+            return self._enqueue(self._queries, turn)
 
     def ingest(self, call: Callable[[], Result]) -> Future[Result]:
-        """Run `call`, one batch of an ingest, when no query is waiting; may pause before."""
-        if queries := self._recent_queries():
-            time.sleep(min(MAX_PAUSE_S, queries * self._batch_s))
+        """Run `call`, one batch of an ingest, when no query is waiting."""
+        with self._changed:
+            turn = _Turn(call, Future(), _always, time.monotonic(), is_batch=True)
+            return self._enqueue(self._batches, turn)
 
-        def timed() -> Result:
-            began = time.monotonic()
-            try:
-                return call()
-            finally:
-                self._batch_s = time.monotonic() - began
+    def crowded(self) -> bool:
+        """Whether queries came in the last second.
 
-        return self._enqueue(time.monotonic() + self._ingest_patience_s, timed)
-
-    def pieces(self, batch: Sequence[Item]) -> Iterator[Sequence[Item]]:
-        """A batch of an ingest as it is best encoded: whole, or one by one while queries come.
-
-        A call that runs is not interrupted, so its length is what a query waits for.
+        What runs is not interrupted, so a batch should then be as short as can be.
         """
-        start = 0
-        while start < len(batch):
-            end = start + 1 if self._recent_queries() else len(batch)
-            yield batch[start:end]
-            start = end
+        with self._changed:
+            return self._recent_queries(time.monotonic()) > 0
 
     def close(self) -> None:
         """Take no more turns after those already waiting."""
-        self._turns.put(_Turn(float("inf"), next(self._numbers), None, Future()))
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
-    def _recent_queries(self) -> int:
+    def _enqueue(self, lane: deque[_Turn], turn: _Turn) -> Future[Any]:
+        lane.append(turn)
+        self._changed.notify()
+        return turn.future
+
+    def _recent_queries(self, now: float) -> int:
         """How many queries came in the last second, as far as that matters."""
-        since = time.monotonic() - 1.0
-        return sum(queried_at > since for queried_at in tuple(self._queried_at))
-
-    def _enqueue(self, due: float, call: Callable[[], Result]) -> Future[Result]:
-        future: Future[Result] = Future()
-        self._turns.put(_Turn(due, next(self._numbers), call, future))
-        return future
+        return sum(queried_at > now - 1.0 for queried_at in self._queried_at)
 
     def _run(self) -> None:
-        while (turn := self._turns.get()).call is not None:
+        while (turn := self._next()) is not None:
             if not turn.future.set_running_or_notify_cancel():
                 continue
+            if not turn.wanted():
+                turn.future.set_exception(CallerGone("The caller has gone."))
+                continue
+            began = time.monotonic()
             try:
                 result = turn.call()
             except BaseException as error:  # noqa: BLE001  it belongs to the caller
                 turn.future.set_exception(error)
             else:
                 turn.future.set_result(result)
+            if turn.is_batch:
+                self._batch_ended = time.monotonic()
+                self._batch_s = self._batch_ended - began
+
+    def _next(self) -> _Turn | None:
+        """The turn to take, as soon as there is one; None once closed and done."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                if self._overdue(now):
+                    return self._batches.popleft()
+                if self._queries:
+                    return self._queries.popleft()
+                pause_s = self._pause_s(now)
+                if self._batches and pause_s <= 0:
+                    return self._batches.popleft()
+                if self._closed and not self._batches:
+                    return None
+                self._changed.wait(pause_s if self._batches else None)
+
+    def _overdue(self, now: float) -> bool:
+        """Whether ingests have been kept waiting for too long."""
+        if not self._batches:
+            return False
+        return now - max(self._batch_ended, self._batches[0].since) >= self._ingest_patience_s
+
+    def _pause_s(self, now: float) -> float:
+        """Seconds from now until the next batch may run, if no query comes."""
+        courtesy_s = self._recent_queries(now) * self._batch_s
+        return self._batch_ended + min(self._ingest_patience_s, courtesy_s) - now

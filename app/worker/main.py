@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -66,7 +67,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         )
         puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock)
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
-        with _pulling(puller, settings.shutdown_grace_s):
+        with _pulling(puller, settings.ingests_at_once, settings.shutdown_grace_s):
             run_app(
                 create_worker_app(
                     encoder,
@@ -85,15 +86,21 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
 
 
 @contextmanager
-def _pulling(puller: Puller, grace_s: float) -> Iterator[None]:
-    """Within the block jobs are pulled; a job in progress at its end goes back to the queue."""
-    thread = threading.Thread(target=puller.run, name="puller", daemon=True)
-    thread.start()
+def _pulling(puller: Puller, jobs_at_once: int, grace_s: float) -> Iterator[None]:
+    """Within the block jobs are pulled; those in progress at its end go back to the queue."""
+    threads = [
+        threading.Thread(target=puller.run, name=f"puller-{number}", daemon=True)
+        for number in range(jobs_at_once)
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         puller.stop()
-        thread.join(grace_s)
+        patience_ends = time.monotonic() + grace_s
+        for thread in threads:
+            thread.join(max(0.0, patience_ends - time.monotonic()))
 
 
 def _tell_what_cage() -> None:

@@ -1,6 +1,9 @@
 """One ingest job, from the file's bytes to rows that a search can find.
 
-decode (child process) -> small batches -> encoder -> tensor store -> sync -> one commit
+decode (child process) -> batches of the model -> tensors and pictures -> sync -> one commit
+
+All of these work at the same time, on segments of the same video and on those of other jobs' too;
+what is between two of them is bounded, and the slowest sets the pace for all.
 
 Nothing of a video is visible before the commit, and by then its pictures and the tensors that its
 rows point at are safe on disk. What an interrupted attempt left behind (tensors nobody points at,
@@ -11,8 +14,10 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -22,9 +27,11 @@ from PIL import Image
 from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound
-from app.catalog.records import Job, NewSegment, Video, VideoFacts
+from app.catalog.records import Job, NewSegment, VideoFacts
 from app.media import MediaStore
 from app.settings import PromptPrecision
+from app.worker.ahead import ahead
+from app.worker.batcher import Batcher, segments_at_once
 from app.worker.certainty import Certainty
 from app.worker.decoding import Decoder, Decoding, Interrupted
 from app.worker.gate import Gate
@@ -44,17 +51,25 @@ class ContentMissing(Exception):
     code: ClassVar[str] = "content_missing"
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """What the model says of one segment, and its logits for the bank, float16 [1, N0]."""
+
+    video: EncodedVideos
+    bank: NDArray[np.float16]
+
+
 @dataclass(slots=True)
 class _Indexed:
-    """The segments of one video as they come out of the model."""
+    """The segments of one video that have been written."""
 
     segments: list[NewSegment] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IngestPipeline:
-    """The parts an ingest needs; `run` does one job."""
+    """The parts an ingest needs; `run` does one job, several threads several at once."""
 
     catalog: Catalog
     media: MediaStore
@@ -64,6 +79,13 @@ class IngestPipeline:
     decoder: Decoder
     certainty: Certainty
     precision: PromptPrecision
+    _batcher: Batcher[_Encoded] = field(init=False)
+    _most_ahead: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        most = segments_at_once(self.encoder)
+        self._batcher = Batcher(self.gate, self._encode, most)
+        self._most_ahead = 2 * most  # one batch that is computed, and the next one
 
     def run(self, job: Job, lease: Lease) -> int:
         """Index the job's video and commit it with the job; returns the number of segments.
@@ -93,14 +115,17 @@ class IngestPipeline:
         segmentation = Segmentation(collection.window_s, collection.stride_s)
         if not source.is_file():
             raise ContentMissing("The video's file is no longer in the data folder.")
-        with self.decoder.open(source, segmentation, lease.should_stop) as decoding:
+        with (
+            self.decoder.open(source, segmentation, lease.should_stop) as decoding,
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher,
+        ):
             info = decoding.info
             lease.report(Progress("encode", 0.0, (0.0, info.duration_s)))
-            for batch in decoding.batches():
-                failpoints.hit("segments_decoded")
-                for piece in self.gate.pieces(batch):
-                    self._index(video, piece, indexed)
-                lease.report(_progress(indexed, decoding))
+            publish = partial(self._begin, video.id, indexed, publisher)
+            with closing(ahead(decoding.segments(), publish, self._most_ahead)) as published:
+                for segment, _ in published:
+                    decoding.check()  # its segments may long have been there
+                    lease.report(_progress(segment, decoding))
         lease.report(Progress("commit", 1.0, (info.duration_s, info.duration_s)))
         self.media.sync_thumbnails(video.id)
         self.tensors.sync()
@@ -133,31 +158,48 @@ class IngestPipeline:
         for file, of_it in runs.items():
             self.tensors.erase(file, of_it)
 
-    def _index(self, video: Video, batch: Sequence[DecodedSegment], indexed: _Indexed) -> None:
-        frames = np.stack([segment.frames for segment in batch])
-        encoded, bank = self.gate.ingest(lambda: self._encode(frames)).result()
-        references = self.tensors.append(
-            split_records(encoded, self.precision, self.certainty.digest, bank)
+    def _begin(
+        self,
+        video_id: str,
+        indexed: _Indexed,
+        publisher: ThreadPoolExecutor,
+        segment: DecodedSegment,
+    ) -> Future[None]:
+        """Have a segment encoded and then written; cancelling the one cancels the other."""
+        failpoints.hit("segments_decoded")
+        encoded = self._batcher.submit(segment.frames)
+        published = publisher.submit(self._publish, video_id, indexed, segment, encoded)
+        published.add_done_callback(lambda _: encoded.cancel())
+        return published
+
+    def _publish(
+        self, video_id: str, indexed: _Indexed, segment: DecodedSegment, encoded: Future[_Encoded]
+    ) -> None:
+        picture = _webp(segment.thumbnail)  # while the model computes
+        result = encoded.result()
+        [reference] = self.tensors.append(
+            split_records(result.video, self.precision, self.certainty.digest, result.bank)
         )
         failpoints.hit("tensors_written")
-        for segment, reference in zip(batch, references, strict=True):
-            self.media.write_thumbnail(video.id, segment.index, _webp(segment.thumbnail))
-            indexed.segments.append(
-                NewSegment(segment.index, segment.start, segment.end, reference)
-            )
+        self.media.write_thumbnail(video_id, segment.index, picture)
         failpoints.hit("thumbnails_written")
-        indexed.embeddings.append(encoded.embedding)
+        indexed.segments.append(NewSegment(segment.index, segment.start, segment.end, reference))
+        indexed.embeddings.append(result.video.embedding)
 
-    def _encode(self, frames: NDArray[np.uint8]) -> tuple[EncodedVideos, NDArray[np.float16]]:
-        """The segments, and what they score for the bank: B segments, [B, N0]."""
+    def _encode(self, frames: NDArray[np.uint8]) -> list[_Encoded]:
+        """frames : uint8 [B, T, S, S, 3], of B segments."""
         encoded = self.encoder.encode_video(frames)
-        bank = self.encoder.score(self.certainty.bank, encoded)
-        return encoded, bank.astype(np.float16)
+        bank = self.encoder.score(self.certainty.bank, encoded).astype(np.float16)
+        rows = [slice(place, place + 1) for place in range(len(frames))]
+        return [
+            _Encoded(EncodedVideos(encoded.embedding[row], encoded.prompt[row]), bank[row])
+            for row in rows
+        ]
 
 
-def _progress(indexed: _Indexed, decoding: Decoding) -> Progress:
-    seconds = (indexed.segments[-1].end_s, decoding.info.duration_s)
-    return Progress("encode", len(indexed.segments) / decoding.total, seconds)
+def _progress(segment: DecodedSegment, decoding: Decoding) -> Progress:
+    seconds = (segment.end, decoding.info.duration_s)
+    return Progress("encode", (segment.index + 1) / decoding.total, seconds)
 
 
 def _webp(picture: NDArray[np.uint8]) -> bytes:

@@ -1,4 +1,4 @@
-"""Takes one job at a time from the catalog and sees it through to an end that the catalog knows."""
+"""Takes jobs from the catalog and sees each through to an end that the catalog knows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORAGE_FULL_WAIT_S = 30.0
 
 
 class Puller:
-    """Claims, runs and ends ingest jobs until it is told to stop."""
+    """Claims, runs and ends ingest jobs until it is told to stop: one in each thread of `run`."""
 
     def __init__(
         self, catalog: Catalog, pipeline: IngestPipeline, owner: str, lease_s: float, clock: Clock

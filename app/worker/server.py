@@ -12,14 +12,17 @@
                                               and what /score answers
 
 A request shows the secret that API and worker share, or it is a 401; /livez needs none.
-Every answer names the model in `x-model-fingerprint`, a confidence its kind in
-`x-confidence-kind`. An error is JSON {code, message}.
+Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
+in `x-model-fingerprint`, a confidence its kind in `x-confidence-kind`. An error is JSON
+{code, message}.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +40,7 @@ from app.worker.certainty import CalibrationUnusable, Certainty
 from app.worker.clips import ClipScoring, NotInClipFolder, TooManyScores
 from app.worker.decoding import Interrupted
 from app.worker.door import Door
-from app.worker.gate import GateFull
+from app.worker.gate import CallerGone, GateFull, while_wanted
 from app.worker.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
@@ -77,6 +80,7 @@ _STATUS: Mapping[type[Exception], int] = {
     VideoError: 422,
     Interrupted: 503,
     GateFull: 503,
+    CallerGone: 503,  # for nobody to read
     VectorStoreError: 500,
     Exception: 500,
 }
@@ -146,7 +150,9 @@ class _Calls:
 
     async def text(self, request: Request) -> Response:
         message = TextRequest.from_json(await request.body())
-        return self._answer({"embeddings": await self._embed(message.texts)})
+        async with _watched(request):
+            embeddings = await asyncio.wrap_future(self._texts.embed(message.texts))
+        return self._answer({"embeddings": embeddings})
 
     async def score(self, request: Request) -> Response:
         message = ScoreRequest.from_json(await request.body())
@@ -155,21 +161,24 @@ class _Calls:
                 f"The segments were made with model {message.fingerprint}, but this worker runs "
                 f"{self._encoder.name} ({self._encoder.fingerprint})."
             )
-        scores = await anyio.to_thread.run_sync(self._score, message)
+        async with _watched(request):
+            scores = await anyio.to_thread.run_sync(self._score, message)
         return self._answer(scores.arrays(), scores.confidence_kind)
 
     async def embed(self, request: Request) -> Response:
         message = EmbedRequest.from_json(await request.body())
-        embeddings = await anyio.to_thread.run_sync(
-            self._clips.embed, message, limiter=self._clip_slots
-        )
+        async with _watched(request):
+            embeddings = await anyio.to_thread.run_sync(
+                self._clips.embed, message, limiter=self._clip_slots
+            )
         return self._answer({"embeddings": embeddings})
 
     async def clip(self, request: Request) -> Response:
         message = ClipRequest.from_json(await request.body())
-        scored = await anyio.to_thread.run_sync(
-            self._clips.score, message, limiter=self._clip_slots
-        )
+        async with _watched(request):
+            scored = await anyio.to_thread.run_sync(
+                self._clips.score, message, limiter=self._clip_slots
+            )
         return self._answer(
             {
                 "starts": scored.starts,
@@ -179,9 +188,6 @@ class _Calls:
             },
             scored.scores.confidence_kind,
         )
-
-    async def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return await asyncio.wrap_future(self._texts.embed(texts))
 
     def _score(self, message: ScoreRequest) -> Scores:
         texts = self._scoring.embed(message.texts, message.templates)
@@ -219,6 +225,24 @@ class _Calls:
         return Response(
             save_safetensors(dict(arrays)), media_type="application/octet-stream", headers=headers
         )
+
+
+@asynccontextmanager
+async def _watched(request: Request) -> AsyncIterator[None]:
+    """Within the block, which begins once the body is read, work is wanted until a hang-up."""
+    gone = threading.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        with while_wanted(lambda: not gone.is_set()):
+            yield
+    finally:
+        watching.cancel()
 
 
 async def _explain(_: Request, error: Exception) -> Response:

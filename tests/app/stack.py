@@ -39,6 +39,7 @@ from index import PackedTensorStore
 from tests.app.conftest import write_clip
 from xclip import scoring
 from xclip.encoder import Encoder
+from xclip.model import XCLIPModel
 
 # Letters: K segments, N texts, D width.
 
@@ -172,7 +173,7 @@ def score_everything(stack: Stack, encoder: Encoder, texts: list[str]) -> Stored
     stored = stack_records(stack.tensors.read([segment.tensor for segment in segments]))
     embeddings = encoder.encode_text(texts)
     logits = scoring.score(
-        encoder._model,
+        XCLIPModel.from_pretrained(encoder.name),
         torch.from_numpy(embeddings),
         scoring.StoredVideos(
             torch.from_numpy(stored.embedding), torch.from_numpy(stored.prompt).float()

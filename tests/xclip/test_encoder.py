@@ -42,7 +42,7 @@ def test_facts(encoder: Encoder, checkpoint: Path) -> None:
     assert encoder.dim == 12
     assert encoder.prompt_shape == (4, 12)
     assert encoder.logit_scale == pytest.approx(100)
-    assert (encoder.device, encoder.dtype) == ("cpu", "float32")
+    assert (encoder.device, encoder.dtype) == ("cpu", "float32")  # small, hence exact
     assert len(encoder.fingerprint) == 16
 
 
@@ -114,6 +114,16 @@ def test_read_only_frames(encoder: Encoder, frames: NDArray[np.uint8]) -> None:
     expected = encoder.encode_video(frames)
     view = np.frombuffer(frames.tobytes(), np.uint8).reshape(frames.shape)
     assert np.array_equal(encoder.encode_video(view).embedding, expected.embedding)
+
+
+def test_the_embedding_alone(encoder: Encoder, frames: NDArray[np.uint8]) -> None:
+    """Whoever stores no prompt gets the same embedding, and the same errors."""
+    expected = encoder.encode_video(frames).embedding
+    alone = encoder.embed_video(frames)
+    assert alone.dtype == np.float32
+    assert np.abs(alone - expected).max() < 1e-6
+    with pytest.raises(ValueError, match="uint8"):
+        encoder.embed_video(frames[0])
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 20, 20, 3), (1, 4, 21, 20, 3), (4, 20, 20, 3)])

@@ -32,6 +32,7 @@ from xclip.errors import (
     UnsupportedCodec,
     VideoTooLarge,
 )
+from xclip.video.av1 import AV1References
 
 # Demuxer names as libav spells them. Not here on purpose: hls, concat, dash, sdp, image2, tty and
 # the raw elementary streams, which carry no timestamps.
@@ -216,12 +217,13 @@ def packets(
 
 
 class TolerantDecoder:
-    """One stream's decoder, single-threaded, that forgives a bounded number of damaged packets.
+    """One stream's decoder that forgives a bounded number of damaged packets.
 
+    damaged_packets : how many were damaged so far
     refused_size : whether pictures, whose size was not known beforehand, were refused for it
     """
 
-    def __init__(self, stream: VideoStream, limits: Limits) -> None:
+    def __init__(self, stream: VideoStream, limits: Limits, threads: int = 1) -> None:
         context = stream.codec_context
         if context.width * context.height > limits.max_pixels:
             raise VideoTooLarge(
@@ -229,26 +231,37 @@ class TolerantDecoder:
             )
         # The container's option of the same name reaches only its own probing, not this decoder.
         context.options = {"max_pixels": str(limits.max_pixels)}
-        context.thread_type = ThreadType.NONE
-        context.thread_count = 1
+        context.thread_type = ThreadType.NONE if threads == 1 else ThreadType.AUTO
+        context.thread_count = threads
         self._context = context
         self._knows_size = context.width > 0
+        self._av1 = AV1References() if context.name == "libdav1d" else None
         self._forgiven = limits.damaged_packets
+        self.damaged_packets = 0
         self.refused_size = False
 
     @property
     def gave_up(self) -> bool:
         """Whether more packets were damaged than are forgiven."""
-        return self._forgiven < 0
+        return self.damaged_packets > self._forgiven
 
     def decode(self, packet: Packet[VideoStream], *, wanted: bool = True) -> list[VideoFrame]:
         """Pictures that come out when `packet` goes in; an unwanted one may be skipped."""
-        self._context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        if self._av1 is not None:
+            if self._av1.unreferenced(bytes(packet)) and not wanted:
+                return []
+        else:
+            self._context.skip_frame = "DEFAULT" if wanted else "NONREF"
         return self._pictures(packet)
 
     def flush(self) -> list[VideoFrame]:
-        """Pictures still held back for reordering; the decoder takes no packet after this."""
+        """Pictures still held back for reordering; what follows must begin with `restart`."""
         return self._pictures(None)
+
+    def restart(self) -> None:
+        """Forget all that went in, as if the next packet were the first."""
+        if self._context.is_open:
+            self._context.flush_buffers()
 
     def _pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
@@ -258,5 +271,5 @@ class TolerantDecoder:
         except av.error.FFmpegError as error:
             if not self._knows_size and self._context.name in _REFUSING_SIZES:
                 self.refused_size |= isinstance(error, av.error.ArgumentError)
-            self._forgiven -= 1
+            self.damaged_packets += 1
             return []

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
-from xclip.video.containers import Limits, SeekableFile
+from xclip.video.containers import Limits, SeekableFile, open_container
 from xclip.video.hdr import is_hdr, tone_mapped
 from xclip.video.orientation import Orientation
 from xclip.video.pictures import ShownPicture, shown_pictures
-from xclip.video.probe import Probe, probe
+from xclip.video.probe import Probe, probe, scan
 from xclip.video.sample import Segmentation, Window, instants, windows
 
 # Wider thumbnails than this are made lower instead.
@@ -74,28 +75,62 @@ def decode_segments(file: SeekableFile, request: DecodeRequest) -> Iterator[Deco
     return iter(Segments(file, probe(file, request.limits), request))
 
 
+def decode_window(
+    file: SeekableFile, start: float, end: float, request: DecodeRequest, *, threads: int = 1
+) -> DecodedSegment:
+    """Decode one stretch of a video, for which only what lies around it is decoded.
+
+    start, end : seconds from the first picture; an end behind the video's is the video's
+    threads : libav's; two take less time over large pictures where nobody else wants the processor
+
+    Of the request's segmentation nothing is used. The first picture of the stretch decides how all
+    are turned. Raises what `decode_segments` raises, and ValueError for a stretch that is empty or
+    lies behind the video's end.
+    """
+    limits = request.limits
+    with open_container(file, limits) as container:
+        found = scan(container, limits)
+        duration_s = round(found.timeline.duration_s, 6)
+        if not 0 <= start < min(end, duration_s):
+            raise ValueError(f"nothing lies from {start} s to {end} s of a video of {duration_s} s")
+        assembly = _Assembly([Window(start, min(end, duration_s))], request)
+        for shown in shown_pictures(file, found, assembly.moments, limits, threads, container):
+            for segment in assembly.place(shown):
+                return segment
+    raise AssertionError("every moment is served")
+
+
 class Segments:
     """The segments of a file already probed, to be iterated once; it is read again from its start.
 
     Memory is bounded by the windows open at once, not by the video's length.
 
+    threads : libav's
     lost_s : how many seconds of the video are damaged, as far as it has been iterated: those for
         which another picture stands in, told at the instants that were looked at, and those that
         its index promises behind the end of the file. Damage that leaves no trace in the packets
         that can be read is not in it.
     """
 
-    def __init__(self, file: SeekableFile, found: Probe, request: DecodeRequest) -> None:
+    def __init__(
+        self,
+        file: SeekableFile,
+        found: Probe,
+        request: DecodeRequest,
+        *,
+        threads: int = 1,
+    ) -> None:
         self.lost_s = found.cut_off_s
         self._file = file
         self._found = found
         self._request = request
+        self._threads = threads
 
     def __iter__(self) -> Iterator[DecodedSegment]:
         planned = windows(self._found.info.duration_s, self._request.segmentation)
         assembly = _Assembly(planned, self._request, self._found.orientation)
-        limits = self._request.limits
-        for shown in shown_pictures(self._file, self._found, assembly.moments, limits):
+        moments, limits = assembly.moments, self._request.limits
+        for shown in shown_pictures(self._file, self._found, moments, limits, self._threads):
             self.lost_s += shown.lost_s
             yield from assembly.place(shown)
 
@@ -109,10 +144,16 @@ class _OpenSegment:
 
 
 class _Assembly:
-    """Windows being filled from pictures that arrive once, in order, and may serve several."""
+    """Windows being filled from pictures that arrive once, in order, and may serve several.
+
+    orientation : how to turn them; by default as the first one says
+    """
 
     def __init__(
-        self, planned: list[Window], request: DecodeRequest, orientation: Orientation
+        self,
+        planned: list[Window],
+        request: DecodeRequest,
+        orientation: Orientation | None = None,
     ) -> None:
         moments = np.concatenate([instants(window, request.num_frames) for window in planned])
         self._order = np.argsort(moments, kind="stable")  # slot of each moment, window by window
@@ -120,10 +161,13 @@ class _Assembly:
         self._planned = planned
         self._request = request
         self._orientation = orientation
+        self._reformatter = VideoReformatter()  # sets libswscale up once, not once a frame
         self._open: dict[int, _OpenSegment] = {}
 
     def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
         """Put one picture wherever it is on screen; segments it completes leave at once."""
+        if self._orientation is None:
+            self._orientation = Orientation.of(shown.frame)
         picture = self._orientation.apply(self._rgb(shown.frame))
         pixels = resize_and_crop(picture, self._request.geometry)  # (S, S, 3)
         thumbnail: NDArray[np.uint8] | None = None
@@ -150,7 +194,8 @@ class _Assembly:
         if is_hdr(frame):
             shortest = max(self._request.geometry.short_edge, self._request.thumbnail_height)
             return tone_mapped(frame, shortest)
-        return np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
+        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
+        return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
     def _close(self, index: int) -> DecodedSegment:
         segment = self._open.pop(index)
@@ -168,7 +213,7 @@ class _Assembly:
     def _thumbnail(self, picture: NDArray[np.uint8], aspect_ratio: float) -> NDArray[np.uint8]:
         """picture : as displayed but with the stored pixels' shape → small, with square pixels."""
         shown_height, shown_width = float(picture.shape[0]), float(picture.shape[1])
-        if self._orientation.transpose:
+        if self._orientation is not None and self._orientation.transpose:
             shown_height *= aspect_ratio
         else:
             shown_width *= aspect_ratio

@@ -1,8 +1,9 @@
-"""The pictures of a file that are on screen at given instants, in one sequential decoding pass."""
+"""The pictures of a file that are on screen at given instants: those a full decode would show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from xclip.errors import NoDecodableFrame
 from xclip.video.containers import Limits, SeekableFile, TolerantDecoder, open_container, packets
-from xclip.video.probe import Probe
+from xclip.video.plan import LARGEST_SHARE, PacketOrder, Run, plan
+from xclip.video.probe import Scan
+from xclip.video.runs import PacketReader
 from xclip.video.sample import TIME_TOLERANCE_S, shown_at
 
-# Decoders that leave wanted pictures bit-identical when told to skip, before a packet, pictures no
-# other depends on. Skipping saves 25-45 % of decoding. AV1 takes the option only when it opens.
-_SKIPPING_DECODERS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video"})
+# Decoders that leave wanted pictures bit-identical when they are told, before a packet, to skip
+# pictures no other depends on. Skipping saves 25-45 % of decoding.
+_SKIPPING_DECODERS = frozenset({"h264", "hevc", "libdav1d", "mpeg4", "mpeg2video"})
 
 # A picture so little before or after the one that is due passes for it: some codecs spread one
 # picture over two packets, or send some that are never shown.
@@ -48,25 +51,112 @@ class ShownPicture:
 
 
 def shown_pictures(
-    file: SeekableFile, found: Probe, moments: NDArray[np.float64], limits: Limits
+    file: SeekableFile,
+    found: Scan,
+    moments: NDArray[np.float64],
+    limits: Limits,
+    threads: int = 1,
+    container: InputContainer | None = None,
 ) -> Iterator[ShownPicture]:
-    """Pair every moment with the picture shown then, decoding `file` once from start to end.
+    """Pair every moment with the picture shown then, decoding no more of `file` than that takes.
 
     moments : float64, shape = (M,), ascending seconds
+    threads : libav's
+    container : `file`, still open from the scan; otherwise it is opened here
 
     At any time two decoded pictures are held. What cannot be decoded is covered by the last
     picture before it, at the very beginning by the first after it. Raises NoDecodableFrame if
     there is none.
     """
-    with open_container(file, limits) as container:
-        stream = container.streams[found.stream_index]
-        assert isinstance(stream, VideoStream), "the probe chose a video stream"
+    if container is not None and container.streams[found.stream_index].codec_context.is_open:
+        container = None  # its decoder has been at work
+    served = 0
+    if found.order is not None and found.timeline.stamps is not None:
+        due = found.timeline.stamps[shown_at(found.timeline.times, moments)]
+        share = LARGEST_SHARE if container is None else 1.0  # a full pass would open it once more
+        if runs := plan(found.order, due, share):
+            reading = _Pass(file, found, limits, threads, container)
+            for shown in _of_runs(reading, found.order, runs, moments):
+                yield shown
+                served = shown.last
+    if served < len(moments):
+        yield from _of_all(_Pass(file, found, limits, threads), moments, served)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What one reading of a file needs.
+
+    container : the file, open already, its packets read to whatever point
+    """
+
+    file: SeekableFile
+    found: Scan
+    limits: Limits
+    threads: int
+    container: InputContainer | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[InputContainer, VideoStream, TolerantDecoder]]:
+        opened = (
+            nullcontext(self.container)
+            if self.container
+            else open_container(self.file, self.limits)
+        )
+        with opened as container:
+            stream = container.streams[self.found.stream_index]
+            assert isinstance(stream, VideoStream), "the probe chose a video stream"
+            yield container, stream, TolerantDecoder(stream, self.limits, self.threads)
+
+
+def _of_runs(
+    reading: _Pass, order: PacketOrder, runs: list[Run], moments: NDArray[np.float64]
+) -> Iterator[ShownPicture]:
+    """Pictures from runs of packets, as long as each is whole: what is damaged takes a full pass.
+
+    Only that tells what a player would show instead, so this stops short of it.
+    """
+    timeline = reading.found.timeline
+    assert timeline.stamps is not None, "without stamps there is no plan"
+    due = timeline.stamps[shown_at(timeline.times, moments)]  # (M,)
+    losses = _Losses(reading.found, moments)
+    with reading.opened() as (container, stream, decoder):
         aspect_ratio = float(stream.codec_context.sample_aspect_ratio or 1)
-        losses = _Losses(found, moments)
+        at = 0 if reading.container is None else None
+        reader = PacketReader(container, stream, order, reading.limits, at)
+        skips = stream.codec_context.name in _SKIPPING_DECODERS
         served = 0
-        current: VideoFrame | None = None
-        begun: float | None = None
-        for time, frame in _timed_pictures(container, stream, found, moments, limits):
+        for run in runs:
+            for frame in _pictures_of(run, reader, decoder, skips=skips):
+                if frame.pts is None or frame.pts not in run.due:
+                    continue
+                first, last = np.searchsorted(due, frame.pts), np.searchsorted(due, frame.pts + 1)
+                if first != served or frame.is_corrupt or decoder.damaged_packets:
+                    return
+                lost_s = losses.between(served, int(last), frame, timeline.time_of(0, frame.pts))
+                yield ShownPicture(frame, aspect_ratio, served, int(last), lost_s)
+                served = int(last)
+            if served < len(due) and due[served] in run.due:
+                return
+
+
+def _pictures_of(
+    run: Run, reader: PacketReader, decoder: TolerantDecoder, *, skips: bool
+) -> Iterator[VideoFrame]:
+    decoder.restart()
+    for packet in reader.read(run):
+        yield from decoder.decode(packet, wanted=not skips or packet.pts in run.due)
+    yield from decoder.flush()
+
+
+def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterator[ShownPicture]:
+    """Pictures from one pass over the whole file, for `moments[served:]`."""
+    losses = _Losses(reading.found, moments)
+    current: VideoFrame | None = None
+    begun: float | None = None
+    with reading.opened() as (container, stream, decoder):
+        aspect_ratio = float(stream.codec_context.sample_aspect_ratio or 1)
+        for time, frame in _timed_pictures(container, stream, decoder, reading, moments[served:]):
             if current is not None and time is not None:
                 until = int(np.searchsorted(moments, time - TIME_TOLERANCE_S, side="left"))
                 if until > served:
@@ -88,13 +178,13 @@ class _Losses:
     Each of M moments stands for the stretch around it, up to the middle between it and the next.
     """
 
-    def __init__(self, found: Probe, moments: NDArray[np.float64]) -> None:
+    def __init__(self, found: Scan, moments: NDArray[np.float64]) -> None:
         timeline = found.timeline
         middles = (moments[1:] + moments[:-1]) / 2
         self._spans_s = np.diff(middles, prepend=0.0, append=timeline.duration_s)  # (M,)
         self._due = timeline.times[shown_at(timeline.times, moments)]  # (M,)
         self._missing = moments - self._due > _LONGEST_STANDING_S  # (M,)
-        self._missing &= found.info.container in _CONSTANT_RATE
+        self._missing &= found.container in _CONSTANT_RATE
 
     def between(self, first: int, last: int, frame: VideoFrame, begun: float | None) -> float:
         """Seconds lost at `moments[first:last]` by showing `frame`, which begins at `begun`."""
@@ -110,28 +200,28 @@ class _Losses:
 def _timed_pictures(
     container: InputContainer,
     stream: VideoStream,
-    found: Probe,
+    decoder: TolerantDecoder,
+    reading: _Pass,
     moments: NDArray[np.float64],
-    limits: Limits,
 ) -> Iterator[tuple[float | None, VideoFrame]]:
     """Decoded pictures in presentation order, each with the second it is first shown at."""
-    wanted = _wanted_stamps(stream, found, moments)
-    decoder = TolerantDecoder(stream, limits)
+    timeline = reading.found.timeline
+    wanted = _wanted_stamps(stream, reading.found, moments)
     order = 0
-    for packet in packets(container, stream, limits):
+    for packet in packets(container, stream, reading.limits):
         needed = wanted is None or packet.pts is None or packet.pts in wanted
         for frame in decoder.decode(packet, wanted=needed):
-            yield found.timeline.time_of(order, frame.pts), frame
+            yield timeline.time_of(order, frame.pts), frame
             order += 1
         if decoder.gave_up:
             return
     for frame in decoder.flush():
-        yield found.timeline.time_of(order, frame.pts), frame
+        yield timeline.time_of(order, frame.pts), frame
         order += 1
 
 
 def _wanted_stamps(
-    stream: VideoStream, found: Probe, moments: NDArray[np.float64]
+    stream: VideoStream, found: Scan, moments: NDArray[np.float64]
 ) -> frozenset[int] | None:
     """Timestamps of the pictures that must not be skipped; None if nothing may be."""
     stamps = found.timeline.stamps

@@ -18,6 +18,7 @@ from xclip.video.containers import (
     packets,
 )
 from xclip.video.orientation import Orientation
+from xclip.video.plan import PacketOrder, is_entry
 from xclip.video.timeline import PacketStamps, Timeline
 
 _CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
@@ -47,18 +48,30 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """What a decoding pass needs to know beforehand.
+class Scan:
+    """What the packets of a file tell.
 
-    orientation : the first picture's, taken for all of them
+    container : its short name, as in VideoInfo
+    order : the packets in file order, if `timeline` knows them by their stamps
     cut_off_s : seconds of pictures that the index promises behind the last packet there is
     """
 
-    info: VideoInfo
+    container: str
     stream_index: int
     timeline: Timeline
-    orientation: Orientation
+    order: PacketOrder | None
     cut_off_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(Scan):
+    """What a decoding pass of all of a file needs to know beforehand.
+
+    orientation : the first picture's, taken for all of them
+    """
+
+    info: VideoInfo
+    orientation: Orientation
 
 
 def probe(file: SeekableFile, limits: Limits) -> Probe:
@@ -69,48 +82,85 @@ def probe(file: SeekableFile, limits: Limits) -> Probe:
     """
     with open_container(file, limits) as container:
         stream = choose_stream(container)
-        stamps, first = _scan(container, stream, limits)
-        if first is None or not len(stamps):
+        stamps, first = _read_all(container, stream, limits, first_picture=True)
+        if first is None:
             raise NoDecodableFrame("Not one picture of the video could be decoded.")
-        timeline = _timeline(container, stream, stamps, limits)
+        found = _scan(container, stream, stamps, limits)
         orientation = Orientation.of(first)
         width, height = first.width, first.height
         if orientation.transpose:
             width, height = height, width
         info = VideoInfo(
-            container=_CONTAINER_NAMES.get(container.format.name, container.format.name),
+            container=found.container,
             codec=stream.codec_context.codec.canonical_name,
             width=width,
             height=height,
-            duration_s=round(timeline.duration_s, 6),  # sums of time bases carry noise
+            duration_s=round(found.timeline.duration_s, 6),  # sums of time bases carry noise
             frame_count=len(stamps),
             rotation=orientation.rotation,
         )
-        cut_off_s = _cut_off_s(stream, stamps, timeline)
-        return Probe(info, stream.index, timeline, orientation, cut_off_s)
+        return Probe(
+            found.container,
+            found.stream_index,
+            found.timeline,
+            found.order,
+            found.cut_off_s,
+            info,
+            orientation,
+        )
+
+
+def scan(container: InputContainer, limits: Limits) -> Scan:
+    """Read every packet of an opened file's video stream; as a rule, nothing is decoded.
+
+    Raises what `probe` raises, as far as packets tell.
+    """
+    stream = choose_stream(container)
+    # Only a decoder at work knows whether pictures are put into another order.
+    stamps, _ = _read_all(container, stream, limits, first_picture=_is_mistimed(container, stream))
+    return _scan(container, stream, stamps, limits)
 
 
 def _scan(
-    container: InputContainer, stream: VideoStream, limits: Limits
+    container: InputContainer, stream: VideoStream, stamps: PacketStamps, limits: Limits
+) -> Scan:
+    if not len(stamps):
+        raise NoDecodableFrame("Not one picture of the video could be decoded.")
+    timeline = _timeline(container, stream, stamps, limits)
+    return Scan(
+        _CONTAINER_NAMES.get(container.format.name, container.format.name),
+        stream.index,
+        timeline,
+        None if timeline.stamps is None else stamps.order(),
+        _cut_off_s(stream, stamps, timeline),
+    )
+
+
+def _read_all(
+    container: InputContainer, stream: VideoStream, limits: Limits, *, first_picture: bool
 ) -> tuple[PacketStamps, VideoFrame | None]:
     decoder = TolerantDecoder(stream, limits)
     stamps = PacketStamps()
     first: VideoFrame | None = None
     for packet in packets(container, stream, limits):
-        if first is None and not decoder.gave_up:
+        if first_picture and first is None and not decoder.gave_up:
             first = next(iter(decoder.decode(packet)), None)
         # An edit list cuts these off: they are decoded for others' sake and never shown.
         if packet.is_discard:
             stamps.discarded += 1
         else:
-            stamps.add(packet)
+            stamps.add(packet, entry=is_entry(packet, stream.codec_context))
         if len(stamps) > limits.max_packets:
             raise VideoTooLarge(f"The video has more than {limits.max_packets} pictures.")
-    if first is None:
+    if first_picture and first is None:
         first = next(iter(decoder.flush()), None)
     if first is None and decoder.refused_size:
         raise VideoTooLarge(f"Its pictures exceed {limits.max_pixels} pixels.")
     return stamps, first
+
+
+def _is_mistimed(container: InputContainer, stream: VideoStream) -> bool:
+    return container.format.name == "avi" or stream.codec_context.name in _MISTIMED_CODECS
 
 
 def _cut_off_s(stream: VideoStream, stamps: PacketStamps, timeline: Timeline) -> float:
@@ -125,12 +175,11 @@ def _timeline(
     container: InputContainer, stream: VideoStream, stamps: PacketStamps, limits: Limits
 ) -> Timeline:
     context = stream.codec_context
-    mistimed = container.format.name == "avi" or context.name in _MISTIMED_CODECS
     assert stream.time_base is not None, "a demuxed stream has a time base"
     timeline = stamps.timeline(
         stream.time_base,
         float(stream.average_rate) if stream.average_rate else None,
-        by_order=mistimed and context.has_b_frames,
+        by_order=_is_mistimed(container, stream) and context.has_b_frames,
         longest_still_s=limits.longest_still_s,
     )
     if timeline.duration_s > limits.max_duration_s:

@@ -15,6 +15,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from xclip.video.plan import PacketOrder
+
 _UNKNOWN = -(1 << 63)  # an int64 no timestamp takes
 _USUAL_RATE = 25.0  # pictures per second where nothing says otherwise
 _BACKWARD_JUMP_S = 1.0  # decode times that step back by less are jitter, by more a new clock
@@ -49,23 +51,37 @@ class Timeline:
 class PacketStamps:
     """Timestamps of a stream's shown packets in file order, in units of the stream's time base.
 
+    entries : numbers of the packets at which decoding may begin
     discarded : packets that are never shown
+    guessed : packets without a presentation time, which take their decoding time for it
     """
 
     presentation: array[int] = field(default_factory=lambda: array("q"))
     decoding: array[int] = field(default_factory=lambda: array("q"))
     durations: array[int] = field(default_factory=lambda: array("q"))
+    entries: array[int] = field(default_factory=lambda: array("q"))
     discarded: int = 0
+    guessed: int = 0
 
     def __len__(self) -> int:
         return len(self.presentation)
 
-    def add(self, packet: Packet[VideoStream]) -> None:
-        """Note one packet."""
+    def add(self, packet: Packet[VideoStream], *, entry: bool) -> None:
+        """Note one packet; entry : whether decoding may begin at it."""
         stamp = packet.dts if packet.pts is None else packet.pts
+        self.guessed += packet.pts is None
+        if entry:
+            self.entries.append(len(self.presentation))
         self.presentation.append(_UNKNOWN if stamp is None else stamp)
         self.decoding.append(_UNKNOWN if packet.dts is None else packet.dts)
         self.durations.append(packet.duration or 0)
+
+    def order(self) -> PacketOrder | None:
+        """The packets as they lie in the file, if each has a presentation time of its own."""
+        stamps = np.array(self.presentation, dtype=np.int64)
+        if self.guessed or len(np.unique(stamps)) < len(stamps):
+            return None
+        return PacketOrder(stamps, np.array(self.entries, dtype=np.int64))
 
     def timeline(
         self, time_base: Fraction, rate: float | None, *, by_order: bool, longest_still_s: float

@@ -220,6 +220,7 @@ def test_nothing_found_is_said_in_a_sentence(
             segments_eligible=eligible,
             segments_damaged=0,
             exact=True,
+            recall=None,
             model="m",
             snapshot=1,
         ),

@@ -43,7 +43,7 @@ def test_the_fixed_numbers_are_those_of_the_code() -> None:
         f"together | {BODIES_BYTES >> 20} MiB",
         f"on one connection | {MAX_PIPELINED} ",
         f"threads for everything else | {LIGHT_THREADS} ",
-        f"1 for jobs, {CLIPS_AT_ONCE} for clips",
+        f"decoders of clips in a worker | {CLIPS_AT_ONCE} ",
         f"calls waiting for the model | {MAX_TURNS} ",
         f"holds {MAX_WAITING}",
         f"longer than {BURST_S:g} s",

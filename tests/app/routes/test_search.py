@@ -71,6 +71,7 @@ def test_the_index_says_what_was_searched(library: Stack):
         "segments_eligible": 16,
         "segments_damaged": 0,
         "exact": True,
+        "recall": None,
         "model": library.settings.model,
         "snapshot": library.catalog.get_collection("default").sequence,
     }
@@ -231,6 +232,7 @@ def test_an_empty_collection_answers_empty(stack: Stack):
         "segments_eligible": 0,
         "segments_damaged": 0,
         "exact": True,
+        "recall": None,
         "model": stack.settings.model,
         "snapshot": 0,
     }

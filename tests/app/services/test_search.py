@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -66,10 +68,15 @@ def search(stack: Stack, catalog: BusyCatalog) -> Search:
     return searching(stack, catalog)
 
 
-def searching(stack: Stack, catalog: BusyCatalog, recall_candidates: int = 200) -> Search:
+def searching(
+    stack: Stack,
+    catalog: BusyCatalog,
+    recall_candidates: int = 200,
+    vectors: FollowedVectors | None = None,
+) -> Search:
     return Search(
         catalog,
-        FollowedVectors(catalog, threads=1),
+        vectors or FollowedVectors(catalog, threads=1),
         WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=stack.worker),
         SystemClock(),
         Damage(catalog, Metrics().damaged_segments),
@@ -141,3 +148,26 @@ def test_what_is_deleted_between_the_stages_gives_its_place_to_the_next(
     during, afterwards = search.ask("default", question), search.ask("default", question)
     assert len(rows([during])) == 5
     assert rows([during]) == rows([afterwards])
+
+
+@pytest.mark.parametrize("by_example", [False, True], ids=["words", "like"])
+def test_an_answer_by_codes_is_not_exact_and_says_what_they_recall(
+    stack: Stack, encoder: Encoder, catalog: BusyCatalog, by_example: bool
+):
+    """Before the codes are there, and where everything was compared or scored, it is."""
+    videos = [plant(stack, encoder, np.random.default_rng(4), segments=60) for _ in range(3)]
+    (example, *_) = stack.catalog.list_segments("default", videos[0].id)
+    probe = Like(example.id) if by_example else Words("red")
+    with closing(FollowedVectors(catalog, threads=1, exact_up_to=0)) as vectors:
+        search = searching(stack, catalog, recall_candidates=5, vectors=vectors)
+        before = search.ask("default", Question(probe, top_k=5))
+        assert (before.exact, before.recall.measured) == (by_example, None)
+        collection, direction = catalog.get_collection("default"), np.ones(encoder.dim, np.float32)
+        while vectors.recall(collection, direction, 5, None).measured is None:
+            time.sleep(0.01)
+        after = search.ask("default", Question(probe, top_k=5))
+        assert not after.exact
+        assert after.recall.measured is not None
+        assert len(rows([after])) == 5
+        all_of_it = search.ask("default", Question(probe, top_k=200))
+        assert (all_of_it.exact, all_of_it.recall.measured) == (True, None)

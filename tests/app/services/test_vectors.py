@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,23 @@ def test_searches_beside_changes_see_whole_videos(catalog: Catalog):
         changing.result()
     assert all(total % 3 == 0 and total >= 3 for total in totals)
     assert recall(vectors, catalog).total == len(rows(catalog))
+
+
+def test_a_large_collection_is_searched_by_codes_after_a_while(catalog: Catalog):
+    """Searches are exact until the codes are there; then they say what those recall."""
+    for number in range(10):
+        add_video(catalog, number, 100)
+    with closing(FollowedVectors(catalog, threads=1, exact_up_to=500)) as vectors:
+        exact = FollowedVectors(catalog, threads=1)
+        collection = catalog.get_collection("default")
+        found = vectors.recall(collection, QUERY, 10, None)
+        while found.measured is None:
+            assert found.rows.tolist() == exact.recall(collection, QUERY, 10, None).rows.tolist()
+            time.sleep(0.01)
+            found = vectors.recall(collection, QUERY, 10, None)
+        assert 0.9 <= found.measured <= 1
+        assert len(found.rows) == 10
+        few = np.array(sorted(rows(catalog))[:300], np.int64)
+        assert vectors.recall(collection, QUERY, 10, few).measured is None
+        catalog.delete_video("default", catalog.list_videos("default", limit=1).items[0].id)
+        assert set(recall(vectors, catalog).rows.tolist()) == rows(catalog)

@@ -7,7 +7,9 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +86,37 @@ class Parts:
         new = NewVideo(source.name, "video/mp4", source.stat().st_size, digest, {})
         _, job, _ = self.catalog.add_video_with_job("default", new)
         return job
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> bool:
+    """Whether it comes true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@contextmanager
+def running(puller: Puller) -> Iterator[threading.Thread]:
+    """Within the block the puller works in a thread, as in its process."""
+    thread = threading.Thread(target=puller.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        puller.stop()
+        thread.join()
+
+
+@contextmanager
+def model_taken(parts: Parts) -> Iterator[None]:
+    """Within the block ingests get as far as their first batch and wait there."""
+    released = threading.Event()
+    parts.gate.query(released.wait)
+    try:
+        yield
+    finally:
+        released.set()
 
 
 @pytest.fixture

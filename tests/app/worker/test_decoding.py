@@ -1,17 +1,18 @@
-"""Decoding for the worker: small batches, and an end whenever it is asked for."""
+"""Decoding for the worker: segments in order, and an end whenever it is asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.worker.decoding import SEGMENTS_AT_ONCE, Interrupted
+from app.worker.decoding import WATCH_S, Interrupted
 from xclip.errors import DecoderCrashed
 from xclip.video.sample import Segmentation, windows
 
@@ -33,15 +34,12 @@ def gone(pid: int, within_s: float) -> bool:
     return False
 
 
-def test_the_segments_come_in_order_a_few_at_once(
-    parts: Parts, make_clip: Callable[..., Path]
-) -> None:
+def test_the_segments_come_in_order(parts: Parts, make_clip: Callable[..., Path]) -> None:
     """`total` is how many there will be, known before the first one."""
     with parts.decoder.open(make_clip(seconds=5), HALVES, never) as decoding:
         assert decoding.total == len(windows(decoding.info.duration_s, HALVES))
-        batches = list(decoding.batches())
-    assert [segment.index for batch in batches for segment in batch] == list(range(decoding.total))
-    assert {len(batch) for batch in batches[:-1]} == {SEGMENTS_AT_ONCE}
+        segments = list(decoding.segments())
+    assert [segment.index for segment in segments] == list(range(decoding.total))
 
 
 def test_a_decoder_that_hangs_is_stopped_from_outside(
@@ -53,9 +51,24 @@ def test_a_decoder_that_hangs_is_stopped_from_outside(
     with parts.decoder.open(path, HALVES, lambda: time.monotonic() > stop_at) as decoding:
         os.kill(decoding._process.pid, signal.SIGSTOP)
         with pytest.raises(Interrupted):
-            list(decoding.batches())
+            list(decoding.segments())
         assert time.monotonic() - stop_at < 2
         assert gone(decoding._process.pid, within_s=2)
+
+
+def test_a_decoder_that_is_done_can_be_stopped_too(
+    parts: Parts, make_clip: Callable[..., Path]
+) -> None:
+    """Its consumer may be far behind, and learns of the stop by asking."""
+    stopped = threading.Event()
+    with parts.decoder.open(make_clip(seconds=1), HALVES, stopped.is_set) as decoding:
+        assert list(decoding.segments())
+        assert gone(decoding._process.pid, within_s=5)
+        decoding.check()
+        stopped.set()
+        time.sleep(2 * WATCH_S)  # in which the watcher has nothing to kill
+        with pytest.raises(Interrupted):
+            decoding.check()
 
 
 def test_leaving_the_block_ends_the_process(parts: Parts, make_clip: Callable[..., Path]) -> None:
@@ -77,4 +90,4 @@ def test_a_decoder_killed_by_others_is_a_crash(
     with parts.decoder.open(make_clip(seconds=60, fps=4), HALVES, never) as decoding:
         os.kill(decoding._process.pid, signal.SIGKILL)
         with pytest.raises(DecoderCrashed):
-            list(decoding.batches())
+            list(decoding.segments())

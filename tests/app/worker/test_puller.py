@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,14 +21,13 @@ from app import failpoints
 from app.catalog.errors import VideoNotFound
 from app.media import MediaStore
 from app.worker.decoding import Decoder, Decoding
-from app.worker.puller import Puller
 from app.worker.records import stack_records
 from index.protocol import TensorReference, Tensors
 from index.tensors import PackedTensorStore
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sample import Segmentation
 
-from .conftest import Parts
+from .conftest import Parts, eventually, model_taken, running
 
 MakeClip = Callable[..., Path]
 
@@ -39,36 +37,6 @@ def disarmed() -> Iterator[None]:
     """No failpoint outlives its test."""
     yield
     failpoints.configure("")
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-@contextmanager
-def running(puller: Puller) -> Iterator[threading.Thread]:
-    """Within the block the puller works in a thread, as in its process."""
-    thread = threading.Thread(target=puller.run)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        puller.stop()
-        thread.join()
-
-
-@contextmanager
-def model_taken(parts: Parts) -> Iterator[None]:
-    """Within the block an ingest gets as far as its first batch and waits there."""
-    released = threading.Event()
-    parts.gate.query(released.wait)
-    try:
-        yield
-    finally:
-        released.set()
 
 
 def test_an_ingested_video_is_all_there(parts: Parts, make_clip: MakeClip) -> None:

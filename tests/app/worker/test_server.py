@@ -5,27 +5,34 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.settings import base_url
 from app.worker.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.worker.decoding import Decoder, Decoding
 from app.worker.door import SECRET
-from app.worker.messages import ConfidenceAsked
+from app.worker.messages import ConfidenceAsked, EmbedRequest, ScoreRequest, TextRequest
 from app.worker.records import split_records
 from index.protocol import TensorReference
+from tests.app.conftest import MakeClip
 from xclip.bank import bank_digest
 from xclip.confidence import Calibration
 from xclip.confidence_model import ConfidenceModel
-from xclip.encoder import EncodedVideos
+from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sample import Segmentation
 
-from .conftest import Parts, free_port
+from .conftest import Parts, eventually, free_port, model_taken
 
 TEXTS = ["a red square moves left", "circle", "", "a" * 500]
 
@@ -269,3 +276,53 @@ def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClien
         stranger.close()
     header = {"authorization": "Bearer é".encode("latin-1")}
     assert httpx.get(f"{url}/model", headers=header).status_code == 401
+
+
+def test_work_for_a_caller_who_has_hung_up_is_dropped(
+    parts: Parts, client: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their texts never reach the model; whoever still waits gets theirs."""
+    encoded: list[str] = []
+    encode_text = Encoder.encode_text
+
+    def noted(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
+        encoded.extend(texts)
+        return encode_text(encoder, texts)
+
+    monkeypatch.setattr(Encoder, "encode_text", noted)
+    score = ScoreRequest(["left"], [], parts.encoder.fingerprint, (), None, False)
+    with ThreadPoolExecutor() as pool, model_taken(parts):
+        patient = pool.submit(client.encode_text, ["up"])
+        for path, message in (("/text", TextRequest(["red"])), ("/score", score)):
+            with pytest.raises(httpx.ReadTimeout):
+                client._http.post(path, content=message.to_json(), timeout=0.5)
+        time.sleep(0.5)  # until the server has heard of it
+    patient.result(10)
+    parts.gate.query(lambda: None).result(10)
+    assert encoded == ["up"]
+
+
+def test_a_clip_is_decoded_no_further_once_its_caller_has_hung_up(
+    parts: Parts, client: WorkerClient, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder does not work on for nobody, and its place is free for the next clip."""
+    ended: list[bool] = []
+    open_decoder = Decoder.open
+
+    @contextmanager
+    def noted(*arguments: Any) -> Iterator[Decoding]:
+        try:
+            with open_decoder(*arguments) as decoding:
+                yield decoding
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(Decoder, "open", noted)
+    path = make_clip(seconds=60, fps=4)
+    incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
+    message = EmbedRequest(str(incoming), Segmentation(1.0, 0.5))
+    with model_taken(parts):
+        with pytest.raises(httpx.ReadTimeout):
+            client._http.post("/embed", content=message.to_json(), timeout=1.0)
+        time.sleep(0.5)
+    assert eventually(lambda: ended == [True])

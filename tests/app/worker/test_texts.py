@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +50,28 @@ def test_a_text_known_already_does_not_come_to_the_gate(
     np.testing.assert_array_equal(again.result(), first[[1, 0, 0]])
     assert gate.turns == 1
     np.testing.assert_allclose(first, encoder.encode_text(["red", "a blue circle"]), atol=1e-6)
+
+
+def test_a_text_asked_for_by_several_at_once_is_encoded_once(
+    encoder: Encoder, gate: CountingGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes while it is on its way gets the same numbers without the model's help."""
+    encoded: list[str] = []
+    encode_text = Encoder.encode_text
+
+    def noted(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+        encoded.extend(texts)
+        return encode_text(encoder, texts)
+
+    monkeypatch.setattr(Encoder, "encode_text", noted)
+    texts, released = TextEmbeddings(encoder, gate), threading.Event()
+    gate.query(released.wait)
+    asked = [texts.embed(["red", other]) for other in ("blue", "left", "blue")]
+    released.set()
+    tables = [one.result(5) for one in asked]
+    assert encoded == ["red", "blue", "left"]
+    for table in tables:
+        np.testing.assert_array_equal(table[0], tables[0][0])
 
 
 def test_only_the_unknown_of_several_texts_are_encoded(

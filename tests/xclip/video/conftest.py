@@ -46,12 +46,13 @@ def encode(
     times: Sequence[int] | None = None,
     b_frames: int = 2,
     gop: int = 12,
+    options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> bytes:
     """A video file; times : presentation times in units of 1/rate s, by default 0, 1, 2, ..."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=container_options or {}) as output:
-        stream = output.add_stream(codec, rate=rate)
+        stream = output.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = {"gif": "rgb8", "ffv1": "bgr0", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
         stream.gop_size = gop

@@ -1,0 +1,119 @@
+"""Which packets have to be decoded for the pictures that are due, and which need not be touched.
+
+Decoding may begin at an entry: a packet from which on every picture, shown no earlier than the
+packet's own, comes out as if all of the file had been decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+# What lies between two runs must be worth the restart of the decoder, and all that is saved worth
+# the second reading of a damaged file, in which a single pass takes over.
+_FEWEST_PASSED_OVER = 2
+LARGEST_SHARE = 0.8
+
+# Decoders that keep nothing across a key frame of theirs. Others are decoded from the start.
+_RENEWED_BY_KEY_FRAMES = frozenset({"vp8", "vp9", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video"})
+
+# NAL units behind which no picture refers to one before. A key frame of H.264 may be less than
+# that: a point to recover from, some day.
+_H264_IDR = frozenset({5})
+_HEVC_RANDOM_ACCESS = frozenset(range(16, 22))
+
+_START_CODE = re.compile(rb"\x00\x00\x01(?=.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PacketOrder:
+    """N packets that are shown, in the order in which they lie in the file.
+
+    stamps : int64, shape = (N,), when each is shown, in the container's units, no two alike
+    entries : int64, shape = (E,), the numbers of those at which decoding may begin, ascending
+    """
+
+    stamps: NDArray[np.int64]
+    entries: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Packets number `first` to `last`, to be decoded without a gap for the pictures `due`."""
+
+    first: int
+    last: int
+    due: frozenset[int]
+
+
+def plan(
+    order: PacketOrder, due: NDArray[np.int64], largest_share: float = LARGEST_SHARE
+) -> list[Run]:
+    """The runs that give the pictures of these stamps, in order; none if they save too little.
+
+    largest_share : of the packets up to the last of those pictures, how many runs may hold
+    due : int64, shape = (M,), stamps of `order`, at least one
+    """
+    due = np.unique(due)
+    by_stamp = np.argsort(order.stamps)
+    places = by_stamp[np.searchsorted(order.stamps[by_stamp], due)]  # (M,) of packets
+    entry_stamps = order.stamps[order.entries]
+    before = np.searchsorted(entry_stamps, due, side="right") - 1  # (M,) of entries
+    if (np.diff(entry_stamps) < 0).any() or before[0] < 0:
+        return []
+    entries = order.entries[before]  # (M,) of packets
+    if (entries > places).any():
+        return []
+    reached = np.maximum.accumulate(places)
+    begins = np.flatnonzero(entries[1:] > reached[:-1] + _FEWEST_PASSED_OVER) + 1
+    runs = [
+        Run(int(entries[members[0]]), int(places[members].max()), frozenset(due[members].tolist()))
+        for members in np.split(np.arange(len(due)), begins)
+    ]
+    decoded = sum(run.last - run.first + 1 for run in runs)
+    return runs if decoded <= largest_share * (reached[-1] + 1) else []
+
+
+def is_entry(packet: Packet[VideoStream], context: VideoCodecContext) -> bool:
+    """Whether decoding may begin at `packet`, of which `context` is the decoder."""
+    if not packet.is_keyframe:
+        return False
+    if context.name == "h264":
+        kinds = {
+            header & 0x1F for header in _nal_headers(bytes(packet), _h264_length_size(context))
+        }
+        return not kinds.isdisjoint(_H264_IDR)
+    if context.name == "hevc":
+        size = _hevc_length_size(context)
+        kinds = {header >> 1 & 0x3F for header in _nal_headers(bytes(packet), size)}
+        return not kinds.isdisjoint(_HEVC_RANDOM_ACCESS)
+    return context.name in _RENEWED_BY_KEY_FRAMES or context.codec.intra_only
+
+
+def _nal_headers(content: bytes, length_size: int) -> list[int]:
+    """First byte of each NAL unit; they follow their lengths, or start codes if that has size 0."""
+    if not length_size:
+        return [content[found.end()] for found in _START_CODE.finditer(content)]
+    headers: list[int] = []
+    at = 0
+    while (begin := at + length_size) < len(content):
+        headers.append(content[begin])
+        at = begin + int.from_bytes(content[at:begin])
+    return headers
+
+
+def _h264_length_size(context: VideoCodecContext) -> int:
+    settings = context.extradata or b""
+    return (settings[4] & 3) + 1 if len(settings) > 4 and settings[0] == 1 else 0
+
+
+def _hevc_length_size(context: VideoCodecContext) -> int:
+    settings = context.extradata or b""
+    starts = settings.startswith((b"\0\0\1", b"\0\0\0\1"))
+    return (settings[21] & 3) + 1 if len(settings) > 21 and not starts else 0
