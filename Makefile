@@ -39,7 +39,7 @@ bench: $(VENV)/installed ## measure retrieval, confidence and order on generated
 	$(RUN)/python -m benchmarks.confidence
 
 bench-speed: $(VENV)/installed ## measure decoding, model, ingest, index, search and training beside their peers
-	$(RUN)/pip install --quiet --constraint constraints.txt '.[bench]'
+	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(RUN)/python -m benchmarks.decode
 	$(RUN)/python -m benchmarks.engine
 	$(RUN)/python -m benchmarks.ingest

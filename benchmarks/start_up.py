@@ -36,7 +36,7 @@ SEGMENTS_OF_A_VIDEO = 200
 AT_ONCE = 10_000
 SIZES = (16, 4, 1)  # growth: a sixteenth, a quarter and all of the segments
 BAR = 2.0
-LONGEST_WAIT_S = 1_200.0
+LONGEST_WAIT_S = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,8 @@ def wait_for_codes(catalog: Catalog, vectors: FollowedVectors) -> tuple[float, f
         if small and len(exact) >= 20:
             break
         time.sleep(0.2)
+    else:
+        raise TimeoutError(f"no codes after {LONGEST_WAIT_S:.0f} s")
     return time.perf_counter() - began, median(exact)
 
 

@@ -74,14 +74,16 @@ class Gate:
 
     Queries go strictly before batches of ingests, except that a batch goes once none has run for
     `ingest_patience_s`: a stream of queries slows an ingest down but never stops it. A query waits
-    for one running batch at most; while queries come, ingests also pause after each batch. One
-    thread also means one pool of PyTorch's CPU threads, however many requests are in flight.
+    for one running batch at most, or for the part of it until it lets queries pass. While queries
+    come, ingests also pause after each batch. One thread also means one pool of PyTorch's CPU
+    threads, however many requests are in flight.
     """
 
     def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
         self._ingest_patience_s = ingest_patience_s
         self._queried_at: deque[float] = deque(maxlen=MOST_COURTESY)
         self._batch_s = 0.0
+        self._passed_s = 0.0  # that queries took within the batch that runs
         self._batch_ended = 0.0
         self._queries: deque[_Turn] = deque()
         self._batches: deque[_Turn] = deque()
@@ -115,6 +117,16 @@ class Gate:
         with self._changed:
             return self._recent_queries(time.monotonic()) > 0
 
+    def let_queries_pass(self) -> None:
+        """Take the queries that wait now; to be called by a batch, wherever it can be interrupted.
+
+        Those that come meanwhile wait for the next such place, so the batch does end.
+        """
+        began = time.monotonic()
+        for _ in range(len(self._queries)):
+            self._take(self._queries.popleft())
+        self._passed_s += time.monotonic() - began
+
     def close(self) -> None:
         """Take no more turns after those already waiting."""
         with self._changed:
@@ -132,21 +144,25 @@ class Gate:
 
     def _run(self) -> None:
         while (turn := self._next()) is not None:
-            if not turn.future.set_running_or_notify_cancel():
-                continue
-            if not turn.wanted():
-                turn.future.set_exception(CallerGone("The caller has gone."))
-                continue
-            began = time.monotonic()
-            try:
-                result = turn.call()
-            except BaseException as error:  # noqa: BLE001  it belongs to the caller
-                turn.future.set_exception(error)
-            else:
-                turn.future.set_result(result)
-            if turn.is_batch:
+            began, self._passed_s = time.monotonic(), 0.0
+            if self._take(turn) and turn.is_batch:
                 self._batch_ended = time.monotonic()
-                self._batch_s = self._batch_ended - began
+                self._batch_s = self._batch_ended - began - self._passed_s
+
+    def _take(self, turn: _Turn) -> bool:
+        """Run a turn's call, unless nobody wants it any more; whether it was run."""
+        if not turn.future.set_running_or_notify_cancel():
+            return False
+        if not turn.wanted():
+            turn.future.set_exception(CallerGone("The caller has gone."))
+            return False
+        try:
+            result = turn.call()
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller
+            turn.future.set_exception(error)
+        else:
+            turn.future.set_result(result)
+        return True
 
     def _next(self) -> _Turn | None:
         """The turn to take, as soon as there is one; None once closed and done."""

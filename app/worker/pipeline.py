@@ -43,6 +43,7 @@ from xclip.video.decode import DecodedSegment
 from xclip.video.sample import Segmentation
 
 THUMBNAIL_QUALITY = 75
+PAIRS_AT_ONCE = 128  # of segments and texts of the bank: some 20 ms at base-patch32's size
 
 
 class ContentMissing(Exception):
@@ -189,12 +190,23 @@ class IngestPipeline:
     def _encode(self, frames: NDArray[np.uint8]) -> list[_Encoded]:
         """frames : uint8 [B, T, S, S, 3], of B segments."""
         encoded = self.encoder.encode_video(frames)
-        bank = self.encoder.score(self.certainty.bank, encoded).astype(np.float16)
+        bank = self._score_bank(encoded)
         rows = [slice(place, place + 1) for place in range(len(frames))]
         return [
             _Encoded(EncodedVideos(encoded.embedding[row], encoded.prompt[row]), bank[row])
             for row in rows
         ]
+
+    def _score_bank(self, encoded: EncodedVideos) -> NDArray[np.float16]:
+        """The logits of B segments for the bank, [B, N0], in parts between which queries pass."""
+        texts, segments = self.certainty.bank, len(encoded.embedding)
+        logits = np.empty((segments, len(texts)), np.float16)
+        step = max(1, PAIRS_AT_ONCE // segments)
+        for start in range(0, len(texts), step):
+            self.gate.let_queries_pass()
+            part = slice(start, start + step)
+            logits[:, part] = self.encoder.score(texts[part], encoded)
+        return logits
 
 
 def _progress(segment: DecodedSegment, decoding: Decoding) -> Progress:

@@ -105,6 +105,54 @@ def test_a_pause_is_no_time_that_a_query_waits() -> None:
     gate.close()
 
 
+def test_queries_pass_where_a_batch_lets_them() -> None:
+    """Those that wait then, in order; one that comes meanwhile goes after the batch."""
+    gate, order = Gate(), list[str]()
+    begun, waiting = threading.Event(), threading.Event()
+
+    def ask(name: str) -> None:
+        order.append(name)
+        if name == "first":
+            gate.query(lambda: ask("asked meanwhile"))
+
+    def batch() -> None:
+        begun.set()
+        waiting.wait(5)
+        gate.let_queries_pass()
+        order.append("batch")
+
+    batch_done = gate.ingest(batch)
+    begun.wait(5)
+    queries = [gate.query(lambda name=name: ask(name)) for name in ("first", "second")]
+    waiting.set()
+    for turn in (batch_done, *queries):
+        turn.result(timeout=5)
+    gate.query(lambda: None).result(timeout=5)
+    assert order == ["first", "second", "batch", "asked meanwhile"]
+    gate.close()
+
+
+def test_a_query_that_fails_does_not_harm_the_batch_it_interrupts() -> None:
+    """Its error is its caller's."""
+    gate = Gate()
+    begun, waiting = threading.Event(), threading.Event()
+
+    def batch() -> str:
+        begun.set()
+        waiting.wait(5)
+        gate.let_queries_pass()
+        return "whole"
+
+    done = gate.ingest(batch)
+    begun.wait(5)
+    failing = gate.query(lambda: 1 // 0)
+    waiting.set()
+    assert done.result(timeout=5) == "whole"
+    with pytest.raises(ZeroDivisionError):
+        failing.result(timeout=5)
+    gate.close()
+
+
 def test_it_is_crowded_while_queries_come() -> None:
     """Batches are made short then; a second after the last query they need not be."""
     gate = Gate()
