@@ -161,7 +161,7 @@ def test_a_killed_worker_comes_back_and_its_job_is_done_once_and_sigterm_ends_al
     assert len(asked.json()["results"]) == 3
 
     # a second job is in progress when the service is stopped
-    second = service.upload(make_clip("two.mp4", seconds=40, fps=4, seed=2))
+    second = service.upload(make_clip("two.mp4", seconds=240, fps=4, seed=2))
     assert eventually(lambda: service.job(second["id"])["progress"] > 0, within_s=60)
     service.parent.send_signal(signal.SIGTERM)
     assert service.parent.wait(GRACE_S + 5) == 0
