@@ -32,6 +32,7 @@ from app.services.coding import Coded, Coder
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 from index import FaissRabitqIndex, Ids, Vectors
+from index.faiss_calls import narrowed_to
 
 Answer = TypeVar("Answer")
 
@@ -181,10 +182,9 @@ def with_codes(index: FaissRabitqIndex) -> None:
 def raw(
     peer: faiss.Index, query: Vectors, k: int, allowed: Ids | None
 ) -> tuple[Vectors, NDArray[np.int64]]:
-    """One call of FAISS."""
-    if allowed is None:
-        return peer.search(query, k)
-    return peer.search(query, k, params=faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed)))
+    """One call of FAISS, with the selector that the index takes too."""
+    with narrowed_to(allowed, peer.ntotal - 1) as parameters:
+        return peer.search(query, k, params=parameters)
 
 
 def timed(call: Callable[[], Answer]) -> tuple[Answer, float]:

@@ -6,10 +6,10 @@ import numpy as np
 
 from index.exact import ExactIndex
 from index.protocol import VectorIndex
-from tests.index.contract import VectorIndexContract, ids_of
+from tests.index.contract import ExactIndexContract, ids_of
 
 
-class TestExactIndex(VectorIndexContract):
+class TestExactIndex(ExactIndexContract):
     def make(self, dim: int) -> VectorIndex:
         return ExactIndex(dim)
 

@@ -13,15 +13,15 @@ from index import faiss_calls
 from index.faiss_calls import faiss
 from index.faiss_flat import FaissFlatIndex
 from index.protocol import VectorIndex
-from tests.index.contract import VectorIndexContract, ids_of, random_rows
+from tests.index.contract import ExactIndexContract, ids_of, random_rows
 
 
-class TestFaissFlatIndex(VectorIndexContract):
+class TestFaissFlatIndex(ExactIndexContract):
     def make(self, dim: int) -> VectorIndex:
         return FaissFlatIndex(dim)
 
 
-class TestFaissFlatIndexWithSets(VectorIndexContract):
+class TestFaissFlatIndexWithSets(ExactIndexContract):
     """The same promises where no filter goes through a bitmap."""
 
     @pytest.fixture(autouse=True)

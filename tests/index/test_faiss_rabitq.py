@@ -14,7 +14,12 @@ from index import faiss_rabitq
 from index.exact import ExactIndex
 from index.faiss_rabitq import FaissRabitqIndex
 from index.protocol import Ids, VectorIndex, Vectors
-from tests.index.contract import VectorIndexContract, ids_of, random_rows
+from tests.index.contract import (
+    ExactIndexContract,
+    VectorIndexContract,
+    ids_of,
+    random_rows,
+)
 
 
 class CodedAtOnce(FaissRabitqIndex):
@@ -25,22 +30,16 @@ class CodedAtOnce(FaissRabitqIndex):
         coded(self)
 
 
-class TestFaissRabitqIndex(VectorIndexContract):
+class TestFaissRabitqIndex(ExactIndexContract):
     def make(self, dim: int) -> VectorIndex:
         return FaissRabitqIndex(dim, exact_up_to=20)
 
 
 class TestFaissRabitqIndexWithCodes(VectorIndexContract):
-    """The same promises where codes propose rows, but for two that take a look at every row."""
+    """What holds for every backend also holds where codes propose the rows."""
 
     def make(self, dim: int) -> VectorIndex:
         return CodedAtOnce(dim)
-
-    def test_equal_scores_are_cut_by_id(self) -> None:
-        """Not so: codes cannot tell equal rows apart, and propose any of them."""
-
-    def test_real_vectors_rank_as_in_the_oracle(self) -> None:
-        """Not so: nearly all of them do, and in few dimensions fewer. See below."""
 
 
 def coded(index: FaissRabitqIndex, recall: float = 1.0) -> FaissRabitqIndex:

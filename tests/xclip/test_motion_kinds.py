@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xclip.motion import HELD_OUT, MOTIONS, TRAINING, Subject, place, vocabulary
-from xclip.motion_composition import TEXTURES, Actor, Composition
+from xclip.motion import HELD_OUT, TRAINING, Subject, place, vocabulary
+from xclip.motion_composition import TEXTURES, Actor
 from xclip.motion_kinds import (
     APPROACHES,
     DIRECTIONS,
@@ -204,7 +204,7 @@ def test_an_eighth_of_what_has_no_event_is_held_out() -> None:
 
 @pytest.mark.parametrize("name", HELD_OUT_KINDS)
 def test_held_out_kinds_are_made_of_held_out_things(name: str) -> None:
-    """Events of held-out subjects, pairs and pans that training never shows; all motions occur."""
+    """Events of held-out subjects, pairs and pans that training never shows."""
     random = np.random.default_rng(0)
     kinds = [HELD_OUT_KINDS[name](random) for _ in range(60)]
     for kind in kinds:
@@ -218,5 +218,3 @@ def test_held_out_kinds_are_made_of_held_out_things(name: str) -> None:
             case Pan():
                 assert kind in HELD_OUT_PANS
     assert len({kind.caption for kind in kinds}) > 15
-    assert isinstance(kinds[0].compose(random), Composition)
-    assert set(MOTIONS) == {subject.motion for subject in HELD_OUT}
