@@ -76,6 +76,7 @@ def api() -> None:
             stopping = threading.Event()
             app = create_app(settings, stopping=stopping)
             run_app(app, listener, settings, on_stop=stopping.set)
+    _leave()
 
 
 def worker() -> None:
@@ -85,8 +86,10 @@ def worker() -> None:
         _exit_on_signals()
         with bind(settings.worker_host, settings.worker_port) as listener:
             from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
+            from xclip.video.process import stop_fork_server
 
             run_worker(settings, listener)
+    stop_fork_server()
     _leave()
 
 
@@ -139,7 +142,7 @@ def _exit_on_signals() -> None:
 
 
 def _leave() -> NoReturn:
-    """End the process now: all is closed, and Python would spend seconds on unloading PyTorch."""
+    """End the process now: all is closed, and Python would spend seconds on unloading libraries."""
     logging.shutdown()
     os._exit(0)
 

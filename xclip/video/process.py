@@ -44,6 +44,17 @@ def start_fork_server() -> None:
     _server.ensure_running()
 
 
+def stop_fork_server() -> None:
+    """End the fork server at once, and with it all its processes; only for a process that ends.
+
+    It would end by itself, but not before it has imported PyTorch and unloaded it again.
+    """
+    # there is no public way
+    pid = _server._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
 def open_upload(path: str | Path) -> int:
     """A descriptor of a regular file. Raises OSError (also for a link) and UnreadableVideo."""
     upload = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
