@@ -5,7 +5,7 @@ Letters: B videos or segments, T frames, S crop edge, N texts, P patches, D widt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from xclip import scoring
 from xclip.bank import read_bank
-from xclip.engine import Engine
+from xclip.engine import Engine, uninterrupted
 from xclip.hub import locate
 from xclip.model import XCLIPModel
 from xclip.preprocess import FrameGeometry
@@ -122,13 +122,16 @@ class Encoder:
         rows = [self._tokenizer.encode(text) for text in texts]
         return _to_numpy(self._engine.encode_texts(rows))
 
-    def encode_video(self, frames: NDArray[np.uint8]) -> EncodedVideos:
+    def encode_video(
+        self, frames: NDArray[np.uint8], between: Callable[[], None] = uninterrupted
+    ) -> EncodedVideos:
         """Encode segments of sampled frames, already resized and cropped.
 
         frames : uint8 RGB, shape = (B, T, S, S, 3)
+        between : called between the layers of the vision tower, where other work may run
         Raises ValueError for another shape or dtype.
         """
-        stored = self._engine.encode_frames(self._checked(frames))
+        stored = self._engine.encode_frames(self._checked(frames), between)
         return EncodedVideos(_to_numpy(stored.embedding), _to_numpy(stored.prompt))
 
     def embed_video(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:

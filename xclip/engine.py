@@ -15,7 +15,7 @@ Shape legend: B videos, T frames, S crop edge, P patches, L = P + 1, N texts, D 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -32,6 +32,10 @@ _BYTES_AT_ONCE = 4 * 2**20
 _TEXTS_AT_ONCE = 64
 _MOST_PADDING = 1.25
 _MIDDLE_GREY = 128
+
+
+def uninterrupted() -> None:
+    """What is done between layers unless a caller has something to do there: nothing."""
 
 
 class Engine:
@@ -58,9 +62,11 @@ class Engine:
         self._logit_scale = network.logit_scale.detach().to(exact.device, copy=True)
 
     @torch.inference_mode()
-    def encode_frames(self, frames: Tensor) -> scoring.StoredVideos:
-        """frames : uint8 RGB, shape = (B, T, S, S, 3), B > 0."""
-        parts = [self._vision.encode(part) for part in self._parts(frames)]
+    def encode_frames(
+        self, frames: Tensor, between: Callable[[], None] = uninterrupted
+    ) -> scoring.StoredVideos:
+        """frames : uint8 RGB, shape = (B, T, S, S, 3), B > 0; calls `between` between layers."""
+        parts = [self._vision.encode(part, between) for part in self._parts(frames)]
         prompt = self._prompts.layernorm(torch.cat([patches for _, patches in parts]))
         return scoring.StoredVideos(torch.cat([embedding for embedding, _ in parts]), prompt)
 
@@ -114,21 +120,22 @@ class VisionTower:
         video = self.num_frames * self.tokens * vision.intermediate_size * place.dtype.itemsize
         self.videos_at_once = max(1, _BYTES_AT_ONCE // video)
 
-    def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, frames: Tensor, between: Callable[[], None]) -> tuple[Tensor, Tensor]:
         """frames (B, T, S, S, 3) -> embeddings (B, D) of length 1, patches (B, P, D)."""
-        x = self._run(frames, self.tokens)
+        x = self._run(frames, self.tokens, between)
         patches = torch.unflatten(self.prompt_norm(x[:, 1:]), 0, (-1, self.num_frames))
         return self._integrate(x[:, 0]), self.prompt_projection(patches.mean(dim=1))  # (B, P, D)
 
     def embed(self, frames: Tensor) -> Tensor:
         """frames (B, T, S, S, 3) -> (B, D) of length 1."""
-        return self._integrate(self._run(frames, 1)[:, 0])
+        return self._integrate(self._run(frames, 1, uninterrupted)[:, 0])
 
-    def _run(self, frames: Tensor, tokens: int) -> Tensor:
+    def _run(self, frames: Tensor, tokens: int, between: Callable[[], None]) -> Tensor:
         """Return the first `tokens` of each frame after the last layer, (B·T, tokens, W)."""
         x = self.pre_norm(self.patches(frames.flatten(0, 1)))
         for layer in self.layers[:-1]:
             x = layer(x, self.tokens)
+            between()
         return self.layers[-1](x, tokens)
 
     def _integrate(self, pooled: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ class IngestPipeline:
 
     def _encode(self, frames: NDArray[np.uint8]) -> list[_Encoded]:
         """frames : uint8 [B, T, S, S, 3], of B segments."""
-        encoded = self.encoder.encode_video(frames)
+        encoded = self.encoder.encode_video(frames, self.gate.let_queries_pass)
         bank = self._score_bank(encoded)
         rows = [slice(place, place + 1) for place in range(len(frames))]
         return [

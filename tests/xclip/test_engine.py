@@ -159,6 +159,22 @@ def test_the_network_is_left_alone(make_model: Model) -> None:
     assert torch.equal(before, after)
 
 
+def test_other_work_between_layers_changes_nothing(make_model: Model, make_config: Config) -> None:
+    """Whoever waits is let in after every layer but the last, with the same engine."""
+    model = make_model(make_config(5), 5)
+    frames, texts, engine = random_frames(model, 2), random_texts(model, 3), engine_of(model)
+    undisturbed = engine.encode_frames(frames)
+    asked = []
+
+    def ask() -> None:
+        asked.append(engine.score(engine.encode_texts(texts), engine.encode_frames(frames[:1])))
+
+    disturbed = engine.encode_frames(frames, ask)
+    assert len(asked) == model.config.vision_config.num_hidden_layers - 1
+    assert torch.equal(disturbed.embedding, undisturbed.embedding)
+    assert torch.equal(disturbed.prompt, undisturbed.prompt)
+
+
 def test_batches_hold_texts_of_a_length() -> None:
     """Every text is in one batch, of at most 64, padded by at most a quarter."""
     lengths = np.random.default_rng(5).integers(2, 78, 500).tolist()
