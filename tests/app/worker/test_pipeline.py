@@ -98,10 +98,12 @@ def test_a_segment_that_cannot_be_encoded_fails_its_own_job_only(
     poison = frames_of(bad, parts)[1]
     encode_video = Encoder.encode_video
 
-    def choosy(encoder: Encoder, frames: NDArray[np.uint8]) -> EncodedVideos:
+    def choosy(
+        encoder: Encoder, frames: NDArray[np.uint8], between: Callable[[], None]
+    ) -> EncodedVideos:
         if any(np.array_equal(segment, poison) for segment in frames):
             raise RuntimeError("out of memory")
-        return encode_video(encoder, frames)
+        return encode_video(encoder, frames, between)
 
     monkeypatch.setattr(Encoder, "encode_video", choosy)
     unlucky, lucky = parts.upload(bad), parts.upload(good)
