@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 SOURCES := app xclip index tests benchmarks
 
-.PHONY: help demo serve test check format bench bench-speed faults motion-tiny clean
+.PHONY: help demo serve test check format bench bench-speed faults check-image motion-tiny clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,12 +50,16 @@ bench-speed: $(VENV)/installed ## measure decoding, model, ingest, index, search
 	$(RUN)/python -m benchmarks.precision
 	$(RUN)/python -m benchmarks.latency
 	$(RUN)/python -m benchmarks.training_step
+	$(RUN)/python -m benchmarks.page
 
 faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 100 requests an operation (an hour)
 	$(RUN)/python -m tests.faults.random_kills --kills 200
 	$(RUN)/python -m benchmarks.overload
 	$(RUN)/python -m benchmarks.big_upload
 	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py
+
+check-image: $(VENV)/installed ## go through the Dockerfile's installation in a clean environment (minutes)
+	$(RUN)/python -m tests.deploy.image_install
 
 motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour and a half on two cores)
 	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny-first

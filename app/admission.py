@@ -2,8 +2,10 @@
 
 An ASGI layer behind the doors and before the body is read. Requests are of four classes:
 
-    query    searches, labels and heat maps of what is stored: they share the model
-    clip     a video sent along to be searched by or labelled, and not kept: it is decoded first
+    query    searches, labels and heat maps of what is stored, texts to be embedded: they share the
+             model
+    clip     a video sent along to be searched by or labelled, and not kept: it is decoded first;
+             or a stretch of a stored one to be cut out
     upload   videos received, whose jobs the queue must have room for
     light    everything else; it never waits here, and there are always threads for it
 
@@ -17,6 +19,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -30,6 +33,7 @@ from app.limits import JSON_BODY_BYTES
 from app.problems import problem_of, problem_response
 from app.routes.bodies import LABELS_BODY_BYTES
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 
 LIGHT_THREADS: Final = 24
 BODIES_BYTES: Final = 64 << 20  # of queries that are being received, all together
@@ -49,8 +53,11 @@ class Cost(Enum):
 _COLLECTION = "/v1/collections/[^/]+"
 _COSTS: Final[tuple[tuple[str, re.Pattern[str], Cost], ...]] = (
     ("POST", re.compile(f"{_COLLECTION}/(search|search:batch|classify)"), Cost.QUERY),
+    ("POST", re.compile("/v1/embeddings"), Cost.QUERY),
     ("GET", re.compile(f"{_COLLECTION}/videos/[^/]+/heatmap"), Cost.QUERY),
     ("POST", re.compile(f"{_COLLECTION}/search:clip|/v1/classify"), Cost.CLIP),
+    ("GET", re.compile(f"{_COLLECTION}/videos/[^/]+/clip"), Cost.CLIP),
+    ("HEAD", re.compile(f"{_COLLECTION}/videos/[^/]+/clip"), Cost.CLIP),
     ("POST", re.compile(f"{_COLLECTION}/(videos|uploads)"), Cost.UPLOAD),
     ("PATCH", re.compile("/v1/uploads/[^/]+"), Cost.UPLOAD),
 )
@@ -75,7 +82,7 @@ class Admission:
     A request that was let in finds its place at `request.state.place`.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._app = app
         self._lanes: Mapping[Cost, Lane] = {
             cost: Lane(what, at_once=at_once, max_wait_s=max_wait_s, clock=clock.monotonic)
@@ -85,6 +92,8 @@ class Admission:
                 (Cost.UPLOAD, "uploads", settings.max_uploads, TRANSFER_WAIT_S),
             )
         }
+        for cost, lane in self._lanes.items():
+            metrics.watch_lane(cost.value, partial(_working, lane), partial(_waiting, lane))
         self._room = QueueRoom(settings, clock)
         self._bodies_bytes = 0
 
@@ -149,6 +158,14 @@ class Admission:
                 await self._app(scope, receive, watched_send)
         finally:
             place.leave(served=served)
+
+
+def _working(lane: Lane) -> int:
+    return lane.working
+
+
+def _waiting(lane: Lane) -> int:
+    return lane.waiting
 
 
 async def _wait(place: Place, hang_up: Receive | None) -> bool:

@@ -19,6 +19,7 @@ AppError
 ├── DeadlineExceeded       504 deadline_exceeded
 ├── CursorExpired          410 cursor_expired
 ├── ContentNotFound        404 content_not_found
+├── ModelNotFound          404 model_not_found
 ├── MalformedRequest       400 malformed_request
 ├── RequestTimeout         408 request_timeout
 ├── HeadTooLarge           431 head_too_large
@@ -183,6 +184,13 @@ class ThumbnailNotFound(AppError):
     """No picture of that moment exists (yet)."""
 
     code = "thumbnail_not_found"
+    status = 404
+
+
+class ModelNotFound(AppError):
+    """Another model was named than the one that answers."""
+
+    code = "model_not_found"
     status = 404
 
 

@@ -12,7 +12,6 @@ from typing import Any, TypedDict
 
 import anyio.to_thread
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from app.admission import Admission, threads_needed
 from app.care.removals import Remover
@@ -26,11 +25,15 @@ from app.partials import PartialFiles
 from app.problems import add_error_responses, document_problems, problem_responses
 from app.routes import (
     classify,
+    clips,
     collections,
+    embeddings,
     events,
+    exports,
     jobs,
     label_sets,
     models,
+    page,
     removals,
     search,
     session,
@@ -44,8 +47,11 @@ from app.security.doors import Doors
 from app.security.gate import Gate
 from app.security.headers import SecurityHeaders
 from app.services.classify import Classify
+from app.services.cutting import Cutting
 from app.services.damage import Damage
+from app.services.embeddings import Embeddings
 from app.services.fetching import Fetching
+from app.services.figures import Figures
 from app.services.housekeeping import Chore, Housekeeping
 from app.services.ingest import Ingest
 from app.services.library import Library
@@ -55,7 +61,8 @@ from app.services.uploads import ResumableUploads
 from app.services.vectors import FollowedVectors
 from app.services.waiting import Following
 from app.settings import Settings
-from app.telemetry import Metrics, Telemetry
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Telemetry
 from app.worker.client import WorkerClient
 from app.worker.door import SECRET
 from index import PackedTensorStore
@@ -63,6 +70,9 @@ from index import PackedTensorStore
 _ROUTERS = (
     collections,
     videos,
+    clips,
+    embeddings,
+    exports,
     uploads,
     search,
     classify,
@@ -107,7 +117,7 @@ def create_app(
     )
     # The last one added is the outermost: what a request costs grows from layer to layer.
     app.add_middleware(BodyLimit)
-    app.add_middleware(Admission, settings=settings, clock=clock)
+    app.add_middleware(Admission, settings=settings, clock=clock, metrics=metrics)
     app.add_middleware(Gate)
     app.add_middleware(Telemetry, metrics=metrics)
     app.add_middleware(SecurityHeaders)
@@ -115,8 +125,9 @@ def create_app(
     for module in _ROUTERS:
         app.include_router(module.router, responses=problem_responses(400, 500, 503))
     app.include_router(system.router)
-    app.mount("/static", StaticFiles(directory=system.WEB_FOLDER), name="static")
-    app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
+    app.include_router(page.router)
+    app.mount("/static", page.static_files(), name="static")
+    app.mount("/swagger", page.swagger_files(), name="swagger")
     _document(app)
     return app
 
@@ -180,6 +191,7 @@ def _open(
         media=media,
         worker=worker,
         metrics=metrics,
+        figures=Figures(catalog, vectors, worker, settings, metrics),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         ingest=ingest,
         following=Following(catalog, stopping),
@@ -195,6 +207,8 @@ def _open(
         library=library,
         remover=remover,
         vectors=vectors,
+        cutting=Cutting(media, worker),
+        embeddings=Embeddings(worker, settings.model),
         search=Search(
             catalog,
             vectors,

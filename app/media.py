@@ -3,6 +3,7 @@
     data_dir/
       media/ab/abcd…          the bytes of one upload, named by their SHA-256
       thumbnails/<video_id>/<index>.webp
+      thumbnails/<video_id>/sprite.webp, sprite.vtt
       tmp/                    files being received; what a dead process left there is swept
       tmp/media.lock          held while a content file and its row change together
 
@@ -252,11 +253,24 @@ class MediaStore:
 
     def write_thumbnail(self, video_id: str, index: int, webp: bytes) -> None:
         """Store the picture of one segment, replacing an earlier one; never half a file."""
-        target = self.thumbnail_path(video_id, index)
+        self._write_picture(self.thumbnail_path(video_id, index), webp)
+
+    def sprite_paths(self, video_id: str) -> tuple[Path, Path]:
+        """Where a video's sprite sheet (webp) and the index of its tiles (WebVTT) would be."""
+        folder = self._thumbnail_folder(video_id)
+        return folder / "sprite.webp", folder / "sprite.vtt"
+
+    def write_sprites(self, video_id: str, webp: bytes, index: str) -> None:
+        """Store a video's sprite sheet and its index, replacing earlier ones."""
+        sheet, tiles = self.sprite_paths(video_id)
+        self._write_picture(sheet, webp)
+        self._write_picture(tiles, index.encode())
+
+    def _write_picture(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(exist_ok=True)
         # beside its target: what lies in `tmp` may be swept by an API that starts just now
         temporary = target.with_suffix(".partial")
-        temporary.write_bytes(webp)
+        temporary.write_bytes(content)
         temporary.replace(target)
 
     def sync_thumbnails(self, video_id: str) -> None:

@@ -26,6 +26,7 @@ KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no u
 Port = Annotated[int, Field(ge=1, le=65535)]
 PromptPrecision: TypeAlias = Literal["int8", "float16"]
 _MOST_INGESTS = 8
+LogFormat: TypeAlias = Literal["text", "json"]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -140,6 +141,11 @@ class Settings(BaseModel):
     """Seconds that work in progress has to end after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""
+    log_format: LogFormat = "text"
+    """How: text for people, or json, one object a line, for collectors."""
+    otlp_url: str | None = None
+    """Where traces are sent by OpenTelemetry over HTTP, such as http://127.0.0.1:4318; not set:
+    nowhere. Takes the extra otel."""
 
     @property
     def catalog_url(self) -> str:

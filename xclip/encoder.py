@@ -114,6 +114,10 @@ class Encoder:
         bank = read_bank(checkpoint)
         return cls(model, processor, source, device, bank, checkpoint.folder)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens `encode_text` reads of each text, start and end included."""
+        return [len(self._tokenizer.encode(text)) for text in texts]
+
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.
 

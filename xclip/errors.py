@@ -10,6 +10,7 @@ XCLIPError
     ├── NoVideoStream      no_video_stream
     ├── UnsupportedCodec   unsupported_codec
     ├── NoDecodableFrame   no_decodable_frame
+    ├── NotCuttable        not_cuttable
     ├── VideoTooLarge      too_large
     ├── DecodeTimeout      decode_timeout
     └── DecoderCrashed     decoder_crashed
@@ -78,6 +79,12 @@ class NoDecodableFrame(VideoError):
     """The stream was found, but not one frame of it could be decoded."""
 
     code = "no_decodable_frame"
+
+
+class NotCuttable(VideoError):
+    """No clip can hold the pictures as they are coded."""
+
+    code = "not_cuttable"
 
 
 class VideoTooLarge(VideoError):

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from xclip.errors import WeightsError
 
 CONFIG_FILE = "config.json"
 PACKAGED = Path(__file__).parent / "checkpoints"
+
+# Told of each file that is being downloaded: its name, bytes that are here, all of them if known.
+Report: TypeAlias = Callable[[str, int, "int | None"], None]
+_report: ContextVar[Report | None] = ContextVar("report", default=None)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _FILE_NAME = re.compile(r"[\w-][\w.-]*")
@@ -76,13 +84,51 @@ def fetch_from_dataset(repository: str, name: str) -> Path:
         raise WeightsError(f"{name} of the hub's {repository!r} cannot be had: {error}") from error
 
 
+@contextmanager
+def reporting(report: Report) -> Iterator[None]:
+    """Within the block `report` is called as downloads go on, in place of the hub's own bars."""
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
+
+
+def _meter(name: str) -> type[Any] | None:
+    """What the hub is to tell its progress of a file to; None leaves it to the hub's own bar."""
+    reported = _report.get()
+    if reported is None:
+        return None
+    report: Report = reported
+    from tqdm import tqdm
+
+    class Meter(tqdm):  # type: ignore[misc]  # it comes without types
+        """Draws nothing; a bar that is not drawn does not count either, so it counts itself."""
+
+        def __init__(
+            self, *_: object, total: int | None = None, initial: int = 0, **__: object
+        ) -> None:
+            super().__init__(disable=True)
+            self.total, self.n = total, initial
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += int(n or 0)
+            report(name, self.n, self.total)
+
+    return Meter
+
+
 def _fetch(repository: str, name: str, revision: str | None) -> Path | None:
     """Download one file to the hub cache, or take it from there; None when it does not exist."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
+        return Path(
+            huggingface_hub.hf_hub_download(
+                repository, name, revision=revision, tqdm_class=_meter(name)
+            )
+        )
     except (EntryNotFoundError, OSError, ValueError) as error:
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             return None

@@ -120,6 +120,8 @@ def _whole_files(catalog: Catalog, media: MediaStore, settings: Settings) -> Ite
         for video in videos:
             for segment in catalog.list_segments(video.collection, video.id):
                 yield media.thumbnail_path(video.id, segment.position)
+            # what was ingested by an earlier version has none
+            yield from filter(Path.is_file, media.sprite_paths(video.id))
         last = videos[-1].id
     for name in sorted(catalog.calibrations_in_use()):
         yield settings.calibrations_dir / f"{name}.safetensors"

@@ -1,40 +1,33 @@
-"""The commands that are clients of the REST API: `ingest`, `search`, `classify`, `demo`."""
+"""The main job at a prompt: `ingest`, `search`, `classify`, and the `demo` of all three."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import JsonValue
 from rich.console import Console
 from rich.text import Text
 
 from app import schemas
 from app.cli import demo
-from app.cli.api_client import ApiClient, ApiError
+from app.cli.connection import (
+    PANEL,
+    AsJson,
+    Collection,
+    Key,
+    Url,
+    connected,
+    json_object,
+)
 from app.cli.ingest import ingest as ingest_items
 from app.cli.ingest import items_of, summary
-from app.cli.tables import labelled, nothing_found, plain, ranking, videos_labelled
-from app.settings import KEY_VARIABLE, SettingsError, base_url, load_settings
+from app.cli.tables import labelled, nothing_found, ranking, videos_labelled
+from app.client import ApiError, Client, Unfinished
 
-PANEL = "Clients"
-Url = Annotated[
-    str | None,
-    typer.Option(
-        help="Where the service is; left out: what XCLIP_HOST and XCLIP_PORT say.",
-        show_default="http://127.0.0.1:8000",
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(envvar=KEY_VARIABLE, help="The API key; better left to the environment."),
-]
-Collection = Annotated[str, typer.Option(help="The collection to work in.")]
+INGEST_PATIENCE_S = 3600.0  # a queue that is full empties in its own time
 
 
 def register(cli: typer.Typer) -> None:
@@ -57,13 +50,17 @@ def ingest(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Send videos to the service and wait until they can be searched; status 1 if any failed."""
+    """Send videos to the service and wait until they can be searched; status 1 if any failed.
+
+    Stopped at any point, the same command goes on where it was.
+    """
     console = Console()
-    with _client(url, key) as client:
+    with connected(url, key, patience_s=INGEST_PATIENCE_S) as client:
         items = items_of(sources)
         if not items:
             raise ApiError("no_video", "No file in those folders is a video by its name.")
-        outcome = ingest_items(client, collection, items, console)
+        unfinished = Unfinished(_cache_folder() / "uploads", client.url)
+        outcome = ingest_items(client, collection, items, console, unfinished)
     console.print(summary(outcome))
     raise typer.Exit(1 if outcome.failures else 0)
 
@@ -107,7 +104,11 @@ def search(
     ] = False,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many moments to show.")] = 10,
     collection: Collection = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer.")] = False,
+    pictures: Annotated[
+        Literal["auto", "no", "kitty", "iterm2", "sixel", "blocks"],
+        typer.Option(help="A picture of each moment; auto: if the terminal says that it can."),
+    ] = "auto",
+    as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -127,29 +128,33 @@ def search(
     given: dict[str, Any] = {
         "text": None if then else text,
         "segment_id": like,
-        "filter": None if filter_ is None else _json_object(filter_),
+        "filter": None if filter_ is None else json_object("--filter", filter_),
         "merge": not then if merge is None else merge,  # a sequence is a moment already
         "group_by": "video" if by_video else None,
         "top_k": top,
         **for_words,
     }
     asked = {name: value for name, value in given.items() if value is not None}
-    with _client(url, key) as client:
+    with connected(url, key) as client:
         if clip is not None:
-            answer = client.search_clip(collection, clip, asked)
+            answer = client.search_clip(clip, collection, **asked)
         else:
-            answer = client.search(collection, asked)
-    if as_json:
-        typer.echo(answer.model_dump_json(indent=2))
-        return
-    _show(answer, Console())
+            answer = client.search(collection, **asked)
+        if as_json:
+            typer.echo(answer.model_dump_json(indent=2))
+        else:
+            _show(client, answer, pictures)
 
 
-def _show(answer: schemas.SearchAnswer, console: Console) -> None:
+def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
+    console = Console()
     if not answer.results:
         console.print(nothing_found(answer))
         return
-    console.print(ranking(answer.results))
+    if pictures == "no":
+        console.print(ranking(answer.results))
+    else:
+        _show_with_pictures(client, answer.results, pictures, console)
     looked, total = answer.index.segments_eligible, answer.timings_ms.total
     remark = f"{looked} moments searched in {total:.0f} ms"
     if answer.confidence_kind == "estimated":
@@ -157,6 +162,20 @@ def _show(answer: schemas.SearchAnswer, console: Console) -> None:
     if answer.index.segments_damaged:
         remark += f"; {answer.index.segments_damaged} more could not be read and are being remade"
     console.print(Text(remark, style="dim"))
+
+
+def _show_with_pictures(
+    client: Client, results: Sequence[schemas.SearchResult], pictures: str, console: Console
+) -> None:
+    from app.cli.pictures import WAYS, drawn, find_way  # late: most terminals show none
+
+    way = next((way for way in WAYS if way == pictures), None) or find_way(os.environ)
+    if way is None:
+        console.print(ranking(results))
+        return
+    for rank, result in enumerate(results, start=1):
+        console.print(ranking([result], first=rank))
+        typer.echo(drawn(client.picture(result.thumbnail_url), way))
 
 
 def classify(
@@ -199,44 +218,20 @@ def classify(
     }
     asked = {name: value for name, value in given.items() if value}
     console = Console()
-    with _client(url, key) as client:
+    with connected(url, key) as client:
         if file is not None:
-            console.print(labelled(client.classify_file(file, asked)))
+            console.print(labelled(client.classify_file(file, **asked)))
         elif video is not None:
-            answer = client.classify(collection, {"video_ids": [video]}, asked)
+            answer = client.classify(collection, video_ids=[video], **asked)
             console.print(labelled(answer.videos[0]))
         else:
-            part = {"filter": _json_object(filter_ or ""), "segments": False}
-            answer = client.classify(collection, part, {"top": 1, **asked})
+            allowed = json_object("--filter", filter_ or "")
+            asked = {"top": 1, **asked}
+            answer = client.classify(collection, filter=allowed, segments=False, **asked)
             console.print(videos_labelled(answer.videos))
 
 
-def _json_object(text: str) -> JsonValue:
-    try:
-        value: JsonValue = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise typer.BadParameter(f"--filter {text!r} is no JSON object")
-    return value
-
-
-@contextmanager
-def _client(url: str | None, key: str | None) -> Iterator[ApiClient]:
-    """A client of the service; a refusal is one line and status 1, no traceback."""
-    errors = Console(stderr=True)
-    try:
-        if url is None:
-            settings = load_settings(os.environ)
-            url = base_url(settings.host, settings.port)
-        with ApiClient(url, key) as client:
-            yield client
-    except SettingsError as error:
-        errors.print(plain(f"error: {error}"))
-        raise typer.Exit(os.EX_CONFIG) from None
-    except ApiError as error:
-        errors.print(plain(f"error: {error.message} ({error.code})"))
-        raise typer.Exit(1) from None
-    except OSError as error:
-        errors.print(plain(f"error: {error.filename}: {error.strerror}"))
-        raise typer.Exit(1) from None
+def _cache_folder() -> Path:
+    """Where what may be forgotten is kept, by the XDG base directory specification."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "xclip-search"

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
-from app.cli.api_client import ApiClient, ApiError
 from app.cli.ingest import Item, ingest, summary
 from app.cli.supervisor import die_with
 from app.cli.tables import moments_labelled, plain, ranking
+from app.client import ApiError, Client
 from app.listen import PortBusy, bind
 from app.settings import PREFIX, SettingsError, base_url, load_settings, variable
 
@@ -97,7 +96,7 @@ def run_demo(
     with (
         _fresh_folder(data_dir, console),
         _service(environment, data_dir / LOG) as service,
-        ApiClient(base_url(HOST, port)) as client,
+        Client(base_url(HOST, port)) as client,
     ):
         items = _make_clips(showcase, data_dir / "clips", console)
         _wait_until_ready(client, service, data_dir / LOG, console)
@@ -199,7 +198,7 @@ def _make_clips(showcase: Showcase, folder: Path, console: Console) -> list[Item
 
 
 def _wait_until_ready(
-    client: ApiClient, service: subprocess.Popen[bytes], log_file: Path, console: Console
+    client: Client, service: subprocess.Popen[bytes], log_file: Path, console: Console
 ) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     with console.status("waiting for the service"):
@@ -209,8 +208,8 @@ def _wait_until_ready(
             time.sleep(0.2)
 
 
-def _ask(client: ApiClient, showcase: Showcase, question: Question, console: Console) -> None:
-    answer = client.search(COLLECTION, {"text": question.text, "top_k": ROWS})
+def _ask(client: Client, showcase: Showcase, question: Question, console: Console) -> None:
+    answer = client.search(COLLECTION, text=question.text, top_k=ROWS)
 
     def verdict(filename: str, start: float, end: float) -> Text:
         shown = showcase.shown(filename, start, end)
@@ -220,11 +219,11 @@ def _ask(client: ApiClient, showcase: Showcase, question: Question, console: Con
     console.print(ranking(answer.results, verdict))
 
 
-def _ask_in_order(client: ApiClient, showcase: Showcase, console: Console) -> None:
+def _ask_in_order(client: Client, showcase: Showcase, console: Console) -> None:
     """Look for two events of a long clip, one after the other."""
     events = [event.subject for event in showcase.long[0].events[:2]]
     first, second = (subject.caption for subject in events)
-    answer = client.search(COLLECTION, {"then": [first, second], "top_k": 1})
+    answer = client.search(COLLECTION, then=[first, second], top_k=1)
 
     def verdict(filename: str, start: float, end: float) -> Text:
         shown = [subject for subject, _ in showcase.shown(filename, start, end)]
@@ -234,23 +233,23 @@ def _ask_in_order(client: ApiClient, showcase: Showcase, console: Console) -> No
     console.print(ranking(answer.results, verdict))
 
 
-def _ask_elsewhere(client: ApiClient, console: Console) -> None:
+def _ask_elsewhere(client: Client, console: Console) -> None:
     """Look for what is in no clip: with a least confidence, nothing is the right answer."""
-    asked: dict[str, JsonValue] = {"text": ELSEWHERE, "top_k": ROWS, "min_confidence": CERTAIN}
     console.print(
         f"\n[bold]“{ELSEWHERE}”[/]  [dim]in no clip; only what is {CERTAIN:.0%} certain[/]"
     )
     try:
-        found = client.search(COLLECTION, asked).results
+        answer = client.search(COLLECTION, text=ELSEWHERE, top_k=ROWS, min_confidence=CERTAIN)
     except ApiError as error:
         if error.code != "not_calibrated":
             raise
         console.print(plain(error.message))  # a model of the reader's own, as it was published
         return
+    found = answer.results
     console.print(ranking(found) if found else "✓ nothing matches with that certainty")
 
 
-def _label(client: ApiClient, showcase: Showcase, video_id: str, console: Console) -> None:
+def _label(client: Client, showcase: Showcase, video_id: str, console: Console) -> None:
     """Let the model say, moment by moment, which event of a long clip or its opposite it sees."""
     plan = showcase.long[-1]
     labels = showcase.labels(plan)
@@ -259,7 +258,7 @@ def _label(client: ApiClient, showcase: Showcase, video_id: str, console: Consol
         shown = showcase.shown(plan.name, start, end)
         return _mark(sum(share for subject, share in shown if subject.caption == label))
 
-    answer = client.classify_video(COLLECTION, video_id, labels)
+    answer = client.classify(COLLECTION, video_ids=[video_id], labels=labels).videos[0]
     console.print(f"\n[bold]{plan.name}[/]  [dim]{len(labels)} labels for each moment[/]")
     console.print(moments_labelled(answer.segments or [], verdict))
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pydantic import JsonValue
 from rich.console import Console, Group
-from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from app import schemas
-from app.cli.api_client import ApiClient, ApiError, ServiceAway
+from app.cli.ingest_view import IngestView
 from app.cli.tables import plain
+from app.client import ApiError, Client, ServiceAway, Unfinished, Uploaded
+from app.client.library import JobStatus
 
 # In a folder only these are sent; a file that is named itself is sent whatever its name.
 VIDEO_SUFFIXES = frozenset(
@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = frozenset(
 Source: TypeAlias = Path | str
 _URL_SCHEMES = ("http://", "https://")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
+_OPEN: Final[tuple[JobStatus, ...]] = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +101,33 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 
-def ingest(client: ApiClient, collection: str, items: Sequence[Item], console: Console) -> Outcome:
-    """Hand the videos in one after another, wait for all their jobs, and show how far it is.
+def ingest(
+    client: Client,
+    collection: str,
+    items: Sequence[Item],
+    console: Console,
+    unfinished: Unfinished | None = None,
+) -> Outcome:
+    """Hand the videos in one after another, wait for all their jobs, and show how far each is.
 
-    A video that fails does not stop the others. Raises ServiceAway when the service is gone.
+    What the service holds already is not sent again, and with `unfinished` an upload that an
+    earlier run began goes on. A video that fails does not stop the others. Raises ServiceAway when
+    the service is gone.
     """
-    following = _Following(client, collection)
-    with _bars(console) as progress:
-        bytes_total = sum(item.size_bytes for item in items)
-        sending = _Bar(progress, "sending", bytes_total, decimal)
-        searchable = _Bar(progress, "making searchable", len(items), lambda n: f"{int(n)} videos")
+    with IngestView(console, sum(item.size_bytes for item in items), len(items)) as view:
+        following = _Following(client, collection, view, unfinished)
+        following.look_up_stored(items)
         for item in items:
-            following.send(item, sending.advance)
-            searchable.show(following.look())
+            following.send(item)
+            following.look_if_due()
         pause_s = _FIRST_PAUSE_S
         while following.waiting:
             time.sleep(pause_s)
             ended = following.outcome.ended
-            searchable.show(following.look())
+            following.look()
             moved = following.outcome.ended > ended
             pause_s = _FIRST_PAUSE_S if moved else min(2 * pause_s, _LONGEST_PAUSE_S)
+        following.look()
     return following.outcome
 
 
@@ -143,18 +151,37 @@ def summary(outcome: Outcome) -> Group:
 
 
 class _Following:
-    """Files on their way: what was sent, and its jobs in the order in which they are taken up."""
+    """Files on their way: what was sent, and the jobs that have not ended."""
 
-    def __init__(self, client: ApiClient, collection: str) -> None:
+    def __init__(
+        self, client: Client, collection: str, view: IngestView, unfinished: Unfinished | None
+    ) -> None:
         self._client = client
         self._collection = collection
-        self.waiting: deque[tuple[Source, str, bool]] = deque()
+        self._view = view
+        self._unfinished = unfinished
+        self._stored: dict[int, list[schemas.VideoAnswer]] = {}  # by size in bytes
+        self._looked_at = time.monotonic()
+        self.waiting: dict[str, list[tuple[Source, bool]]] = {}  # by job; whether its bytes are new
         self.outcome = Outcome()
 
-    def send(self, item: Item, on_bytes: Callable[[int], None]) -> None:
+    def look_up_stored(self, items: Sequence[Item]) -> None:
+        """Ask what the collection holds; one that does not exist is told of for each file."""
+        if not any(isinstance(item.source, Path) for item in items):
+            return
+        try:
+            for video in self._client.videos(self._collection):
+                if video.status != "failed":  # else it is worth another try
+                    self._stored.setdefault(video.size_bytes, []).append(video)
+        except ServiceAway:
+            raise
+        except ApiError:
+            return
+
+    def send(self, item: Item) -> None:
         """Send a file and follow its job; a duplicate's too, since the first copy may yet fail."""
         try:
-            answer, is_new = self._hand_in(item, on_bytes)
+            uploaded = self._hand_in(item)
         except ServiceAway:
             raise
         except ApiError as error:
@@ -162,31 +189,74 @@ class _Following:
         except OSError as error:
             self._fail(item.source, "unreadable_file", f"{error.strerror or error}.")
         else:
-            self.waiting.append((item.source, answer.job.id, is_new))
+            if uploaded.job.status in _OPEN:
+                of_job = self.waiting.setdefault(uploaded.job.id, [])
+                of_job.append((item.source, uploaded.is_new))
+            else:
+                self._settle(item.source, uploaded.job, uploaded.is_new)
+        self._view.sent(item.size_bytes)
 
-    def _hand_in(
-        self, item: Item, on_bytes: Callable[[int], None]
-    ) -> tuple[schemas.UploadAnswer, bool]:
-        if isinstance(item.source, Path):
-            return self._client.upload(self._collection, item.source, item.metadata, on_bytes)
-        return self._client.upload_url(self._collection, item.source, item.metadata)
+    def _hand_in(self, item: Item) -> Uploaded:
+        source, metadata = item.source, item.metadata
+        if not isinstance(source, Path):
+            return self._client.upload_url(source, self._collection, metadata=metadata)
+        if video := self._find_stored(source):
+            return Uploaded(video, self._client.job(video.job_id), is_new=False)
+        self._view.sends(source.name)
 
-    def look(self) -> float:
-        """Count the jobs that have ended; the files ended so far, and the share of the next."""
-        while self.waiting:
-            source, job_id, is_new = self.waiting[0]
+        def progress(arrived: int) -> None:
+            self._view.arrived(arrived)
+            self.look_if_due()
+
+        return self._client.upload(
+            source,
+            self._collection,
+            metadata=metadata,
+            on_progress=progress,
+            unfinished=self._unfinished,
+        )
+
+    def _find_stored(self, file: Path) -> schemas.VideoAnswer | None:
+        """The stored video of the same bytes; a file of a size of its own need not be read."""
+        alike = self._stored.get(file.stat().st_size, ())
+        if not alike:
+            return None
+        with file.open("rb") as reader:
+            sha256 = hashlib.file_digest(reader, "sha256").hexdigest()
+        return next((video for video in alike if video.sha256 == sha256), None)
+
+    def look_if_due(self) -> None:
+        """Look, unless that was done a moment ago."""
+        if time.monotonic() - self._looked_at > _LONGEST_PAUSE_S:
+            self.look()
+
+    def look(self) -> None:
+        """Count the jobs that have ended, and show how far the others are."""
+        unended = {
+            job.id: job
+            for status in _OPEN
+            for job in self._client.jobs(self._collection, status=status)
+            if job.id in self.waiting
+        }
+        for job_id in [job_id for job_id in self.waiting if job_id not in unended]:
             try:
                 job = self._client.job(job_id)
             except ServiceAway:
                 raise
             except ApiError as error:  # deleted meanwhile, with its video
-                self._fail(source, error.code, error.message)
-            else:
-                if job.status in ("queued", "running"):
-                    return self.outcome.ended + job.progress
-                self._settle(source, job, is_new)
-            self.waiting.popleft()
-        return self.outcome.ended
+                for source, _ in self.waiting.pop(job_id):
+                    self._fail(source, error.code, error.message)
+                continue
+            if job.status not in _OPEN:  # else it was begun between the two lists
+                for source, is_new in self.waiting.pop(job_id):
+                    self._settle(source, job, is_new)
+        running = [
+            (str(self.waiting[job.id][0][0]), job)
+            for job in unended.values()
+            if job.status == "running" and job.id in self.waiting
+        ]
+        self._view.show(self.outcome.ended, running, len(self.waiting) - len(running))
+        self._looked_at = time.monotonic()
 
     def _settle(self, source: Source, job: schemas.JobAnswer, is_new: bool) -> None:
         if job.status == "succeeded":
@@ -200,37 +270,3 @@ class _Following:
 
     def _fail(self, source: Source, code: str, message: str) -> None:
         self.outcome.failures.append(Failure(source, code, message))
-
-
-class _Bar:
-    """One line of progress, counted in its own unit."""
-
-    def __init__(
-        self, progress: Progress, name: str, total: int, unit: Callable[[int], str]
-    ) -> None:
-        self._progress = progress
-        self._unit = unit
-        self._total = total
-        self._completed = 0.0
-        self._task = progress.add_task(name, total=total, count="")
-        self.show(0)
-
-    def advance(self, amount: int) -> None:
-        """Go on by so much."""
-        self.show(self._completed + amount)
-
-    def show(self, completed: float) -> None:
-        """Be at so much."""
-        self._completed = completed
-        count = f"{self._unit(int(completed))} of {self._unit(self._total)}"
-        self._progress.update(self._task, completed=completed, count=count)
-
-
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )

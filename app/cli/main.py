@@ -7,8 +7,12 @@ import typer
 from app.cli import (
     care_commands,
     client_commands,
+    doctor,
     evaluate_command,
+    export,
+    job_commands,
     key_commands,
+    library_commands,
     model_commands,
     serve,
     train_command,
@@ -24,15 +28,18 @@ def build_cli() -> typer.Typer:
         help="Find moments in video by what happens in them.",
         epilog=settings_help(),
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     serve.register(cli, epilog=settings_help())
     key_commands.register(cli, epilog=settings_help())
     care_commands.register(cli, epilog=settings_help())
+    doctor.register(cli, epilog=settings_help())
     model_commands.register(cli)
     client_commands.register(cli)
+    library_commands.register(cli)
+    job_commands.register(cli)
+    export.register(cli)
     tuning_commands.register(cli, epilog=settings_help())
     evaluate_command.register(cli, epilog=settings_help())
     train_command.register(cli)

@@ -72,10 +72,12 @@ def api() -> None:
         with bind(settings.host, settings.port) as listener:
             # imported late: a busy port is known by then, and clients never need it
             from app.main import create_app
+            from app.telemetry.tracing import tracing
 
-            stopping = threading.Event()
-            app = create_app(settings, stopping=stopping)
-            run_app(app, listener, settings, on_stop=stopping.set)
+            with tracing(settings.otlp_url, "api"):
+                stopping = threading.Event()
+                app = create_app(settings, stopping=stopping)
+                run_app(app, listener, settings, on_stop=stopping.set)
     _leave()
 
 
@@ -85,10 +87,12 @@ def worker() -> None:
         settings = _begin()
         _exit_on_signals()
         with bind(settings.worker_host, settings.worker_port) as listener:
+            from app.telemetry.tracing import tracing
             from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
             from xclip.video.process import stop_fork_server
 
-            run_worker(settings, listener)
+            with tracing(settings.otlp_url, "worker"):
+                run_worker(settings, listener)
     stop_fork_server()
     _leave()
 
@@ -114,7 +118,7 @@ class _Announcement:
 
 def _begin() -> Settings:
     settings = load_settings(os.environ)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     failpoints.configure(os.environ.get(failpoints.VARIABLE, ""))
     return settings
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import typer
+from pydantic import BaseModel
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,17 @@ def span(start: float, end: float) -> str:
     return f"{moment(start)}–{moment(end)}"
 
 
+def length(seconds: float | None) -> str:
+    """A video's length, or a dash until it is known."""
+    return "—" if seconds is None else moment(seconds)
+
+
+def print_items(items: Sequence[BaseModel]) -> None:
+    """Answers of the service for another program: a JSON object a line."""
+    for item in items:
+        typer.echo(item.model_dump_json())
+
+
 def plain(text: str) -> Text:
     """Text of unknown origin: no markup, and nothing that would steer the terminal."""
     return Text("".join(char if char.isprintable() else "�" for char in text))
@@ -38,8 +51,10 @@ def percent(confidence: float | None) -> Text:
     return Text(">99%" if confidence > 0.99 else f"{confidence:.0%}")
 
 
-def ranking(results: Sequence[schemas.SearchResult], verdict: Verdict | None = None) -> Table:
-    """Search results, best first; `verdict` says of each whether it is right.
+def ranking(
+    results: Sequence[schemas.SearchResult], verdict: Verdict | None = None, *, first: int = 1
+) -> Table:
+    """Search results, best first and `first` the first one's rank; `verdict` says if one is right.
 
     The events of a sequence come below it.
     """
@@ -51,7 +66,7 @@ def ranking(results: Sequence[schemas.SearchResult], verdict: Verdict | None = N
     table.add_column("score", justify="right")
     if verdict is not None:
         table.add_column("shows it")
-    for rank, result in enumerate(results, start=1):
+    for rank, result in enumerate(results, start=first):
         row = [
             Text(str(rank)),
             plain(result.filename),

@@ -91,6 +91,16 @@ class Lane:
         self._standing_since: float | None = None  # since when somebody has been waiting
         self._strained_until = float("-inf")
 
+    @property
+    def working(self) -> int:
+        """How many are worked on now."""
+        return self._working
+
+    @property
+    def waiting(self) -> int:
+        """How many are in line now."""
+        return len(self._waiting)
+
     def check(self) -> None:
         """Raise Overloaded if a request that came now would be refused."""
         now = self.clock()

@@ -15,7 +15,10 @@ from app.clock import Clock
 from app.media import MediaStore
 from app.security.callers import Caller
 from app.services.classify import Classify
+from app.services.cutting import Cutting
+from app.services.embeddings import Embeddings
 from app.services.fetching import Fetching
+from app.services.figures import Figures
 from app.services.ingest import Ingest
 from app.services.library import Library
 from app.services.readiness import Readiness
@@ -24,7 +27,7 @@ from app.services.uploads import ResumableUploads
 from app.services.vectors import FollowedVectors
 from app.services.waiting import Following
 from app.settings import Settings
-from app.telemetry import Metrics
+from app.telemetry.metrics import Metrics
 from app.worker.client import WorkerClient
 
 
@@ -38,6 +41,7 @@ class Services:
     media: MediaStore
     worker: WorkerClient
     metrics: Metrics
+    figures: Figures
     readiness: Readiness
     ingest: Ingest
     uploads: ResumableUploads
@@ -46,6 +50,8 @@ class Services:
     library: Library
     remover: Remover
     vectors: FollowedVectors
+    cutting: Cutting
+    embeddings: Embeddings
     search: Search
     classify: Classify
 

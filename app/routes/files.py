@@ -1,23 +1,32 @@
-"""Files handed out: byte ranges, a type that we chose, and refusals as problems."""
+"""Files handed out as RFC 9110 says: conditions, byte ranges, and a type that we chose.
+
+A request for several ranges at once is answered with the whole file, which the RFC allows: no
+player sends one, and an answer in parts would cost more than it saves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate, parsedate_to_datetime
+from io import FileIO
+from typing import Final
+from urllib.parse import quote
 
+import anyio
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
 
 from app.problems import Problem, problem_response
 from app.services.library import StoredFile
 
-_RANGE_PROBLEMS: Mapping[int, tuple[str, str]] = {
-    400: ("invalid_range", "The Range header cannot be read."),
-    416: ("range_not_satisfiable", "The Range header asks for bytes past the end."),
-}
 _BY_CONTAINER: Mapping[str, str] = {
     "mp4": "video/mp4",
+    "webm": "video/webm",
     "matroska": "video/x-matroska",
     "avi": "video/x-msvideo",
     "mpegts": "video/mp2t",
@@ -28,8 +37,12 @@ _BY_CONTAINER: Mapping[str, str] = {
     "gif": "image/gif",
 }
 _UNKNOWN = "application/octet-stream"
-FILE_MEDIA_TYPES = (*_BY_CONTAINER.values(), "video/webm", _UNKNOWN)
+FILE_MEDIA_TYPES = (*_BY_CONTAINER.values(), _UNKNOWN)
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
+
+_PIECE_BYTES: Final = 256 << 10
+_RANGE = re.compile(r"bytes=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*", re.IGNORECASE)
+_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def video_media_type(container: str | None, codec: str | None) -> str:
@@ -42,46 +55,162 @@ def video_media_type(container: str | None, codec: str | None) -> str:
     return _BY_CONTAINER.get(container or "", _UNKNOWN)
 
 
-class StoredFileResponse(FileResponse):
-    """A stored file, whole or in ranges (206, 416), never sniffed for another type."""
+@dataclass(frozen=True, slots=True)
+class FileHeaders:
+    """What is said of a file beside its length and its age.
 
-    def __init__(
-        self,
-        stored: StoredFile,
-        media_type: str,
-        *,
-        etag: str,
-        filename: str | None = None,
-        max_age_s: int,
-    ) -> None:
-        super().__init__(
-            stored.path,
-            media_type=media_type,
-            stat_result=stored.stat,
-            filename=filename,
-            content_disposition_type="inline",
-            headers={
-                "x-content-type-options": "nosniff",
-                "cache-control": f"private, max-age={max_age_s}",
-                "etag": f'"{etag}"',
-            },
-        )
+    etag : without its quotes; it must differ whenever a byte does
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, with the refusals of a bad range as problems."""
-        refused = False
+    media_type: str
+    etag: str
+    cache: str
+    filename: str | None = None
+    extra: Mapping[str, str] | None = None
 
-        async def send_problems(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] in _RANGE_PROBLEMS:
-                refused = True
-                status = message["status"]
-                content_range = Headers(raw=message["headers"]).get("content-range")
-                headers = {"content-range": content_range} if content_range else {}
-                problem = Problem(status, *_RANGE_PROBLEMS[status], headers=headers)
-                request_id = Request(scope).state.request_id
-                await problem_response(problem, request_id)(scope, receive, send)
-            elif not refused:
-                await send(message)
 
-        await super().__call__(scope, receive, send_problems)
+def file_response(request: Request, stored: StoredFile, described: FileHeaders) -> Response:
+    """The answer to a GET or HEAD: 200, 206, 304, 412 or 416. Closes the file in the end."""
+    headers = _headers(stored, described)
+    asked = request.headers
+    refused = _precondition(asked, headers)
+    if refused is not None:
+        stored.file.close()
+        if refused == 304:
+            return Response(status_code=304, headers=_without_content(headers))
+        return _problem(request, 412, "precondition_failed", "The file is another one by now.")
+    size = stored.size_bytes
+    chosen = _range(asked, headers, size) if request.method == "GET" else None
+    if chosen == _UNSATISFIABLE:
+        stored.file.close()
+        detail = f"The file has {size} bytes; the Range header asks for none of them."
+        named = {"content-range": f"bytes */{size}"}
+        return _problem(request, 416, "range_not_satisfiable", detail, named)
+    start, end = chosen or (0, size)
+    headers["content-length"] = str(end - start)
+    if chosen:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    if request.method == "HEAD":
+        stored.file.close()
+        return Response(headers=headers)
+    pieces = _pieces(stored.file, start, end)
+    return StreamingResponse(pieces, 206 if chosen else 200, headers=headers)
+
+
+def _headers(stored: StoredFile, described: FileHeaders) -> dict[str, str]:
+    headers = {
+        "content-type": described.media_type,
+        "x-content-type-options": "nosniff",
+        "accept-ranges": "bytes",
+        "cache-control": described.cache,
+        "etag": f'"{described.etag}"',
+        "last-modified": formatdate(stored.modified_s, usegmt=True),
+        **(described.extra or {}),
+    }
+    if described.filename is not None:
+        encoded = quote(described.filename)
+        plain = f'filename="{encoded}"' if encoded == described.filename else None
+        named = plain or f"filename*=utf-8''{encoded}"
+        headers["content-disposition"] = f"inline; {named}"
+    return headers
+
+
+def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a 304 says: what may be new of a stored answer, and nothing of its content."""
+    kept = ("cache-control", "etag", "last-modified")
+    return {name: headers[name] for name in kept}
+
+
+def _precondition(asked: Headers, headers: Mapping[str, str]) -> int | None:
+    """The status that the conditions of RFC 9110, 13.2.2, ask for, if they stop the request."""
+    etag, modified = headers["etag"], headers["last-modified"]
+    if (wanted := _joined(asked, "if-match")) is not None:
+        if not _names(wanted, etag, weakly=False):
+            return 412
+    elif (limit := _date(asked.get("if-unmodified-since"))) and limit < _known(modified):
+        return 412
+    if (held := _joined(asked, "if-none-match")) is not None:
+        return 304 if _names(held, etag, weakly=True) else None
+    since = _date(asked.get("if-modified-since"))
+    return 304 if since and _known(modified) <= since else None
+
+
+def _joined(asked: Headers, name: str) -> str | None:
+    """The lines of a header as one list."""
+    return ",".join(asked.getlist(name)) if name in asked else None
+
+
+def _names(tags: str, etag: str, *, weakly: bool) -> bool:
+    """Whether a list of entity tags names `etag`, which is strong; `*` names every one."""
+    if tags.strip() == "*":
+        return True
+    return any(tag == etag and (weakly or not weak) for weak, tag in _TAG.findall(tags))
+
+
+_UNSATISFIABLE: Final = (0, 0)
+
+
+def _range(asked: Headers, headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
+    """First byte and the one after the last; None for all of it, _UNSATISFIABLE for nothing.
+
+    What cannot be read is ignored (RFC 9110, 14.2), and so are other units than bytes.
+    """
+    found = _RANGE.fullmatch(_joined(asked, "range") or "")
+    condition = asked.get("if-range")
+    if not found or (condition is not None and not _is_current(condition, headers)):
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        count = min(_number(suffix), size)
+        return (size - count, size) if count else _UNSATISFIABLE
+    start = _number(first)
+    if last and _number(last) < start:
+        return None
+    end = min(_number(last) + 1, size) if last else size
+    return (start, end) if start < size else _UNSATISFIABLE
+
+
+def _is_current(condition: str, headers: Mapping[str, str]) -> bool:
+    """Whether an If-Range names these very bytes: by a strong tag, or by the exact date."""
+    if '"' in condition:
+        return condition.strip() == headers["etag"]
+    return _date(condition) == _known(headers["last-modified"])
+
+
+def _number(digits: str) -> int:
+    """A whole number of any length; those past every file are all the same."""
+    return int(digits[:19]) if len(digits.lstrip("0")) < 19 else 10**18
+
+
+def _date(value: str | None) -> datetime | None:
+    """An HTTP date; None where there is none, or what is there is no date."""
+    try:
+        found = parsedate_to_datetime(value or "")
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _known(value: str) -> datetime:
+    return parsedate_to_datetime(value)
+
+
+def _problem(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    problem = Problem(status, code, detail, headers=headers or {})
+    return problem_response(problem, request.state.request_id)
+
+
+async def _pieces(file: FileIO, start: int, end: int) -> AsyncIterator[bytes]:
+    try:
+        await anyio.to_thread.run_sync(file.seek, start)
+        while start < end:
+            piece = await anyio.to_thread.run_sync(file.read, min(_PIECE_BYTES, end - start))
+            if not piece:
+                raise OSError("the file is shorter than it was")
+            start += len(piece)
+            yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            file.close()

@@ -1,4 +1,4 @@
-"""`/v1/models`: what the model is that answers."""
+"""`/v1/models`: what the model is that answers, and how much is in line for it."""
 
 from __future__ import annotations
 
@@ -15,5 +15,14 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", responses=problem_responses(502))
 def list_models(services: ServicesOf) -> schemas.ModelList:
-    """The worker's model: its identity and sizes."""
-    return schemas.ModelList(items=[schemas.ModelAnswer(**asdict(services.worker.facts()))])
+    """The worker's model: its identity and sizes, and its queue now."""
+    facts = asdict(services.worker.facts())
+    backlog = services.catalog.backlog()
+    queue = schemas.QueueAnswer(
+        jobs_queued=backlog.queued,
+        jobs_running=backlog.running,
+        seconds_per_job=backlog.seconds_per_job,
+        wait_seconds=backlog.wait_s,
+        calls_waiting=facts.pop("calls_waiting"),
+    )
+    return schemas.ModelList(items=[schemas.ModelAnswer(**facts, queue=queue)])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -26,30 +26,40 @@ from app.routes.dependencies import (
     ServicesOf,
     VideoId,
 )
-from app.routes.files import FILE_MEDIA_TYPES, StoredFileResponse, video_media_type
+from app.routes.files import FILE_MEDIA_TYPES, FileHeaders, file_response, video_media_type
 from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.preferences import Prefer, prefer_wait, wait_applied
 from app.routes.shapes import job_answer, page_answer, segment_answer, video_answer
 from app.services.ingest import Admission, Sender, Upload
+from app.services.library import StoredFile
 from app.services.waiting import wait_for_end
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 
 _FILE_CONTENT: dict[str, dict[str, object]] = {name: {} for name in FILE_MEDIA_TYPES}
-_FILE_RESPONSES = {
+_FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": _FILE_CONTENT, "description": "The whole file"},
-    206: {
-        "content": {**_FILE_CONTENT, "multipart/byteranges": {}},
-        "description": "The ranges asked for",
-    },
-    **problem_responses(400, 404, 416, 422),
+    206: {"content": _FILE_CONTENT, "description": "The range asked for"},
+    304: {"description": "As the client has it"},
+    **problem_responses(404, 412, 416, 422),
 }
-_PICTURE_RESPONSES = {
-    200: {"content": {"image/webp": {}}, "description": "The picture"},
-    **problem_responses(404, 422),
-}
-_CONTENT_MAX_AGE_S = 24 * 3600
-_PICTURE_MAX_AGE_S = 3600
+
+
+def _responses(media_type: str) -> dict[int | str, dict[str, Any]]:
+    content = {200: "All of it", 206: "The range asked for"}
+    return {
+        **{
+            status: {"content": {media_type: {}}, "description": sentence}
+            for status, sentence in content.items()
+        },
+        304: {"description": "As the client has it"},
+        **problem_responses(404, 412, 416, 422),
+    }
+
+
+# Not for longer: who may see a video today may not for ever.
+_FOR_A_DAY = "private, max-age=86400, immutable"
+_NOT_AT_ALL = "private, max-age=0"
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -194,25 +204,52 @@ def list_segments(
 @router.head("/{video_id}/content", include_in_schema=False)
 @router.get("/{video_id}/content", response_class=Response, responses=_FILE_RESPONSES)
 def get_content(
-    services: ServicesOf, collection: CollectionName, video_id: VideoId
-) -> StoredFileResponse:
+    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> Response:
     """The bytes as they were uploaded, whole or by Range."""
     video = services.library.video(collection, video_id)
-    return StoredFileResponse(
-        services.library.content(video),
+    described = FileHeaders(
         video_media_type(video.container, video.codec),
-        etag=video.sha256,
-        filename=video.filename,
-        max_age_s=_CONTENT_MAX_AGE_S if video.container else 0,
+        video.sha256,
+        _FOR_A_DAY if video.container else _NOT_AT_ALL,  # the probe will know the type
+        video.filename,
     )
+    return file_response(request, services.library.content(video), described)
 
 
 @router.head("/{video_id}/thumbnail", include_in_schema=False)
-@router.get("/{video_id}/thumbnail", response_class=Response, responses=_PICTURE_RESPONSES)
+@router.get("/{video_id}/thumbnail", response_class=Response, responses=_responses("image/webp"))
 def get_thumbnail(
-    services: ServicesOf, collection: CollectionName, video_id: VideoId, t: Moment = None
-) -> StoredFileResponse:
+    request: Request,
+    services: ServicesOf,
+    collection: CollectionName,
+    video_id: VideoId,
+    t: Moment = None,
+) -> Response:
     """A picture of the segment whose middle is nearest to `t` seconds, or of the first one."""
     stored = services.library.thumbnail(collection, video_id, t)
-    etag = f"{video_id}-{stored.path.stem}-{stored.stat.st_mtime_ns}"
-    return StoredFileResponse(stored, "image/webp", etag=etag, max_age_s=_PICTURE_MAX_AGE_S)
+    return file_response(request, stored, _picture(stored, "image/webp"))
+
+
+@router.head("/{video_id}/sprite", include_in_schema=False)
+@router.get("/{video_id}/sprite", response_class=Response, responses=_responses("image/webp"))
+def get_sprite(
+    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> Response:
+    """Small pictures from all over the video on one sheet."""
+    stored = services.library.sprite(collection, video_id, index=False)
+    return file_response(request, stored, _picture(stored, "image/webp"))
+
+
+@router.head("/{video_id}/sprite.vtt", include_in_schema=False)
+@router.get("/{video_id}/sprite.vtt", response_class=Response, responses=_responses("text/vtt"))
+def get_sprite_index(
+    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> Response:
+    """Which part of the sprite sheet shows which seconds, as WebVTT."""
+    stored = services.library.sprite(collection, video_id, index=True)
+    return file_response(request, stored, _picture(stored, "text/vtt"))
+
+
+def _picture(stored: StoredFile, media_type: str) -> FileHeaders:
+    return FileHeaders(media_type, stored.version, _FOR_A_DAY)

@@ -19,6 +19,12 @@ from app.schemas.classify import (
     LabelSetPut,
     LabelSetSummary,
 )
+from app.schemas.embeddings import (
+    EmbeddingAnswer,
+    EmbeddingList,
+    EmbeddingRequest,
+    EmbeddingUsage,
+)
 from app.schemas.library import (
     CollectionAnswer,
     CollectionPut,
@@ -27,10 +33,12 @@ from app.schemas.library import (
     MetadataPatch,
     SegmentAnswer,
     SegmentationAnswer,
+    SegmentEmbedding,
     UploadAnswer,
     UploadFields,
     UrlUpload,
     VideoAnswer,
+    VideoEmbeddings,
 )
 from app.schemas.search import (
     HeatmapAnswer,
@@ -52,6 +60,7 @@ from app.schemas.system import (
     ModelList,
     Problem,
     ProblemField,
+    QueueAnswer,
     ReadyAnswer,
     RemovalsAnswer,
 )
@@ -72,6 +81,10 @@ __all__ = [
     "CollectionAnswer",
     "CollectionPut",
     "DeletedAnswer",
+    "EmbeddingAnswer",
+    "EmbeddingList",
+    "EmbeddingRequest",
+    "EmbeddingUsage",
     "Failure",
     "HeatmapAnswer",
     "HeatmapPiece",
@@ -87,6 +100,7 @@ __all__ = [
     "Page",
     "Problem",
     "ProblemField",
+    "QueueAnswer",
     "ReadyAnswer",
     "RemovalsAnswer",
     "ResumableUploadAnswer",
@@ -99,10 +113,12 @@ __all__ = [
     "SearchStep",
     "SearchTimings",
     "SegmentAnswer",
+    "SegmentEmbedding",
     "SegmentationAnswer",
     "Text",
     "UploadAnswer",
     "UploadFields",
     "UrlUpload",
     "VideoAnswer",
+    "VideoEmbeddings",
 ]

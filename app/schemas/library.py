@@ -142,3 +142,23 @@ class SegmentAnswer(Answer):
     start: float
     end: float
     thumbnail_url: str
+
+
+class SegmentEmbedding(Answer):
+    """A segment and the vector that the index finds it by."""
+
+    segment_id: str
+    index: int
+    start: float
+    end: float
+    embedding: str | None = Field(
+        description="float32, little-endian, in base64; null if what is stored cannot be read"
+    )
+
+
+class VideoEmbeddings(Answer):
+    """A video's segments with their vectors, in order of time."""
+
+    video_id: str
+    model: str
+    items: list[SegmentEmbedding]

@@ -10,8 +10,18 @@ from pydantic import Field
 from app.schemas.values import Answer
 
 
+class QueueAnswer(Answer):
+    """What is in line for the model now."""
+
+    jobs_queued: int
+    jobs_running: int
+    seconds_per_job: float | None = Field(description="what the last ingests took on average")
+    wait_seconds: float = Field(description="what a video uploaded now would wait for its ingest")
+    calls_waiting: int = Field(description="searches and the like in line for the model itself")
+
+
 class ModelAnswer(Answer):
-    """What the worker's model is."""
+    """What the worker's model is, and what is in line for it."""
 
     name: str
     fingerprint: str
@@ -22,6 +32,7 @@ class ModelAnswer(Answer):
     logit_scale: float
     device: str
     dtype: str
+    queue: QueueAnswer
 
 
 class ModelList(Answer):

@@ -33,6 +33,7 @@ ACCESS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/session"): "read",
     ("DELETE", "/v1/session"): "read",
     ("GET", "/v1/models"): "read",
+    ("POST", "/v1/embeddings"): "read",
     ("GET", "/v1/removals"): "read",
     ("GET", "/v1/collections"): "read",
     ("GET", _V1): "read",
@@ -51,8 +52,12 @@ ACCESS: Mapping[tuple[str, str], Need] = {
     ("DELETE", _VIDEO): "write",
     ("GET", f"{_VIDEO}/content"): "read",
     ("GET", f"{_VIDEO}/thumbnail"): "read",
+    ("GET", f"{_VIDEO}/sprite"): "read",
+    ("GET", f"{_VIDEO}/sprite.vtt"): "read",
+    ("GET", f"{_VIDEO}/clip"): "read",
     ("GET", f"{_VIDEO}/segments"): "read",
     ("GET", f"{_VIDEO}/heatmap"): "read",
+    ("GET", f"{_VIDEO}/embeddings"): "read",
     ("OPTIONS", "/v1/uploads"): "read",
     ("POST", f"{_V1}/uploads"): "write",
     ("GET", "/v1/uploads/{upload_id}"): "read",  # an upload is its own key's only
@@ -69,7 +74,9 @@ ACCESS: Mapping[tuple[str, str], Need] = {
     ("POST", "/v1/jobs/{job_id}:retry"): "write",
 }
 # What <img> and <video> load, which cannot send a key: a session's cookie is enough for these.
-MEDIA = frozenset({f"{_VIDEO}/content", f"{_VIDEO}/thumbnail"})
+MEDIA = frozenset(
+    f"{_VIDEO}/{name}" for name in ("content", "thumbnail", "sprite", "sprite.vtt", "clip")
+)
 
 _ORDER: Sequence[Scope] = ("read", "write", "admin")
 

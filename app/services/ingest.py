@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from app.catalog.errors import KeyAnswered, NotFound
 from app.catalog.records import Job, JobStatus, Metadata, NewVideo, Page, UploadKey, Video
 from app.errors import IdempotencyInFlight, IdempotencyKeyReused
 from app.media import MediaStore, Received, StoredContent
+from app.telemetry.context import for_job
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,9 @@ class Ingest:
                 if not self._catalog.is_media_referenced(stored.sha256):
                     self._media.remove_content(stored.sha256)
                 raise
+        if queued:
+            with for_job(job.id):
+                logger.info("job %s: queued, video=%s", job.id, video.id)
         return Admission(video, job, queued)
 
     def _repeat(self, key: UploadKey) -> Admission | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Self
 
 from app import failpoints
 from app.care.removals import Remover
@@ -42,10 +44,26 @@ class CollectionView:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file to hand out, looked at a moment ago."""
+    """A file to hand out, open: it stays whole for its reader, however soon it is deleted.
 
-    path: Path
-    stat: os.stat_result
+    modified_s : when its bytes became what they are, as Unix time
+    """
+
+    file: FileIO
+    size_bytes: int
+    modified_s: float
+
+    @classmethod
+    def open(cls, path: Path, modified_s: float | None = None) -> Self:
+        """The file at `path`; `modified_s` where its own date says nothing."""
+        file = path.open("rb", buffering=0)
+        stat = os.fstat(file.fileno())
+        return cls(file, stat.st_size, stat.st_mtime if modified_s is None else modified_s)
+
+    @property
+    def version(self) -> str:
+        """Another one whenever the file has been written anew."""
+        return f"{os.fstat(self.file.fileno()).st_mtime_ns:x}"
 
 
 class Library:
@@ -177,6 +195,18 @@ class Library:
             raise ThumbnailNotFound(f"{video_id} has no picture of that moment yet.")
         return stored
 
+    def sprite(self, collection: str, video_id: str, *, index: bool) -> StoredFile:
+        """The video's sprite sheet, or the index of its tiles.
+
+        Raises ThumbnailNotFound as long as there is none.
+        """
+        self._catalog.get_video(collection, video_id)
+        sheet, tiles = self._media.sprite_paths(video_id)
+        stored = _look_at(tiles if index else sheet)
+        if not stored:
+            raise ThumbnailNotFound(f"{video_id} has no sprite sheet.")
+        return stored
+
     def _view(self, collection: Collection) -> CollectionView:
         return CollectionView(
             collection,
@@ -192,6 +222,6 @@ def middle(segment: Segment) -> float:
 
 def _look_at(path: Path) -> StoredFile | None:
     try:
-        return StoredFile(path, path.stat())
+        return StoredFile.open(path)
     except FileNotFoundError:
         return None

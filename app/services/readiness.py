@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from app.problems import DATABASE_ERRORS
 from app.worker.client import WorkerClient, WorkerError
 
 _TIMEOUT_S = 3.0
+_TRUSTED_S = 60.0  # how long an answer of the model speaks for the next one
+_PATIENCE_S = 2.0  # with a run of the model, below what a whole check may take
 _CHECKS_AT_ONCE = 6
 
 
@@ -36,6 +40,7 @@ class Readiness:
         self._worker = worker
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
+        self._model = _ModelCheck(worker)
         # Not the shared pool: a probe must answer while every other thread waits for a worker.
         self._threads = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
 
@@ -67,9 +72,10 @@ class Readiness:
 
     def _check_worker(self) -> Check:
         try:
-            return Check(True, f"runs {self._worker.facts().name}")
+            name = self._worker.facts().name
         except WorkerError as error:
             return Check(False, error.message)
+        return self._model.result(name)
 
     def _check_disk(self) -> Check:
         try:
@@ -77,3 +83,51 @@ class Readiness:
         except OSError as error:
             return Check(False, f"the data folder cannot be read ({type(error).__name__})")
         return Check(free >= self._min_free_bytes, f"{free >> 20} MiB free")
+
+
+class _ModelCheck:
+    """Has the model run when it is not known that it can, and never twice at the same time.
+
+    It is in doubt when it has answered nobody for a while, or an answer has failed. An ingest may
+    keep it busy for longer than a probe waits: a model that ran before is trusted until the run
+    that it was asked for has ended.
+    """
+
+    def __init__(self, worker: WorkerClient) -> None:
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._run: threading.Thread | None = None
+        self._began = 0.0
+        self._failure: str | None = "The model has not run yet."
+
+    def result(self, name: str) -> Check:
+        """Whether the model of that name works; waits for up to `_PATIENCE_S` to find out."""
+        run = self._begin()
+        if run is not None:
+            run.join(_PATIENCE_S)
+        if self._failure is not None:
+            return Check(False, self._failure)
+        if run is not None and run.is_alive():
+            return Check(True, f"runs {name}, busy for {time.monotonic() - self._began:.0f} s")
+        return Check(True, f"runs {name}")
+
+    def _begin(self) -> threading.Thread | None:
+        """The run that is going on, begun now if the model is in doubt."""
+        with self._lock:
+            if self._run is not None and self._run.is_alive():
+                return self._run
+            if self._worker.quiet_s() <= _TRUSTED_S:
+                self._failure = None
+                return None
+            self._began = time.monotonic()
+            self._run = threading.Thread(target=self._check, name="model-check", daemon=True)
+            self._run.start()
+            return self._run
+
+    def _check(self) -> None:
+        try:
+            self._worker.check()
+        except WorkerError as error:
+            self._failure = f"The model does not run: {error.message}"
+        else:
+            self._failure = None

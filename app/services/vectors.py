@@ -124,6 +124,12 @@ class FollowedVectors:
             self._catch_up(followed, collection)
             return followed.last_row
 
+    def sizes(self) -> dict[str, int]:
+        """How many segments each collection's vectors in memory are of."""
+        with self._lock:
+            followed = dict(self._followed)
+        return {name: len(one.coded.index) for name, one in followed.items() if one.coded}
+
     def forget(self, name: str) -> None:
         """Let go of a deleted collection's vectors."""
         with self._lock:

@@ -1,153 +1,117 @@
-// The page: uploads and the library, beside the search.
+// The page: its frame, and the view that the address names.
 
-import { $, collection, element, moment, say, wait } from "./common.js";
-import { play } from "./player.js";
-import { clearResults } from "./search.js";
-import { api, credentials, problem } from "./service.js";
+import { Icon, Notice } from "./parts/basics.js";
+import { collections } from "./collections.js";
+import { DEFAULT, collectionOf, go, href, route } from "./route.js";
+import { sessionBegun } from "./service.js";
+import { useStore } from "./store.js";
+import { add, dropped, isOver, uploads } from "./uploads.js";
+import { html, render, useEffect, useRef, useState } from "./view.js";
+import { JobsView } from "./views/jobs.js";
+import { KeyDialog } from "./views/key.js";
+import { LibraryView } from "./views/library.js";
+import { SearchView } from "./views/search.js";
+import { SettingsView } from "./views/settings.js";
+import { VideoView } from "./views/video.js";
 
-// Upload: one file after another, each followed until its job has ended
+const PLACES = [["/", "Search", "search"], ["/library", "Library", "film"], ["/jobs", "Jobs", "list"],
+  ["/settings", "Settings", "gear"]];
+const VIEWS = { "/": SearchView, "/library": LibraryView, "/jobs": JobsView, "/settings": SettingsView };
 
-function send(file, url, onProgress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
-    request.open("POST", url);
-    for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
-    request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
-    request.addEventListener("error", () => reject(new Error("The upload was cut off.")));
-    request.addEventListener("load", () => {
-      if (request.status >= 400) reject(problem(request.status, request.responseText));
-      else resolve({ ...JSON.parse(request.responseText), isNew: request.status === 202 });
+function App() {
+  const { path } = useStore(route);
+  const isHeld = useDrop();
+  useFocusOnChange(path);
+  return html`
+    <a class="skip" href="#main" onClick=${toMain}>To the content</a>
+    <header class="top">
+      <a class="brand" href=${href("/")}><img src="/static/icon.svg" alt="" width="26" height="26" />
+        <span>X-CLIP Search</span></a>
+      <nav class="places" aria-label="Views">
+        ${PLACES.map(([to, word, icon]) => html`
+          <a href=${href(to)} aria-current=${isIn(path, to) ? "page" : null}>
+            <${Icon} name=${icon} /><span>${word}</span>${to === "/library" && html`<${OnTheWay} />`}</a>`)}
+      </nav>
+      <${ChooseCollection} />
+    </header>
+    <main id="main" tabindex="-1"><${View} path=${path} /></main>
+    <${KeyDialog} />
+    ${isHeld && html`
+      <div class="drop-here" aria-hidden="true"><p><${Icon} name="upload" /> Drop to add</p></div>`}`;
+}
+
+const isIn = (path, to) => path === to || (to === "/library" && path.startsWith("/video/"));
+
+function View({ path }) {
+  const [, id] = path.match(/^\/video\/([\w-]+)$/) ?? [];
+  if (id) return html`<${VideoView} key=${id} id=${id} />`;
+  if (VIEWS[path]) return html`<${VIEWS[path]} />`;
+  return html`<h1 class="unseen">Not here</h1>
+    <${Notice} icon="search" title="There is no such page"><p><a href=${href("/")}>To the search</a></p><//>`;
+}
+
+function toMain(event) {
+  event.preventDefault(); // the # belongs to the address of the view
+  document.getElementById("main").focus();
+}
+
+function OnTheWay() {
+  const left = useStore(uploads).filter((row) => !isOver(row)).length;
+  return left > 0 && html`<span class="count">${left}<span class="unseen"> on the way</span></span>`;
+}
+
+function ChooseCollection() {
+  const { items } = useStore(collections.answer);
+  const { path, params } = useStore(route);
+  const own = collectionOf({ params });
+  useEffect(() => {
+    collections.load();
+  }, []);
+  const names = [...new Set([own, ...items.map(({ name }) => name)])].sort();
+  const choose = ({ target }) =>
+    go(href(path.startsWith("/video/") ? "/library" : path, { c: target.value }));
+  if (names.length < 2 && own === DEFAULT) return html`<span class="collection"></span>`;
+  return html`
+    <label class="collection"><span>Collection</span>
+      <select value=${own} onChange=${choose}>
+        ${names.map((name) => html`<option value=${name}>${name}</option>`)}
+      </select></label>`;
+}
+
+// Files and folders may be dropped anywhere; returns whether some are held over the page.
+function useDrop() {
+  const [over, setOver] = useState(false);
+  useEffect(() => {
+    const leaving = new AbortController();
+    const on = (name, act) => addEventListener(name, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault(); // a file dropped must not replace the page
+      act(event);
+    }, { signal: leaving.signal });
+    on("dragenter", () => setOver(true));
+    on("dragover", () => setOver(true));
+    on("dragleave", (event) => event.relatedTarget ?? setOver(false));
+    on("drop", async (event) => {
+      setOver(false);
+      const collection = collectionOf(route.get());
+      const files = await dropped(event.dataTransfer);
+      if (files.length) go(href("/library"));
+      add(files, collection);
     });
-    const form = new FormData();
-    form.append("file", file);
-    request.send(form);
-  });
+    return () => leaving.abort();
+  }, []);
+  return over;
 }
 
-async function ended(job, onJob) {
-  for (let pause = 200; job.status === "queued" || job.status === "running";) {
-    onJob(job);
-    await wait(pause);
-    pause = Math.min(2000, pause * 1.5);
-    job = await api(`/v1/jobs/${job.id}`);
-  }
-  return job;
+// Whoever listens is told of a new view by its heading; the search box takes the focus by itself.
+function useFocusOnChange(path) {
+  const before = useRef(path);
+  useEffect(() => {
+    if (before.current === path) return;
+    before.current = path;
+    scrollTo(0, 0);
+    if (path !== "/") document.getElementById("main").focus({ preventScroll: true });
+  }, [path]);
 }
 
-async function upload(files) {
-  const url = `/v1/collections/${collection()}/videos`;
-  const rows = [...files].map((file) => ({ file, ...uploadRow(file) }));
-  const jobs = [];
-  for (const { file, state, bar, fail } of rows) {
-    state.textContent = "sending";
-    try {
-      const { job, isNew } = await send(file, url, (share) => { bar.value = share; });
-      jobs.push(follow(job, isNew, state, bar, fail));
-    } catch (error) {
-      fail(error.message);
-    }
-  }
-  await Promise.all(jobs);
-}
-
-async function follow(job, isNew, state, bar, fail) {
-  bar.removeAttribute("value");
-  try {
-    const last = await ended(job, ({ stage, progress }) => {
-      state.textContent = stage ?? "waiting";
-      if (progress) bar.value = progress;
-    });
-    if (last.status !== "succeeded") fail(last.error?.message ?? "The job was canceled.");
-    else say(state, isNew ? "can be searched" : "was there already");
-    state.classList.toggle("good", last.status === "succeeded");
-  } catch (error) {
-    fail(error.message);
-  }
-  bar.remove();
-  await showLibrary();
-}
-
-function uploadRow(file) {
-  const state = element("span", { textContent: "waiting" });
-  const bar = element("progress", { max: 1, value: 0, ariaLabel: `Progress of ${file.name}` });
-  const name = element("span", { className: "name", textContent: file.name });
-  const row = element("li", {}, name, state, bar);
-  $("uploads").prepend(row);
-  const fail = (why) => {
-    say(state, "failed", true);
-    bar.remove();
-    row.append(element("span", { className: "why quiet", textContent: why }));
-  };
-  return { state, bar, fail };
-}
-
-// Library
-
-const STATUS = { processing: "being read", ready: "ready", failed: "failed" };
-
-async function showLibrary(cursor = null) {
-  const asked = collection();
-  const page = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-  try {
-    const [about, videos] = await Promise.all([
-      api(`/v1/collections/${asked}`),
-      api(`/v1/collections/${asked}/videos?limit=20${page}`),
-    ]);
-    if (asked !== collection()) return; // another one was chosen meanwhile
-    const rows = videos.items.map(libraryRow);
-    if (cursor === null) $("library").replaceChildren(...rows);
-    else $("library").append(...rows);
-    const counts = `${about.videos} videos, ${about.segments} moments, model ${about.model}`;
-    say($("library-status"), about.videos ? counts : `No videos yet. ${hint(about.model)}`);
-    $("more").hidden = videos.next_cursor === null;
-    $("more").onclick = () => showLibrary(videos.next_cursor);
-  } catch (error) {
-    say($("library-status"), error.message, true);
-  }
-}
-
-function hint(model) {
-  const tiny = "The model motion-tiny knows coloured shapes that move, and nothing else.";
-  return model === "motion-tiny" ? `Add some above. ${tiny}` : "Add some above.";
-}
-
-function libraryRow(video) {
-  const length = video.duration_s === null ? "" : ` · ${moment(video.duration_s)}`;
-  const name = element("button", { type: "button", className: "name" }, video.filename);
-  name.addEventListener("click", () => play(video.filename, video.content_url));
-  const row = element("li", {},
-    video.status === "ready" ? name : element("span", { className: "name" }, video.filename),
-    element("span", { className: video.status === "failed" ? "bad" : "quiet" },
-      STATUS[video.status] + length));
-  if (video.error) row.append(element("span", { className: "why quiet" }, video.error.message));
-  return row;
-}
-
-async function start() {
-  try {
-    const { items } = await api("/v1/collections?limit=200");
-    $("collection").replaceChildren(...items.map(({ name }) => new Option(name, name)));
-    if (items.some(({ name }) => name === "default")) $("collection").value = "default";
-  } catch (error) {
-    say($("library-status"), error.message, true);
-    return;
-  }
-  await showLibrary();
-}
-
-$("collection").addEventListener("change", () => {
-  clearResults();
-  showLibrary();
-});
-$("files").addEventListener("change", () => {
-  upload($("files").files);
-  $("files").value = "";
-});
-for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
-  document.addEventListener(name, (event) => {
-    event.preventDefault(); // a file dropped beside the box must not replace the page
-    $("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
-    if (name === "drop" && event.dataTransfer.files.length) upload(event.dataTransfer.files);
-  });
-}
-start();
+sessionBegun.then(() => render(html`<${App} />`, document.getElementById("app")));

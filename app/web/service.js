@@ -1,30 +1,31 @@
 // How the page asks the service, and how it gets the key that the service may want.
 
-import { $, say } from "./common.js";
+import { store } from "./store.js";
 
 const NAME = "xclip-key"; // of this tab: it goes with the tab, and other tabs do not have it
-let asking = null;
+export const TUS = { "tus-resumable": "1.0.0" };
 
-// A refusal comes as problem+json: its sentences are what the reader gets.
-export function problem(status, body) {
-  let why = `The service answered ${status}.`;
-  try {
-    const { detail, code, errors } = JSON.parse(body);
-    if (detail) why = errors?.map(({ msg }) => msg).join("; ") || detail;
-    if (code) why += ` (${code})`;
-  } catch { /* not JSON: the status has to do */ }
-  return new Error(why);
+export const keyHeld = store(sessionStorage.getItem(NAME) !== null);
+// Set while the service wants a key: what was wrong with the one before, and whom to tell.
+export const keyWanted = store(null);
+
+export class Problem extends Error {
+  constructor(message, { status = 0, code = null, retryAfter = null } = {}) {
+    super(message);
+    Object.assign(this, { status, code, retryAfter });
+  }
 }
 
-export async function api(path, options = {}) {
-  let answer = await send(path, options);
-  while (answer.status === 401) {
-    await (asking ??= askForKey(answer));
-    answer = await send(path, options);
-  }
-  const body = await answer.text();
-  if (!answer.ok) throw problem(answer.status, body);
-  return JSON.parse(body);
+// A refusal comes as problem+json: its sentences are what the reader gets.
+export function problem(status, body, retryAfter = null) {
+  let why = `The service answered ${status}.`;
+  let code = null;
+  try {
+    const said = JSON.parse(body);
+    why = said.errors?.map(({ msg }) => msg).join("; ") || said.detail || why;
+    code = said.code ?? null;
+  } catch { /* not JSON: the status has to do */ }
+  return new Problem(why, { status, code, retryAfter });
 }
 
 export function credentials() {
@@ -32,52 +33,91 @@ export function credentials() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
+// The answer itself, once there is one that needs no other key; throws Problem, or AbortError.
+export async function ask(path, options = {}) {
+  let answer = await send(path, options);
+  while (answer.status === 401) {
+    await wantKey(await refusal(answer));
+    answer = await send(path, options);
+  }
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+export async function api(path, options = {}) {
+  const answer = await ask(path, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export const post = (path, body, signal) => write("POST", path, body, signal);
+
+export const write = (method, path, body, signal) =>
+  api(path, {
+    method, signal, body: JSON.stringify(body), headers: { "content-type": "application/json" },
+  });
+
 async function send(path, options) {
   try {
     return await fetch(path, { ...options, headers: { ...options.headers, ...credentials() } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The service cannot be reached.");
+    throw new Problem("The service cannot be reached.", { code: "unreachable" });
   }
 }
 
+const refusal = async (answer) =>
+  problem(answer.status, await answer.text(), Number(answer.headers.get("retry-after")) || null);
+
+let wanting = null;
+
 // Returns once the reader has given a key that the service takes.
-async function askForKey(refused) {
-  const why = problem(refused.status, await refused.text()).message;
-  say($("key-status"), sessionStorage.getItem(NAME) ? why : "", true);
-  $("key").showModal();
-  await new Promise((resolve) => {
-    $("key-form").onsubmit = async (event) => {
-      event.preventDefault();
-      sessionStorage.setItem(NAME, $("key-text").value.trim());
-      try {
-        await beginSession();
-        resolve();
-      } catch (error) {
-        sessionStorage.removeItem(NAME);
-        say($("key-status"), error.message, true);
-      }
-    };
+function wantKey(why) {
+  wanting ??= new Promise((resolve) => {
+    keyWanted.set({ why: keyHeld.get() ? why.message : "", resolve });
+  }).finally(() => {
+    wanting = null;
+    keyWanted.set(null);
   });
-  $("key-form").reset();
-  $("key").close();
-  asking = null;
+  return wanting;
+}
+
+// Keeps the key if the service takes it; throws Problem if not.
+export async function useKey(key) {
+  sessionStorage.setItem(NAME, key);
+  try {
+    await beginSession();
+  } catch (error) {
+    sessionStorage.removeItem(NAME);
+    keyHeld.set(false);
+    throw error;
+  }
+  keyHeld.set(true);
+  keyWanted.get()?.resolve();
 }
 
 // <img> and <video> are loaded by the browser, which sends no key: a cookie stands in for it.
 async function beginSession() {
   const answer = await send("/v1/session", { method: "POST" });
-  if (!answer.ok) throw problem(answer.status, await answer.text());
-  $("forget").hidden = false;
+  if (!answer.ok) throw await refusal(answer);
 }
 
-async function forget() {
+export async function forgetKey() {
   await send("/v1/session", { method: "DELETE" });
   sessionStorage.removeItem(NAME);
   location.reload();
 }
 
-$("key").addEventListener("cancel", (event) => event.preventDefault());
-$("forget").addEventListener("click", forget);
 // After a reload the cookie may have ended; if the key has, the next answer asks for another.
-if (sessionStorage.getItem(NAME)) beginSession().catch(() => {});
+export const sessionBegun = keyHeld.get() ? beginSession().catch(() => {}) : Promise.resolve();
+
+// Addresses, in one place.
+const collection = (name) => `/v1/collections/${encodeURIComponent(name)}`;
+export const at = {
+  collection,
+  videos: (name) => `${collection(name)}/videos`,
+  video: (name, id) => `${collection(name)}/videos/${encodeURIComponent(id)}`,
+  uploads: (name) => `${collection(name)}/uploads`,
+  search: (name) => `${collection(name)}/search`,
+  classify: (name) => `${collection(name)}/classify`,
+  job: (id) => `/v1/jobs/${encodeURIComponent(id)}`,
+};

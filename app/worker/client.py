@@ -8,7 +8,8 @@ WorkerError
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
+from app.telemetry import tracing
+from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
 from app.worker.door import credentials
 from app.worker.messages import (
     CONFIDENCE_HEADER,
@@ -26,6 +29,8 @@ from app.worker.messages import (
     ClipScores,
     ConfidenceAsked,
     ConfidenceKind,
+    CutDone,
+    CutOrder,
     EmbedRequest,
     MessageError,
     ModelFacts,
@@ -39,6 +44,7 @@ from xclip.video.sample import Segmentation
 CONNECT_TIMEOUT_S = 2.0
 FACTS_TIMEOUT_S = 2.0
 MODEL_TIMEOUT_S = 60.0
+CUT_TIMEOUT_S = 90.0  # longer than a cut may take, which waits for its turn first
 
 
 class WorkerError(Exception):
@@ -66,10 +72,18 @@ class WorkerFailed(WorkerError):
 
 
 class WorkerClient:
-    """Calls a worker's internal HTTP. Blocking and safe to share between threads."""
+    """Calls a worker's internal HTTP. Blocking and safe to share between threads.
+
+    Each call names the request that it is made for, so that the worker's log lines name it too.
+    """
 
     def __init__(
-        self, base_url: str, *, secret: bytes, transport: httpx.BaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        secret: bytes,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A client of the worker at `base_url` whose catalog holds this `secret`."""
         # trust_env off: a proxy from the environment must never sit between the API and its worker
@@ -79,6 +93,20 @@ class WorkerClient:
             transport=transport,
             trust_env=False,
         )
+        self._clock = clock
+        self._ran_at: float | None = None
+
+    def quiet_s(self) -> float:
+        """Seconds since the model last gave an answer; infinite if it never did, or has failed."""
+        return float("inf") if self._ran_at is None else self._clock() - self._ran_at
+
+    def check(self) -> None:
+        """Have the model run once, on next to nothing; waits as long as for any other answer."""
+        self._call("POST", "/check", None, MODEL_TIMEOUT_S)
+
+    def metrics(self) -> bytes:
+        """The worker's metrics as Prometheus text; answers or fails within about two seconds."""
+        return self._call("GET", "/metrics", None, FACTS_TIMEOUT_S).content
 
     def facts(self) -> ModelFacts:
         """What the worker's model is; answers or fails within about two seconds."""
@@ -92,6 +120,27 @@ class WorkerClient:
         """Embeddings of N texts, float32 [N, D], not normalised, and the model's fingerprint."""
         answer = self._call("POST", "/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
+
+    def embed_texts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Embeddings of N texts, float32 [N, D], of length 1, and how many tokens each is, [N]."""
+        request = TextRequest(texts, count_tokens=True)
+        arrays = _arrays(self._call("POST", "/text", request.to_json(), MODEL_TIMEOUT_S))
+        embeddings = arrays["embeddings"]
+        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), arrays["tokens"]
+
+    def cut(
+        self, sha256: str, into: str, *, start_s: float, end_s: float, max_bytes: int
+    ) -> CutDone:
+        """Have a stretch of stored content written to an empty file in the media store's tmp.
+
+        Whatever stands against it is WorkerFailed with the code of the VideoError.
+        """
+        order = CutOrder(sha256, into, start_s, end_s, max_bytes)
+        answer = self._call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)
+        try:
+            return CutDone.from_json(answer.content)
+        except MessageError as error:
+            raise _not_a_worker(answer) from error
 
     def score(
         self,
@@ -160,24 +209,37 @@ class WorkerClient:
         self._http.close()
 
     def _call(self, method: str, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        try:
-            answer = self._http.request(method, path, content=body, timeout=timeout)
-        except httpx.TransportError as error:
-            raise WorkerUnavailable(
-                f"The worker at {self._http.base_url} does not answer "
-                f"({type(error).__name__}); it may be starting."
-            ) from error
+        answer = self._send(method, path, body, timeout_s)
         if answer.is_success:
+            if method == "POST":  # these run the model
+                self._ran_at = self._clock()
             return answer
         try:
             problem = json.loads(answer.content)
             code, message = str(problem["code"]), str(problem["message"])
         except (ValueError, KeyError, TypeError):
             code, message = "worker_failed", f"The worker answered HTTP {answer.status_code}."
+        if answer.is_server_error:
+            self._ran_at = None
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise WorkerUnavailable(message)
         raise WorkerFailed(code, message, answer.status_code)
+
+    def _send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        request_id = current_request_id()
+        headers = {REQUEST_ID_HEADER: request_id} if request_id else {}
+        try:
+            with tracing.calling(f"{method} {path}", headers):
+                return self._http.request(
+                    method, path, content=body, headers=headers, timeout=timeout
+                )
+        except httpx.TransportError as error:
+            self._ran_at = None
+            raise WorkerUnavailable(
+                f"The worker at {self._http.base_url} does not answer "
+                f"({type(error).__name__}); it may be starting."
+            ) from error
 
 
 def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -20,6 +21,8 @@ from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.probe import VideoInfo
 from xclip.video.sample import Segmentation, windows
+
+logger = logging.getLogger(__name__)
 
 WATCH_S = 0.2
 
@@ -68,7 +71,9 @@ class Decoder:
             ) as process,
             _killed_when(should_stop, process.pid),
         ):
+            logger.info("decoding: pid=%d file=%s", process.pid, path.name)
             yield Decoding(process, segmentation, should_stop)
+            logger.info("decoded: pid=%d", process.pid)
 
 
 class Decoding:

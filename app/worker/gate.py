@@ -117,6 +117,12 @@ class Gate:
         with self._changed:
             return self._recent_queries(time.monotonic()) > 0
 
+    @property
+    def waiting(self) -> int:
+        """How many turns are waiting now."""
+        with self._changed:
+            return len(self._queries) + len(self._batches)
+
     def let_queries_pass(self) -> None:
         """Take the queries that wait now; to be called by a batch, wherever it can be interrupted.
 

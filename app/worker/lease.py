@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -37,8 +39,15 @@ class Lease:
     """
 
     def __init__(
-        self, catalog: Catalog, job: Job, lease_s: float, clock: Clock, stopping: threading.Event
+        self,
+        catalog: Catalog,
+        job: Job,
+        lease_s: float,
+        clock: Clock,
+        stopping: threading.Event,
+        on_stage: Callable[[str], None],
     ) -> None:
+        """`on_stage` is told the stage with each report."""
         if job.lease_token is None:
             raise ValueError(f"job {job.id} has no lease")
         self.token = job.lease_token
@@ -47,10 +56,14 @@ class Lease:
         self._lease_s = lease_s
         self._clock = clock
         self._stopping = stopping
+        self._on_stage = on_stage
         self._news = Progress("probe", 0.0)
         self._lost = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        here = copy_context()  # what it logs is logged for the job, too
+        self._thread = threading.Thread(
+            target=here.run, args=(self._run,), name="lease", daemon=True
+        )
 
     @property
     def lost(self) -> bool:
@@ -63,6 +76,7 @@ class Lease:
 
     def report(self, news: Progress) -> None:
         """What the next beat says."""
+        self._on_stage(news.stage)
         self._news = news
 
     def __enter__(self) -> Self:

@@ -16,8 +16,10 @@ from app.ids import new_id
 from app.listen import run_app
 from app.media import MediaStore
 from app.settings import Settings, SettingsError
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import Certainty
 from app.worker.clips import ClipScoring
+from app.worker.cutting import Cutter
 from app.worker.decoding import Decoder
 from app.worker.door import SECRET
 from app.worker.gate import Gate
@@ -25,10 +27,12 @@ from app.worker.pipeline import IngestPipeline
 from app.worker.puller import Puller
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
+from app.worker.starting import Starting
 from app.worker.texts import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.errors import XCLIPError
+from xclip.hub import reporting
 from xclip.video.child import probe_confinement
 from xclip.video.process import start_fork_server
 
@@ -44,7 +48,8 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         If the model that the settings name cannot be loaded.
     """
     clock = SystemClock()
-    encoder = _load(settings, clock)
+    with Starting(listener, clock) as starting, reporting(starting.downloaded):
+        encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
     threading.Thread(target=_tell_what_cage, name="cage", daemon=True).start()
     worker_id = new_id("wrk", clock, os.urandom)
@@ -52,6 +57,8 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
     media.prepare()
     gate = Gate()
+    metrics = WorkerMetrics()
+    metrics.model_calls_waiting.set_function(lambda: gate.waiting)
     texts = TextEmbeddings(encoder, gate)
     scoring = Scoring(encoder, gate, texts)
     certainty = Certainty(encoder, scoring, settings.calibrations_dir)
@@ -65,7 +72,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
         )
-        puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock)
+        puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
         with _pulling(puller, settings.ingests_at_once, settings.shutdown_grace_s):
             run_app(
@@ -76,6 +83,8 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
                     scoring,
                     certainty,
                     clips,
+                    Cutter(media, decoder),
+                    metrics,
                     secret=catalog.secret(SECRET),
                 ),
                 listener,

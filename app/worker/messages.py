@@ -35,7 +35,10 @@ class MessageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the worker's model is: its identity and the sizes that others depend on."""
+    """What the worker's model is: its identity and the sizes that others depend on.
+
+    calls_waiting : how many calls are in line for it now
+    """
 
     name: str
     fingerprint: str
@@ -46,6 +49,7 @@ class ModelFacts:
     logit_scale: float
     device: str
     dtype: str
+    calls_waiting: int
 
     def to_json(self) -> bytes:
         """The answer of `GET /model`."""
@@ -62,19 +66,21 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """`POST /text`: embed these texts."""
+    """`POST /text`: embed these texts, and if asked say how many tokens they are."""
 
     texts: Sequence[str]
+    count_tokens: bool = False
 
     def to_json(self) -> bytes:
         """The request's body."""
-        return json.dumps({"texts": list(self.texts)}).encode()
+        return json.dumps({"texts": list(self.texts), "count_tokens": self.count_tokens}).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """The request in a body; raises MessageError."""
         with _checked():
-            return cls(texts=_texts(_object(body)["texts"]))
+            fields = _object(body)
+            return cls(_texts(fields["texts"]), bool(fields["count_tokens"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,55 @@ class ClipRequest:
                 confidence=_confidence(fields["confidence"]),
                 rest=bool(fields["rest"]),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class CutOrder:
+    """`POST /cut`: a stretch of stored content into an empty file of the folder for such files."""
+
+    sha256: str
+    into: str
+    start_s: float
+    end_s: float
+    max_bytes: int
+
+    def to_json(self) -> bytes:
+        """The request's body."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """The request in a body; raises MessageError."""
+        with _checked():
+            fields = _object(body)
+            return cls(
+                sha256=str(fields["sha256"]),
+                into=str(fields["into"]),
+                start_s=float(fields["start_s"]),
+                end_s=float(fields["end_s"]),
+                max_bytes=int(fields["max_bytes"]),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CutDone:
+    """The answer of `/cut`: what was written, in seconds of the source."""
+
+    container: Literal["mp4", "webm"]
+    start_s: float
+    end_s: float
+
+    def to_json(self) -> bytes:
+        """The answer's body."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """The answer in a body; raises MessageError."""
+        with _checked():
+            fields = _object(body)
+            container: Literal["mp4", "webm"] = "webm" if fields["container"] == "webm" else "mp4"
+            return cls(container, float(fields["start_s"]), float(fields["end_s"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,6 +37,7 @@ from app.worker.decoding import Decoder, Decoding, Interrupted
 from app.worker.gate import Gate
 from app.worker.lease import Lease, Progress
 from app.worker.records import split_records
+from app.worker.sprites import write_sprites
 from index.protocol import TensorStore
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment
@@ -128,6 +129,7 @@ class IngestPipeline:
                     decoding.check()  # its segments may long have been there
                     lease.report(_progress(segment, decoding))
         lease.report(Progress("commit", 1.0, (info.duration_s, info.duration_s)))
+        write_sprites(self.media, video.id, indexed.segments)
         self.media.sync_thumbnails(video.id)
         self.tensors.sync()
         failpoints.hit("tensors_synced")

@@ -12,8 +12,10 @@ from app.catalog.errors import LeaseLost, ModelMismatch, NotFound
 from app.catalog.records import Job
 from app.clock import Clock
 from app.media import StorageFull
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Interrupted
 from app.worker.lease import Lease
+from app.worker.observing import observed
 from app.worker.pipeline import ContentMissing, IngestPipeline
 from xclip.errors import VideoError
 
@@ -28,13 +30,20 @@ class Puller:
     """Claims, runs and ends ingest jobs until it is told to stop: one in each thread of `run`."""
 
     def __init__(
-        self, catalog: Catalog, pipeline: IngestPipeline, owner: str, lease_s: float, clock: Clock
+        self,
+        catalog: Catalog,
+        pipeline: IngestPipeline,
+        owner: str,
+        lease_s: float,
+        clock: Clock,
+        metrics: WorkerMetrics,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._owner = owner
         self._lease_s = lease_s
         self._clock = clock
+        self._metrics = metrics
         self._stopping = threading.Event()
         self._had_room = True
 
@@ -63,8 +72,13 @@ class Puller:
         job = self._catalog.claim_job(self._owner, self._lease_s)
         if job is None:
             return False
-        logger.info("job %s: begun, video=%s attempt=%d", job.id, job.video_id, job.attempts)
-        with Lease(self._catalog, job, self._lease_s, self._clock, self._stopping) as lease:
+        with (
+            observed(job, self._catalog, self._metrics, self._clock) as on_stage,
+            Lease(
+                self._catalog, job, self._lease_s, self._clock, self._stopping, on_stage
+            ) as lease,
+        ):
+            logger.info("job %s: begun, video=%s attempt=%d", job.id, job.video_id, job.attempts)
             self._see_through(job, lease)
         return True
 

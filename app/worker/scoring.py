@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,12 @@ PAIRS_A_TURN = 2_048
 PLAIN = ("{}",)
 
 
+class ModelUnsound(Exception):
+    """The model answers, but with what are no numbers."""
+
+    code: ClassVar[str] = "model_unsound"
+
+
 class Scoring:
     """Embeds labels and scores them against segments, a turn at the gate at a time; blocks."""
 
@@ -29,6 +36,23 @@ class Scoring:
         self._encoder = encoder
         self._gate = gate
         self._texts = texts
+
+    @property
+    def calls_waiting(self) -> int:
+        """How many turns are waiting for the model now."""
+        return self._gate.waiting
+
+    def check(self) -> None:
+        """Run every part of the model once, on a black clip and one word. Raises ModelUnsound."""
+        side = self._encoder.geometry.crop
+        black = np.zeros((1, self._encoder.num_frames, side, side, 3), np.uint8)
+
+        def forward() -> NDArray[np.float32]:
+            texts = self._encoder.encode_text(["black"])
+            return self._encoder.score(texts, self._encoder.encode_video(black))
+
+        if not np.isfinite(self._gate.query(forward).result()).all():
+            raise ModelUnsound("The model's score of a black clip is not a number.")
 
     def embed(self, labels: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
         """One embedding a label, float32 [N, D]: the mean of those of the label in each template.

@@ -2,7 +2,10 @@
 
     GET  /livez   200 as long as the process answers
     GET  /model   ModelFacts as JSON
-    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}
+    GET  /metrics Prometheus text
+    POST /check   200 once the model has run on next to nothing
+    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}, and as asked
+                                              {tokens int64 [N]}
     POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and as asked
                                               {confidence float64 [K, N], rest float64 [K]};
                                               with {damaged bool [all]} when some of the tensors
@@ -10,6 +13,7 @@
     POST /embed   EmbedRequest -> safetensors {embeddings float32 [K, D]}
     POST /clip    ClipRequest  -> safetensors {starts, ends float64 [K], duration_s float64 [1]}
                                               and what /score answers
+    POST /cut     CutOrder     -> CutDone as JSON; the file is written
 
 A request shows the secret that API and worker share, or it is a 401; /livez needs none.
 Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
@@ -29,6 +33,7 @@ from typing import Any
 import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from safetensors.numpy import save as save_safetensors
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -36,8 +41,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.telemetry.calls import CallTelemetry
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import CalibrationUnusable, Certainty
 from app.worker.clips import ClipScoring, NotInClipFolder, TooManyScores
+from app.worker.cutting import Cutter
 from app.worker.decoding import Interrupted
 from app.worker.door import Door
 from app.worker.gate import CallerGone, GateFull, while_wanted
@@ -46,6 +54,7 @@ from app.worker.messages import (
     FINGERPRINT_HEADER,
     ClipRequest,
     ConfidenceKind,
+    CutOrder,
     EmbedRequest,
     MessageError,
     ModelFacts,
@@ -93,21 +102,27 @@ def create_worker_app(
     scoring: Scoring,
     certainty: Certainty,
     clips: ClipScoring,
+    cutter: Cutter,
+    metrics: WorkerMetrics,
     *,
     secret: bytes,
 ) -> Starlette:
     """The ASGI application of one worker, for clients that know `secret`."""
-    calls = _Calls(encoder, store, texts, scoring, certainty, clips)
+    calls = _Calls(encoder, store, texts, scoring, certainty, clips, cutter, metrics)
+    metrics.model.labels(encoder.name, encoder.fingerprint, encoder.device, encoder.dtype).set(1)
     return Starlette(
         routes=[
             Route("/livez", calls.livez),
             Route("/model", calls.model),
+            Route("/metrics", calls.metrics),
+            Route("/check", calls.check, methods=["POST"]),
             Route("/text", calls.text, methods=["POST"]),
             Route("/score", calls.score, methods=["POST"]),
             Route("/embed", calls.embed, methods=["POST"]),
             Route("/clip", calls.clip, methods=["POST"]),
+            Route("/cut", calls.cut, methods=["POST"]),
         ],
-        middleware=[Middleware(Door, secret=secret)],
+        middleware=[Middleware(CallTelemetry, metrics=metrics), Middleware(Door, secret=secret)],
         exception_handlers=dict.fromkeys(_STATUS, _explain),
     )
 
@@ -121,6 +136,8 @@ class _Calls:
         scoring: Scoring,
         certainty: Certainty,
         clips: ClipScoring,
+        cutter: Cutter,
+        metrics: WorkerMetrics,
     ) -> None:
         self._encoder = encoder
         self._store = store
@@ -128,6 +145,8 @@ class _Calls:
         self._scoring = scoring
         self._certainty = certainty
         self._clips = clips
+        self._cutter = cutter
+        self._metrics = metrics
         self._clip_slots = anyio.CapacityLimiter(CLIPS_AT_ONCE)
 
     async def livez(self, _: Request) -> Response:
@@ -145,14 +164,25 @@ class _Calls:
             logit_scale=encoder.logit_scale,
             device=encoder.device,
             dtype=encoder.dtype,
+            calls_waiting=self._scoring.calls_waiting,
         )
         return Response(facts.to_json(), media_type="application/json")
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def check(self, _: Request) -> Response:
+        await anyio.to_thread.run_sync(self._scoring.check)
+        return Response(status_code=200)
 
     async def text(self, request: Request) -> Response:
         message = TextRequest.from_json(await request.body())
         async with _watched(request):
-            embeddings = await asyncio.wrap_future(self._texts.embed(message.texts))
-        return self._answer({"embeddings": embeddings})
+            embeddings = await self._embed(message.texts)
+        arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
+        if message.count_tokens:
+            arrays["tokens"] = np.array(self._encoder.count_tokens(message.texts), np.int64)
+        return self._answer(arrays)
 
     async def score(self, request: Request) -> Response:
         message = ScoreRequest.from_json(await request.body())
@@ -188,6 +218,14 @@ class _Calls:
             },
             scored.scores.confidence_kind,
         )
+
+    async def cut(self, request: Request) -> Response:
+        order = CutOrder.from_json(await request.body())
+        done = await anyio.to_thread.run_sync(self._cutter.cut, order, limiter=self._clip_slots)
+        return Response(done.to_json(), media_type="application/json")
+
+    async def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return await asyncio.wrap_future(self._texts.embed(texts))
 
     def _score(self, message: ScoreRequest) -> Scores:
         texts = self._scoring.embed(message.texts, message.templates)

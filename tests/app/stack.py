@@ -23,9 +23,11 @@ from app.ids import new_id
 from app.main import create_app
 from app.media import MediaStore
 from app.settings import Settings
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
+from app.worker.cutting import Cutter
 from app.worker.decoding import Decoder
 from app.worker.door import SECRET
 from app.worker.gate import Gate
@@ -118,11 +120,20 @@ def open_stack(
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
         )
-        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, clock)
+        metrics = WorkerMetrics()
+        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, clock, metrics)
         never = threading.Event().is_set
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, never)
         worker_app: Starlette = create_worker_app(
-            encoder, tensors, texts, scoring, certainty, clips, secret=catalog.secret(SECRET)
+            encoder,
+            tensors,
+            texts,
+            scoring,
+            certainty,
+            clips,
+            Cutter(media, decoder),
+            metrics,
+            secret=catalog.secret(SECRET),
         )
         worker = AppTransport(stack.enter_context(TestClient(worker_app)))
         client = WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=worker)

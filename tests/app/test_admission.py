@@ -18,6 +18,7 @@ from app.catalog.backlog import Backlog
 from app.clock import SystemClock
 from app.main import create_app
 from app.settings import Settings
+from app.telemetry.metrics import Metrics
 from tests.app.stack import SEARCH, VIDEOS, assert_problem, open_stack
 from xclip.encoder import Encoder
 
@@ -37,8 +38,13 @@ def test_the_routes_that_cost_are_known_by_name() -> None:
         ("POST", f"{collection}/search:batch"),
         ("POST", f"{collection}/classify"),
         ("GET", f"{collection}/videos/{{video_id}}/heatmap"),
+        ("POST", "/v1/embeddings"),
     }
-    assert found[Cost.CLIP] == {("POST", f"{collection}/search:clip"), ("POST", "/v1/classify")}
+    assert found[Cost.CLIP] == {
+        ("GET", f"{collection}/videos/{{video_id}}/clip"),
+        ("POST", f"{collection}/search:clip"),
+        ("POST", "/v1/classify"),
+    }
     assert found[Cost.UPLOAD] >= {("POST", f"{collection}/videos")}
     assert ("GET", "/readyz") in found[Cost.LIGHT]
 
@@ -79,7 +85,7 @@ class Asking:
     def __init__(self, **choices: Any) -> None:
         self.inner = Inner()
         self.backlog = Backlog(0, 0, None)
-        self.layer = Admission(self.inner, Settings(**choices), SystemClock())
+        self.layer = Admission(self.inner, Settings(**choices), SystemClock(), Metrics())
 
     def ask(self, path: str, method: str = "POST", body: tuple[bytes, ...] = (b"{}",)) -> Client:
         return Client(self, path, method, body)

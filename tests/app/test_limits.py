@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 
 from app.limits import JSON_BODY_BYTES, BodyLimit
 from app.problems import add_error_responses
-from app.telemetry import Metrics, Telemetry
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Telemetry
 from tests.app.stack import assert_problem
 
 

@@ -15,7 +15,8 @@ from app.limits import BodyLimit
 from app.media import ContentTooLarge, StorageFull
 from app.partials import PartialLocked, PartialMissing
 from app.schemas import SearchRequest
-from app.telemetry import Metrics, Telemetry
+from app.telemetry.metrics import Metrics
+from app.telemetry.requests import Telemetry
 from app.worker.client import WorkerFailed, WorkerUnavailable
 from tests.app.stack import assert_problem
 from xclip.errors import VideoError

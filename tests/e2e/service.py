@@ -131,8 +131,8 @@ class Service:
 def running(data: Path, **settings: str) -> Iterator[Service]:
     """A service that is stopped at the end, whatever happened."""
     service = Service(data, **settings)
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.stop()

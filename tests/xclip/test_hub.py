@@ -117,6 +117,23 @@ def test_a_repository_loads_and_then_needs_no_network(
         assert Path(path).read_bytes() == (checkpoint / Path(path).name).read_bytes()
 
 
+REPORT = """
+from xclip.hub import locate, reporting
+with reporting(lambda name, done, total: print(name, done, total)):
+    locate("someone/tiny-xclip").find("model.safetensors")
+"""
+
+
+def test_downloads_report_how_far_they_are(hub: Hub, tmp_path: Path, checkpoint: Path) -> None:
+    """Every file by its name, up to its last byte, and no bar of the hub's own beside it."""
+    reported = run(REPORT, hub.url, tmp_path / "cache")
+    ends = {line.split()[0]: line.split()[1:] for line in reported.stdout.splitlines()}
+    sizes = {name: str((checkpoint / name).stat().st_size) for name in ends}
+    assert ends == {name: [size, size] for name, size in sizes.items()}
+    assert "model.safetensors" in ends
+    assert "%" not in reported.stderr
+
+
 def test_a_revision_with_a_pickle(hub: Hub, tmp_path: Path) -> None:
     """A revision is honoured; what its commit lacks is None, what it has is fetched."""
     found = run(FIND.format(revision="older"), hub.url, tmp_path / "cache")

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from xclip.errors import VideoError, VideoTooLarge
+from xclip.video.cut import Cut, CutRequest, cut
 from xclip.video.decode import DecodedSegment, DecodeRequest, Segments
 from xclip.video.probe import VideoInfo, probe
-from xclip.video.process import ConfinedProcess, open_upload
-from xclip.video.wire import EndOfVideo, receive, send
+from xclip.video.process import ConfinedProcess, OutputFile, open_upload
+from xclip.video.wire import EndOfVideo, receive, receive_cut, send
 
 DEFAULT_MEMORY_BYTES = 768 << 20  # 8K HEVC needs 263 MiB
 
@@ -75,6 +78,39 @@ def decode_in_child(
         os.close(upload)
 
 
+def cut_in_child(
+    path: str | Path,
+    output: int,
+    request: CutRequest,
+    *,
+    wall_clock_s: float,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+) -> Cut:
+    """Cut a stretch out of the file at `path`, a name of ours, in a new process.
+
+    output : descriptor of an empty file, the only one that the process may write, and no more of it
+        than the request allows
+
+    Raises OSError if the file cannot be opened, and the leaves of VideoError.
+    """
+    upload = open_upload(path)
+    try:
+        process = ConfinedProcess(
+            upload,
+            _Cut(request),
+            wall_clock_s=wall_clock_s,
+            memory_bytes=memory_bytes,
+            output=OutputFile(output, request.max_bytes),
+        )
+    finally:
+        os.close(upload)
+    with process:
+        message = receive_cut(process.read_into)
+    if isinstance(message, VideoError):
+        raise message
+    return message
+
+
 class DecodingProcess(ConfinedProcess):
     """Iterator over one file's VideoInfo, then its DecodedSegments; also a context manager.
 
@@ -120,18 +156,37 @@ class _Decode:
     request: DecodeRequest
 
     def __call__(self, file: BinaryIO, pipe: BinaryIO, refused: tuple[str, ...]) -> None:
-        try:
+        with _errors_told(pipe):
             found = probe(file, self.request.limits)
             send(pipe, found.info)
             segments = Segments(file, found, self.request)
             for segment in segments:
                 send(pipe, segment)
             send(pipe, EndOfVideo(segments.lost_s))
-        except VideoError as error:
-            send(pipe, error)
-        except (MemoryError, RuntimeError) as error:
-            # torch reports a refused allocation as a RuntimeError
-            if isinstance(error, MemoryError) or "allocate memory" in str(error):
-                send(pipe, VideoTooLarge("Decoding needs more memory than allowed."))
-            else:
-                raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What the confined process does that writes a file."""
+
+    request: CutRequest
+
+    def __call__(
+        self, file: BinaryIO, pipe: BinaryIO, refused: tuple[str, ...], output: BinaryIO
+    ) -> None:
+        with _errors_told(pipe):
+            send(pipe, cut(file, output, self.request))
+
+
+@contextmanager
+def _errors_told(pipe: BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    except VideoError as error:
+        send(pipe, error)
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a refused allocation as a RuntimeError
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            send(pipe, VideoTooLarge("Decoding needs more memory than allowed."))
+        else:
+            raise

@@ -17,12 +17,15 @@ _STANDARD_STREAMS = 3
 _NICENESS = 10  # who waits for the answer to a search goes first
 
 
-def confine(keep: Collection[int], *, memory_bytes: int, cpu_s: int) -> tuple[str, ...]:
+def confine(
+    keep: Collection[int], *, memory_bytes: int, cpu_s: int, file_bytes: int = 0
+) -> tuple[str, ...]:
     """Limit this process for good.
 
     keep : file descriptors that stay open; besides them only stderr does
     memory_bytes : address space on top of what is mapped now
     cpu_s : seconds of processor time, counted from the process's start; then it dies by SIGXCPU
+    file_bytes : how long it may make a file that it keeps
 
     Returns what this machine refused, one sentence each: nothing where the cage is complete.
     """
@@ -33,7 +36,7 @@ def confine(keep: Collection[int], *, memory_bytes: int, cpu_s: int) -> tuple[st
     _limit(resource.RLIMIT_AS, _mapped_bytes() + memory_bytes)
     # The soft limit sends SIGXCPU, which says why; the hard one would send SIGKILL.
     _limit(resource.RLIMIT_CPU, cpu_s, margin=1)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_CORE, 0)
     # Descriptors above stay usable; no further one can be had, not even without the filter.
     _limit(resource.RLIMIT_NOFILE, _STANDARD_STREAMS)

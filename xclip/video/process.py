@@ -1,7 +1,8 @@
 """A confined process for one file, made by a fork server and killed when nobody wants more of it.
 
 A fork server that has imported the decoder once gives each file a fresh process within
-milliseconds. The process gets the opened file and the write end of a pipe, nothing else.
+milliseconds. The process gets the opened file and the write end of a pipe, and where a file is to
+be written that one too; nothing else.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ _START_S = 120.0
 _EXIT_S = 10.0
 
 # Called in the new process, once it is confined, with the file, the pipe to write results to, and
-# the sentences that say what of the confinement this machine refused. Travels pickled.
+# the sentences that say what of the confinement this machine refused; and with the file to write,
+# where there is one. Travels pickled.
 Work = Callable[[BinaryIO, BinaryIO, tuple[str, ...]], None]
+WritingWork = Callable[[BinaryIO, BinaryIO, tuple[str, ...], BinaryIO], None]
 
 # Our own: what others preload into multiprocessing's does not matter. It starts when first used.
 _server = forkserver.ForkServer()
@@ -64,28 +67,48 @@ def open_upload(path: str | Path) -> int:
     return upload
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that a process may write; the descriptor stays the caller's to close."""
+
+    descriptor: int
+    max_bytes: int
+
+
 class ConfinedProcess:
     """A process that does one piece of work, and the reader of what it writes; a context manager.
 
     wall_clock_s : seconds the reader may be kept waiting, all together; the process's own
         processor time has the same limit
     memory_bytes : what it may allocate
+    output : the file that it may write, if any
     """
 
-    def __init__(self, upload: int, work: Work, *, wall_clock_s: float, memory_bytes: int) -> None:
+    def __init__(
+        self,
+        upload: int,
+        work: Work | WritingWork,
+        *,
+        wall_clock_s: float,
+        memory_bytes: int,
+        output: OutputFile | None = None,
+    ) -> None:
         """`upload` is a descriptor of the file, which stays the caller's to close."""
+        given = [] if output is None else [output.descriptor]
+        file_bytes = 0 if output is None else output.max_bytes
         self._wall_clock_s = self._remaining_s = wall_clock_s
         self._open: list[int] = []
         self._exit_code: int | None = None
         self._results, results_writer = os.pipe()
         self._open.append(self._results)
         try:
-            self._status, orders = _server.connect_to_new_process([upload, results_writer])
+            self._status, orders = _server.connect_to_new_process([upload, results_writer, *given])
             self._open.append(self._status)
             # multiprocessing would add the caller's __main__, to be imported again by the child.
             with os.fdopen(orders, "wb") as pipe:
                 pickle.dump({"sys_path": sys.path}, pipe)
-                pickle.dump(_Task(work, memory_bytes, math.ceil(wall_clock_s)), pipe)
+                task = _Task(work, memory_bytes, math.ceil(wall_clock_s), file_bytes)
+                pickle.dump(task, pipe)
             self.pid = self._read_status(_START_S)
         except (OSError, EOFError) as error:
             self._close_descriptors()
@@ -179,21 +202,28 @@ def _readable(descriptor: int, patience_s: float) -> bool:
 class _Task:
     """What the new process is to do, and its limits; travels to it pickled."""
 
-    work: Work
+    work: Work | WritingWork
     memory_bytes: int
     cpu_s: int
+    file_bytes: int
 
     def _bootstrap(self, parent_sentinel: int) -> int:
         """Called in the new process by the fork server; the result is its exit code."""
         inherited = forkserver.get_inherited_fds()
         assert inherited is not None, "only a fork server calls this"
-        upload, results = inherited
+        upload, results, *outputs = inherited
         torch.set_num_threads(1)
         try:
             # Opened before: Python asks descriptors what a confined process may not ask.
             with os.fdopen(results, "wb") as pipe, os.fdopen(upload, "rb", buffering=0) as file:
-                refused = confine(inherited, memory_bytes=self.memory_bytes, cpu_s=self.cpu_s)
-                self.work(file, pipe, refused)
+                given = [os.fdopen(output, "wb", buffering=0) for output in outputs]
+                refused = confine(
+                    inherited,
+                    memory_bytes=self.memory_bytes,
+                    cpu_s=self.cpu_s,
+                    file_bytes=self.file_bytes,
+                )
+                self.work(file, pipe, refused, *given)
         except BrokenPipeError:
             return 1  # nobody is left to read
         return 0

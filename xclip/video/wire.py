@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xclip.errors import DecoderCrashed, VideoError
+from xclip.video.cut import Cut
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.probe import VideoInfo
 
@@ -40,9 +41,10 @@ class EndOfVideo:
 
 
 Message = VideoInfo | DecodedSegment | VideoError | EndOfVideo
+CutMessage = Cut | VideoError
 
 
-def send(pipe: BinaryIO, message: Message) -> None:
+def send(pipe: BinaryIO, message: Message | Cut) -> None:
     """Write one message; blocks while the reader is behind."""
     match message:
         case VideoInfo():
@@ -65,6 +67,8 @@ def send(pipe: BinaryIO, message: Message) -> None:
             _send_header(pipe, {"kind": "error", "code": message.code, "message": str(message)})
         case EndOfVideo():
             _send_header(pipe, {"kind": "end", "lost_s": message.lost_s})
+        case Cut():
+            _send_header(pipe, {"kind": "cut", **asdict(message)})
     pipe.flush()
 
 
@@ -75,11 +79,9 @@ def _send_header(pipe: BinaryIO, header: Mapping[str, object]) -> None:
 
 def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
     """Read one message. Raises DecoderCrashed for anything that is not one."""
-    (length,) = _LENGTH.unpack(_bytes(read_into, _LENGTH.size))
-    if length > _LONGEST_HEADER:
-        raise DecoderCrashed("The decoder process sent nonsense.")
+    encoded = _header(read_into)
     try:
-        header = json.loads(_bytes(read_into, length))
+        header = json.loads(encoded)
         match header["kind"]:
             case "info":
                 return _info(header)
@@ -92,6 +94,28 @@ def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DecoderCrashed("The decoder process sent nonsense.") from error
     raise DecoderCrashed("The decoder process sent nonsense.")
+
+
+def receive_cut(read_into: ReadInto) -> CutMessage:
+    """Read the one message of a process that cuts. Raises DecoderCrashed for anything else."""
+    encoded = _header(read_into)
+    try:
+        header = json.loads(encoded)
+        match header["kind"], header.get("container"):
+            case "cut", "mp4" | "webm" as container:
+                return Cut(container, _seconds(header["start_s"]), _seconds(header["end_s"]))
+            case "error", _:
+                return _error(header)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DecoderCrashed("The decoder process sent nonsense.") from error
+    raise DecoderCrashed("The decoder process sent nonsense.")
+
+
+def _header(read_into: ReadInto) -> bytearray:
+    (length,) = _LENGTH.unpack(_bytes(read_into, _LENGTH.size))
+    if length > _LONGEST_HEADER:
+        raise DecoderCrashed("The decoder process sent nonsense.")
+    return _bytes(read_into, length)
 
 
 def _bytes(read_into: ReadInto, length: int) -> bytearray:

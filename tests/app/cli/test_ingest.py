@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import Result
+from rich.console import Console
 
+from app import schemas
 from app.cli.ingest import files_under, items_of
+from app.cli.ingest_view import IngestView
+from app.client import Client
 
 RunCommand = Callable[..., Result]
 MakeClip = Callable[..., Path]
@@ -87,6 +92,46 @@ def test_the_same_bytes_count_as_already_there(
     assert again.exit_code == 0
     assert counts(again) == {"searchable": 0, "already there": 1, "failed": 0}
     assert len(stored(running_service, collection)) == 1
+
+
+def test_the_same_command_again_sends_nothing(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the service holds is known by its bytes; only what is new or failed is sent."""
+    for seed in (5, 6):
+        make_clip(f"{seed}.mp4", seconds=1, seed=seed)
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 50)
+    assert counts(ingest(tmp_path)) == {"searchable": 2, "already there": 0, "failed": 1}
+    make_clip("7.mp4", seconds=1, seed=7)
+    sent = []
+    upload = Client.upload
+
+    def noted(client: Client, file: Path, *rest: Any, **choices: Any) -> Any:
+        sent.append(file.name)
+        return upload(client, file, *rest, **choices)
+
+    monkeypatch.setattr(Client, "upload", noted)
+    assert counts(ingest(tmp_path)) == {"searchable": 1, "already there": 2, "failed": 1}
+    assert sent == ["7.mp4", "broken.mp4"]
+
+
+def test_what_is_being_worked_on_has_a_row() -> None:
+    """The file on its way with its bytes, running jobs with stage, share and time left; no more."""
+    job = schemas.JobAnswer.model_construct(progress=0.25, stage="encode", eta_s=62.0)
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with IngestView(console, 4_000_000, 5) as view:
+        view.sends("big.mp4")
+        view.arrived(2_000_000)
+        view.show(1, [("/videos/first.mp4", job)], 3)
+        shown = Console(record=True, width=100, file=io.StringIO())
+        shown.print(view._render())
+        text = shown.export_text()
+    assert "2.0 MB of 4.0 MB" in text
+    assert "1 videos of 5 videos" in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["big.mp4"] == ["sending", "2.0", "MB"]
+    assert rows["first.mp4"] == ["encode", "25%", "1:02.0", "left"]
+    assert "3 waiting for their turn" in text
 
 
 def test_a_refusal_is_a_failure_of_that_file(

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app import schemas
-from app.cli.api_client import ApiClient
 from app.cli.ingest import Item, ingest
 from app.cli.tables import moment, nothing_found, percent, plain
+from app.client import Client
 from tests.app.conftest import write_clip
 
 RunCommand = Callable[..., Result]
@@ -28,7 +28,7 @@ Ask = Callable[..., schemas.SearchAnswer]
 def videos(running_service: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a collection that holds a long and a short video; not to be changed."""
     name, folder = "searched", tmp_path_factory.mktemp("videos")
-    with ApiClient(running_service) as client:
+    with Client(running_service) as client:
         url = f"{running_service}/v1/collections/{name}"
         assert httpx.put(url, trust_env=False, timeout=30).status_code == 201
         items = [

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from app.routes.system import WEB_FOLDER
+from app.routes.page import WEB_FOLDER
+from tests.app.conftest import write_clip
 from tests.app.stack import SEARCH, Stack, assert_problem
 from xclip.encoder import Encoder
 
@@ -82,12 +84,21 @@ def test_metrics_count_requests_uploads_and_search_stages(stack: Stack):
         assert f'xclip_search_seconds_count{{stage="{stage}"}} 1.0' in lines
 
 
-def test_models_tells_the_workers_facts(stack: Stack, encoder: Encoder):
-    """What answers is what was loaded."""
+def test_models_tells_the_workers_facts_and_queue(stack: Stack, encoder: Encoder, tmp_path: Path):
+    """What answers is what was loaded, and how much is in line for it is how it is now."""
     (model,) = stack.api.get("/v1/models").json()["items"]
     assert (model["name"], model["fingerprint"]) == (encoder.name, encoder.fingerprint)
     assert (model["num_frames"], model["image_size"], model["dim"]) == (4, 32, 16)
     assert tuple(model["prompt_shape"]) == encoder.prompt_shape
+    assert model["queue"] == {
+        "jobs_queued": 0,
+        "jobs_running": 0,
+        "seconds_per_job": None,
+        "wait_seconds": 0.0,
+        "calls_waiting": 0,
+    }
+    stack.upload(write_clip(tmp_path / "a.mp4", seconds=1.0))
+    assert stack.api.get("/v1/models").json()["items"][0]["queue"]["jobs_queued"] == 1
     stack.worker.reachable = False
     assert_problem(stack.api.get("/v1/models"), 503, "worker_unavailable")
 
@@ -98,8 +109,9 @@ def test_the_page_and_its_files_are_served(stack: Stack):
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for path in WEB_FOLDER.iterdir():
-        assert stack.api.get(f"/static/{path.name}").content == path.read_bytes()
+    for path in filter(Path.is_file, WEB_FOLDER.rglob("*")):
+        answer = stack.api.get(f"/static/{path.relative_to(WEB_FOLDER)}")
+        assert answer.content == path.read_bytes()
     for path in ("none.js", "..%2fmain.py", "%2e%2e/main.py", ""):
         assert_problem(stack.api.get(f"/static/{path}"), 404, "not_found")
 

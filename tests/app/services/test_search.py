@@ -19,7 +19,7 @@ from app.services.damage import Damage
 from app.services.questions import Findings, Like, Question, Words
 from app.services.search import Search
 from app.services.vectors import FollowedVectors
-from app.telemetry import Metrics
+from app.telemetry.metrics import Metrics
 from app.worker.client import WorkerClient
 from app.worker.door import SECRET
 from tests.app.planted import plant

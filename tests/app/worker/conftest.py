@@ -22,9 +22,11 @@ from app.clock import SystemClock
 from app.listen import bind
 from app.media import MediaStore
 from app.settings import Settings, base_url
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient
 from app.worker.clips import ClipScoring
+from app.worker.cutting import Cutter
 from app.worker.decoding import Decoder
 from app.worker.door import SECRET
 from app.worker.gate import Gate
@@ -75,7 +77,7 @@ class Parts:
         )
 
     def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> Puller:
-        return Puller(self.catalog, self.pipeline, owner, lease_s, SystemClock())
+        return Puller(self.catalog, self.pipeline, owner, lease_s, SystemClock(), WorkerMetrics())
 
     def upload(self, source: Path) -> Job:
         """Queue an ingest of the file's bytes, as the API does after an upload."""
@@ -152,7 +154,15 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
     )
     secret = parts.catalog.secret(SECRET)
     app = create_worker_app(
-        parts.encoder, parts.tensors, texts, scoring, certainty, clips, secret=secret
+        parts.encoder,
+        parts.tensors,
+        texts,
+        scoring,
+        certainty,
+        clips,
+        Cutter(parts.media, parts.decoder),
+        WorkerMetrics(),
+        secret=secret,
     )
     with serving(app) as url:
         worker = WorkerClient(url, secret=secret)

@@ -27,7 +27,8 @@ def claimed(parts: Parts, make_clip: Callable[..., Path]) -> Job:
 
 
 def hold(parts: Parts, job: Job, stopping: threading.Event | None = None) -> Lease:
-    return Lease(parts.catalog, job, LEASE_S, SystemClock(), stopping or threading.Event())
+    stop = stopping or threading.Event()
+    return Lease(parts.catalog, job, LEASE_S, SystemClock(), stop, lambda _: None)
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.clock import SystemClock
+from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Decoding
 from app.worker.puller import Puller
 from app.worker.records import stack_records
@@ -48,7 +49,7 @@ def test_decoding_goes_on_while_the_model_is_busy_but_not_for_ever(
     parts.upload(make_clip(seconds=60, fps=4))
     pipeline = parts.pipeline
     pipeline._most_ahead = 6
-    puller = Puller(parts.catalog, pipeline, "wrk_1", 30.0, SystemClock())
+    puller = Puller(parts.catalog, pipeline, "wrk_1", 30.0, SystemClock(), WorkerMetrics())
     with running(puller):
         with model_taken(parts):
             assert eventually(lambda: len(decoded) == 6)

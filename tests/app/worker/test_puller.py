@@ -317,5 +317,6 @@ def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
         media = WatchedMedia(parts.settings.data_dir)
         assert replace(parts, tensors=watched, media=media).puller().run_one()
         assert set(steps[:-2]) == {("append", 0)}
-        assert steps[-2:] == [("7 pictures", 0), ("sync", 0)]
+        # seven segments, and the sheet of their sprites
+        assert steps[-2:] == [("8 pictures", 0), ("sync", 0)]
         assert parts.catalog.count_segments("default") > 0

@@ -1,0 +1,105 @@
+"""`jobs`: what the service is working on, as it is or as it goes; stopping and repeating."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from app import schemas
+from app.cli.connection import PANEL, AsJson, Key, Url, connected
+from app.cli.tables import plain, print_items
+from app.client import Client
+from app.client.library import JobStatus, jobs_page
+
+JobId = Annotated[str, typer.Argument(help="The id of a job; `jobs` prints them.")]
+SHOWN = 20
+_LOOK_EVERY_S = 1.0
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command and what it can do."""
+    jobs = typer.Typer(help="List or watch jobs; stop or repeat them.", invoke_without_command=True)
+    jobs.callback()(list_jobs)
+    jobs.command("cancel")(cancel)
+    jobs.command("retry")(retry)
+    cli.add_typer(jobs, name="jobs", rich_help_panel=PANEL)
+
+
+def list_jobs(
+    context: typer.Context,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until none is waiting or running.")
+    ] = False,
+    status: Annotated[JobStatus | None, typer.Option(help="Only those.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
+    top: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")] = SHOWN,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List the newest jobs."""
+    if context.invoked_subcommand:
+        return
+    with connected(url, key) as client:
+        if watch:
+            _watch(client, collection, top)
+            return
+        page = client.run(jobs_page(collection, status=status, limit=top))
+    if as_json:
+        print_items(page.items)
+    else:
+        Console().print(_table(page.items))
+
+
+def cancel(job_id: JobId, url: Url = None, key: Key = None) -> None:
+    """Stop a job that has not ended."""
+    with connected(url, key) as client:
+        typer.echo(client.cancel(job_id).status)
+
+
+def retry(job_id: JobId, url: Url = None, key: Key = None) -> None:
+    """Queue a job that failed or was canceled again."""
+    with connected(url, key) as client:
+        typer.echo(client.retry(job_id).status)
+
+
+def _watch(client: Client, collection: str | None, top: int) -> None:
+    """Show the unended jobs, oldest first as they are taken up, until there are none.
+
+    A job that was shown once stays, so that its end is seen.
+    """
+    shown: dict[str, schemas.JobAnswer] = {}
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            unended = {job.id: job for job in client.jobs(collection, status="running")}
+            unended |= {job.id: job for job in client.jobs(collection, status="queued")}
+            for job_id in shown.keys() - unended.keys():
+                if shown[job_id].finished_at is None:
+                    shown[job_id] = client.job(job_id)
+            shown |= dict(sorted(unended.items()))
+            live.update(_table(list(shown.values())[-top:]), refresh=True)
+            if not unended:
+                return
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _table(jobs: Sequence[schemas.JobAnswer]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for head in ("job", "collection", "video", "status", "stage"):
+        table.add_column(head, no_wrap=True)
+    for head in ("done", "left"):
+        table.add_column(head, justify="right")
+    table.add_column("why", overflow="fold")
+    for job in jobs:
+        left = "" if job.eta_s is None else f"{job.eta_s:.0f} s"
+        why = plain(f"{job.error.message} ({job.error.code})" if job.error else "")
+        share = f"{job.progress:.0%}"
+        names = (job.id, job.collection, job.video_id, job.status, job.stage or "")
+        table.add_row(*names, share, left, why)
+    return table

@@ -1,0 +1,45 @@
+"""What may go wrong between a client and the service.
+
+ApiError            the service refused; carries the problem's code, status and sentence
+├── ServiceAway     nobody answers at the URL, or the connection broke (code service_away)
+└── StillWaiting    a job has not ended in the time that was given (code still_waiting)
+"""
+
+from __future__ import annotations
+
+
+class ApiError(Exception):
+    """The service refused a request; `code` is stable, the message is a sentence.
+
+    status : the HTTP status of the refusal, None if there was no answer
+    retry_after_s : seconds after which the service would rather be asked again, if it says so
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class ServiceAway(ApiError):
+    """No answer came; `passing` says that the same request may well be answered in a moment."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__("service_away", message)
+        self.passing = passing
+
+
+class StillWaiting(ApiError):
+    """Whoever waited for a job has waited long enough; the job goes on."""
+
+    def __init__(self, job_id: str, timeout_s: float) -> None:
+        super().__init__("still_waiting", f"{job_id} has not ended within {timeout_s:g} s.")

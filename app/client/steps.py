@@ -1,0 +1,186 @@
+"""What an operation is made of: requests and pauses, described and not yet carried out.
+
+An operation is a generator (a `Flow`) that yields steps and is sent the answers, so it is written
+once and carried out by a blocking client and by an asynchronous one alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from time import time
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from app import schemas
+from app.client.errors import ApiError
+
+T = TypeVar("T")
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a file that is a request's body; at most a few mebibytes."""
+
+    path: Path
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """Its bytes, fewer if the file has become shorter."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A file with fields beside it, each of which is JSON."""
+
+    file: Path
+    fields: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request.
+
+    repeatable : whether it may be sent again when nobody knows if it was served; one that was
+        refused for now may always be
+    unhurried : whether the answer may take as long as the service lets it
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: JsonValue | bytes | Piece | Form = None
+    repeatable: bool = True
+    unhurried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing, for so many seconds."""
+
+    seconds: float
+
+
+Flow: TypeAlias = Generator[Call | Pause, httpx.Response | None, T]
+
+
+def ask(call: Call) -> Flow[httpx.Response]:
+    """The answer to a call, as an expression: `answer = yield from ask(call)`."""
+    answer = yield call
+    assert answer is not None  # of a call; a pause has none
+    return answer
+
+
+def get(path: str, kind: type[AnswerT], **params: str | int | None) -> Flow[AnswerT]:
+    """Look something up; what is None is left out of the query."""
+    given = {name: value for name, value in params.items() if value is not None}
+    return parse((yield from ask(Call("GET", path, params=given))), kind)
+
+
+@contextmanager
+def content_of(call: Call) -> Iterator[dict[str, Any]]:
+    """The body as httpx takes it; raises OSError if a file cannot be read."""
+    match call.body:
+        case None:
+            yield {}
+        case bytes(read):
+            yield {"content": read}
+        case Piece():
+            yield {"content": call.body.read()}
+        case Form(file, fields):
+            with file.open("rb") as reader:
+                texts = {name: json.dumps(value) for name, value in fields.items()}
+                yield {"files": {"file": (label(file), reader)}, "data": texts}
+        case body:
+            yield {"json": body}
+
+
+def parse(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT:
+    """The body as that kind of answer; fields that a newer service adds are passed over."""
+    try:
+        return kind.model_validate_json(answer.content, extra="ignore")
+    except ValidationError:
+        raise _not_ours(answer) from None
+
+
+def refusal(answer: httpx.Response) -> ApiError:
+    """The error that an unsuccessful answer tells of."""
+    try:
+        problem = schemas.Problem.model_validate_json(answer.content, extra="ignore")
+    except ValidationError:
+        if answer.headers.get("tus-resumable") or answer.request.method == "HEAD":
+            return ApiError("refused", answer.reason_phrase, status=answer.status_code)
+        return _not_ours(answer)
+    reasons = "; ".join(_reason(field) for field in problem.errors or [])
+    return ApiError(
+        problem.code,
+        reasons or problem.detail,
+        status=answer.status_code,
+        retry_after_s=_retry_after(answer),
+    )
+
+
+def label(path: Path) -> str:
+    """The file's name as text that can be sent, whatever bytes it is made of."""
+    return path.name.encode("utf-8", "replace").decode("utf-8")
+
+
+def within(collection: str) -> str:
+    """The path of a collection."""
+    return f"/v1/collections/{part(collection)}"
+
+
+def part(name: str) -> str:
+    """A name as one part of a path."""
+    return quote(name, safe="")
+
+
+def credentials(key: str | None) -> dict[str, str]:
+    """The header that carries a key; raises ApiError for what cannot be one."""
+    if key is None:
+        return {}
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ApiError("key_invalid", "What was given as a key is none: it has other letters.")
+    return {"authorization": f"Bearer {key}"}
+
+
+def _not_ours(answer: httpx.Response) -> ApiError:
+    return ApiError(
+        "unexpected_answer",
+        f"The service answered {answer.status_code} with something that X-CLIP Search does not "
+        "say; is the URL right?",
+        status=answer.status_code,
+        retry_after_s=_retry_after(answer),
+    )
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds, whether the header tells seconds or a date (RFC 9110, 10.2.3)."""
+    said = answer.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", said):
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
+    except ValueError:
+        return None
+
+
+def _reason(field: schemas.ProblemField) -> str:
+    """What is wrong, and where: without the part of the request, which nobody sees at a prompt."""
+    place = ".".join(map(str, field.loc[1:]))
+    why = field.msg.removeprefix("Value error, ")
+    return f"{place}: {why}" if place else why

@@ -1,0 +1,58 @@
+"""What a later process needs to know to go on with an upload: its id, under what it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.client.library import Metadata
+
+_ID = re.compile(r"upl_[0-9a-z]{1,36}")
+_KEPT_S = 2 * 24 * 3600.0  # the service forgets an unfinished upload after a day
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Uploads to the service at `url` that have begun, one small file each in `folder`.
+
+    It only saves sending bytes twice: a folder that cannot be written to is as good as an empty
+    one, and a file that has changed since is another file.
+    """
+
+    folder: Path
+    url: str
+
+    def find(self, file: Path, collection: str, metadata: Metadata) -> str | None:
+        """The id of the upload of this file that has begun."""
+        try:
+            found = self._place(file, collection, metadata).read_text(errors="replace")
+        except OSError:
+            return None
+        return found if _ID.fullmatch(found) else None
+
+    def keep(self, upload_id: str, file: Path, collection: str, metadata: Metadata) -> None:
+        """Remember the id until the upload is forgotten."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for old in self.folder.iterdir():
+                if old.stat().st_mtime < time.time() - _KEPT_S:
+                    old.unlink()
+        with suppress(OSError):
+            self._place(file, collection, metadata).write_text(upload_id)
+
+    def forget(self, file: Path, collection: str, metadata: Metadata) -> None:
+        """The upload has ended."""
+        with suppress(OSError):
+            self._place(file, collection, metadata).unlink()
+
+    def _place(self, file: Path, collection: str, metadata: Metadata) -> Path:
+        stat = file.stat()
+        of = [self.url, collection, str(file.resolve()), stat.st_size, stat.st_mtime_ns, metadata]
+        # a file's name may be bytes that are no text
+        key = json.dumps(of, sort_keys=True, default=dict).encode()
+        return self.folder / hashlib.sha256(key).hexdigest()[:40]

@@ -1,0 +1,179 @@
+"""Handing in videos: small ones in a request, larger ones in pieces that a cut costs little of."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from pydantic import JsonValue
+
+from app import schemas
+from app.client.errors import ApiError, ServiceAway
+from app.client.library import DEFAULT, Metadata
+from app.client.steps import Call, Flow, Form, Pause, Piece, ask, get, label, parse, within
+from app.client.unfinished import Unfinished
+
+PIECE_BYTES = 8 << 20
+_TUS = {"tus-resumable": "1.0.0"}
+_PIECE_TYPE = "application/offset+octet-stream"
+_GONE = frozenset({404, 410})
+_FAILURES_IN_A_ROW = 5
+_SETTLE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A video, the job that makes it searchable, and whether its bytes are new to the service."""
+
+    video: schemas.VideoAnswer
+    job: schemas.JobAnswer
+    is_new: bool
+
+
+def upload(
+    file: Path,
+    collection: str = DEFAULT,
+    *,
+    metadata: Metadata | None = None,
+    on_progress: Callable[[int], object] = lambda _: None,
+    unfinished: Unfinished | None = None,
+) -> Flow[Uploaded]:
+    """Send a video; however often the connection breaks, it is taken in once.
+
+    on_progress : told how many of the file's bytes have arrived
+    unfinished : where to remember what has begun, so that the next process goes on with it
+
+    Raises ApiError, and OSError if the file cannot be read.
+    """
+    about = metadata or {}
+    size = file.stat().st_size
+    if size <= PIECE_BYTES:
+        body = Form(file, {"metadata": dict(about)})
+        uploaded = yield from _in_one(collection, body)
+        on_progress(size)
+        return uploaded
+    upload_id = None
+    if unfinished:
+        upload_id = unfinished.find(file, collection, about)
+    offset = None
+    if upload_id:
+        offset = yield from _offset_if_known(upload_id)
+    if upload_id is None or offset is None:
+        upload_id, offset = (yield from _announce(file, size, collection, about)), 0
+        if unfinished:
+            unfinished.keep(upload_id, file, collection, about)
+    on_progress(offset)
+    yield from _send_rest(upload_id, file, offset, size, on_progress)
+    uploaded = yield from _completed(upload_id, size)
+    if unfinished:
+        unfinished.forget(file, collection, about)
+    return uploaded
+
+
+def upload_url(
+    url: str,
+    collection: str = DEFAULT,
+    *,
+    metadata: Metadata | None = None,
+    filename: str | None = None,
+) -> Flow[Uploaded]:
+    """Have the service fetch a video; answers when it has."""
+    body: dict[str, JsonValue] = {"url": url, "metadata": dict(metadata or {})}
+    if filename is not None:
+        body["filename"] = filename
+    return (yield from _in_one(collection, body))
+
+
+def _in_one(collection: str, body: Form | dict[str, JsonValue]) -> Flow[Uploaded]:
+    """One request, under a key that makes its repetitions one."""
+    call = Call(
+        "POST",
+        f"{within(collection)}/videos",
+        headers={"idempotency-key": secrets.token_hex(16)},
+        body=body,
+        unhurried=True,
+    )
+    answer = yield from ask(call)
+    found = parse(answer, schemas.UploadAnswer)
+    return Uploaded(found.video, found.job, answer.status_code == httpx.codes.ACCEPTED)
+
+
+def _announce(file: Path, size: int, collection: str, metadata: Metadata) -> Flow[str]:
+    pairs = {"filename": label(file), "metadata": json.dumps(dict(metadata))}
+    described = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in pairs.items())
+    headers = {**_TUS, "upload-length": str(size), "upload-metadata": described}
+    # announced twice, the first one is empty and expires
+    answer = yield from ask(Call("POST", f"{within(collection)}/uploads", headers=headers))
+    return parse(answer, schemas.ResumableUploadAnswer).id
+
+
+def _offset_if_known(upload_id: str) -> Flow[int | None]:
+    try:
+        return (yield from _offset(upload_id))
+    except ApiError as error:
+        if error.status in _GONE:
+            return None
+        raise
+
+
+def _offset(upload_id: str) -> Flow[int]:
+    """How much is there for certain."""
+    answer = yield from ask(Call("HEAD", f"/v1/uploads/{upload_id}", headers=_TUS))
+    return _offset_in(answer)
+
+
+def _send_rest(
+    upload_id: str, file: Path, offset: int, size: int, on_progress: Callable[[int], object]
+) -> Flow[None]:
+    """Send piece by piece from `offset` on; after a cut, from where the service says it is."""
+    failures = 0
+    while offset < size:
+        began_at = offset
+        try:
+            piece = Piece(file, offset, min(PIECE_BYTES, size - offset))
+            offset = yield from _append(upload_id, piece)
+        except ApiError as error:
+            cut = isinstance(error, ServiceAway) and error.passing
+            if failures >= _FAILURES_IN_A_ROW or not (cut or error.status == httpx.codes.CONFLICT):
+                raise
+            yield Pause(_SETTLE_S)
+            offset = yield from _offset(upload_id)
+        else:
+            if offset == began_at:
+                raise ApiError("file_changed", f"{file} became shorter while it was sent.")
+        failures = 0 if offset > began_at else failures + 1
+        on_progress(offset)
+
+
+def _append(upload_id: str, piece: Piece) -> Flow[int]:
+    headers = {**_TUS, "upload-offset": str(piece.offset), "content-type": _PIECE_TYPE}
+    path = f"/v1/uploads/{upload_id}"
+    call = Call("PATCH", path, headers=headers, body=piece, repeatable=False, unhurried=True)
+    return _offset_in((yield from ask(call)))
+
+
+def _completed(upload_id: str, size: int) -> Flow[Uploaded]:
+    """What became of an upload all of whose bytes are there."""
+    path = f"/v1/uploads/{upload_id}"
+    found = yield from get(path, schemas.ResumableUploadAnswer)
+    if not found.complete:  # the service died after the last byte; this makes it a video now
+        headers = {**_TUS, "upload-offset": str(size), "content-type": _PIECE_TYPE}
+        yield from ask(Call("PATCH", path, headers=headers))
+        found = yield from get(path, schemas.ResumableUploadAnswer)
+    if found.video is None or found.job is None:
+        raise ApiError("video_not_found", "The video was deleted as soon as it was there.")
+    return Uploaded(found.video, found.job, found.job.created_at >= found.created_at)
+
+
+def _offset_in(answer: httpx.Response) -> int:
+    try:
+        return int(answer.headers["upload-offset"])
+    except (KeyError, ValueError):
+        raise ApiError(
+            "unexpected_answer", "The service does not say how far the upload is."
+        ) from None

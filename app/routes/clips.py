@@ -1,0 +1,64 @@
+"""`…/videos/{id}/clip`: a stretch of a video as a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from app.problems import problem_responses
+from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
+from app.routes.files import FileHeaders, file_response, video_media_type
+from app.services.cutting import VideoClip
+
+router = APIRouter(prefix="/v1/collections/{collection}/videos/{video_id}", tags=["videos"])
+
+CLIP_START_HEADER = "x-clip-start"
+CLIP_END_HEADER = "x-clip-end"
+_CACHE = "private, max-age=86400, immutable"
+_CONTENT: dict[str, dict[str, object]] = {"video/mp4": {}, "video/webm": {}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": _CONTENT, "description": "The clip"},
+    206: {"content": _CONTENT, "description": "The range asked for"},
+    304: {"description": "As the client has it"},
+    **problem_responses(404, 409, 412, 413, 416, 422, 502, 507),
+}
+Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+
+
+@router.head("/clip", include_in_schema=False)
+@router.get("/clip", response_class=Response, responses=_RESPONSES)
+async def get_clip(
+    request: Request,
+    services: ServicesOf,
+    collection: CollectionName,
+    video_id: VideoId,
+    start: Seconds,
+    end: Seconds,
+) -> Response:
+    """The stretch from `start` to `end` seconds as an mp4 or webm, copied without loss.
+
+    It begins at the last key picture at or before `start`: `x-clip-start` says where.
+    """
+    clip, described = await anyio.to_thread.run_sync(
+        _cut, services, collection, video_id, start, end
+    )
+    request.state.place.leave(served=True)  # the work is done: others may cut while this is sent
+    return file_response(request, clip.stored, described)
+
+
+def _cut(
+    services: Services, collection: str, video_id: str, start: float, end: float
+) -> tuple[VideoClip, FileHeaders]:
+    video = services.library.video(collection, video_id)
+    clip = services.cutting.cut(video, start, end)
+    name = f"{PurePath(video.filename).stem} {clip.start_s:.2f}-{clip.end_s:.2f}.{clip.container}"
+    return clip, FileHeaders(
+        video_media_type(clip.container, None),
+        clip.sha256,
+        _CACHE,
+        name,
+        {CLIP_START_HEADER: f"{clip.start_s:.6f}", CLIP_END_HEADER: f"{clip.end_s:.6f}"},
+    )

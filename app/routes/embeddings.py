@@ -1,0 +1,41 @@
+"""`/v1/embeddings`: texts as vectors, for programs that know OpenAI's interface."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+from fastapi import APIRouter
+from numpy.typing import NDArray
+
+from app import schemas
+from app.problems import problem_responses
+from app.routes.dependencies import ServicesOf
+
+router = APIRouter(prefix="/v1/embeddings", tags=["models"])
+
+
+@router.post("", responses=problem_responses(404, 413, 422, 502))
+def create_embeddings(
+    services: ServicesOf, body: schemas.EmbeddingRequest
+) -> schemas.EmbeddingList:
+    """The vectors that searches in words begin with; near each other where texts mean the same."""
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    embedded = services.embeddings.of(texts, body.model)
+    encode = _in_base64 if body.encoding_format == "base64" else _in_numbers
+    return schemas.EmbeddingList(
+        data=[
+            schemas.EmbeddingAnswer(index=index, embedding=encode(vector))
+            for index, vector in enumerate(embedded.vectors)
+        ],
+        model=body.model,
+        usage=schemas.EmbeddingUsage(prompt_tokens=embedded.tokens, total_tokens=embedded.tokens),
+    )
+
+
+def _in_numbers(vector: NDArray[np.float32]) -> list[float]:
+    return [float(number) for number in vector]
+
+
+def _in_base64(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

@@ -1,0 +1,38 @@
+"""`…/videos/{id}/embeddings`: what the model keeps of a video, for other programs to work with."""
+
+from __future__ import annotations
+
+import base64
+
+from fastapi import APIRouter
+
+from app import schemas
+from app.catalog.records import StoredSegment
+from app.problems import problem_responses
+from app.routes.dependencies import CollectionName, ServicesOf, VideoId
+
+router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
+
+
+@router.get("/{video_id}/embeddings", responses=problem_responses(404, 422))
+def get_embeddings(
+    services: ServicesOf, collection: CollectionName, video_id: VideoId
+) -> schemas.VideoEmbeddings:
+    """A video's segments in order of time, each with its vector; none before its job succeeded."""
+    video = services.library.video(collection, video_id)
+    stored = services.catalog.stored_segments(video.id)
+    view = services.library.collection(collection)
+    return schemas.VideoEmbeddings(
+        video_id=video.id, model=view.collection.model, items=[_item(each) for each in stored]
+    )
+
+
+def _item(stored: StoredSegment) -> schemas.SegmentEmbedding:
+    segment, vector = stored.segment, stored.vector
+    return schemas.SegmentEmbedding(
+        segment_id=segment.id,
+        index=segment.position,
+        start=segment.start_s,
+        end=segment.end_s,
+        embedding=None if vector is None else base64.b64encode(vector).decode(),
+    )

@@ -1,0 +1,41 @@
+"""Texts as vectors: the ones that searches in words are recalled by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ModelNotFound
+from app.worker.client import WorkerClient
+
+_TEXTS_A_CALL = 32  # between two calls the model serves searches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextVectors:
+    """Vectors of N texts, float32 [N, D], of length 1, and how many tokens they were together."""
+
+    vectors: NDArray[np.float32]
+    tokens: int
+
+
+class Embeddings:
+    """Embeds texts with the one model there is, which has this name."""
+
+    def __init__(self, worker: WorkerClient, model: str) -> None:
+        self._worker = worker
+        self._model = model
+
+    def of(self, texts: Sequence[str], model: str) -> TextVectors:
+        """The vectors of at least one text, in their order. Raises ModelNotFound."""
+        if model != self._model:
+            raise ModelNotFound(f"There is no model {model!r} here; there is {self._model!r}.")
+        parts = [
+            self._worker.embed_texts(texts[start : start + _TEXTS_A_CALL])
+            for start in range(0, len(texts), _TEXTS_A_CALL)
+        ]
+        vectors = np.concatenate([vectors for vectors, _ in parts])
+        return TextVectors(vectors, sum(int(tokens.sum()) for _, tokens in parts))

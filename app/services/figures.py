@@ -1,0 +1,82 @@
+"""What nobody counts as it happens: queue, index, disk and worker as they are now."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+from prometheus_client import generate_latest
+
+from app.catalog import Catalog
+from app.problems import DATABASE_ERRORS
+from app.services.vectors import FollowedVectors
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+from app.worker.client import WorkerClient, WorkerError
+
+_BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system
+
+
+class Figures:
+    """Everything there is to measure, as Prometheus text. What cannot be read is left out."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        vectors: FollowedVectors,
+        worker: WorkerClient,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._catalog = catalog
+        self._vectors = vectors
+        self._worker = worker
+        self._settings = settings
+        self._metrics = metrics
+        self._lock = threading.Lock()  # two scrapers must not see half of each other's figures
+
+    def text(self) -> bytes:
+        """The metrics of the API and of the worker it asks; blocks, for about 2 s at most."""
+        try:
+            of_worker = self._worker.metrics()
+        except WorkerError:
+            of_worker = None
+        with self._lock:
+            self._metrics.worker_up.set(of_worker is not None)
+            self._read_queue()
+            self._read_index()
+            self._read_disk()
+            return generate_latest(self._metrics.registry) + (of_worker or b"")
+
+    def _read_queue(self) -> None:
+        self._metrics.jobs.clear()
+        try:
+            backlog = self._catalog.backlog()
+        except DATABASE_ERRORS:
+            return
+        self._metrics.jobs.labels("queued").set(backlog.queued)
+        self._metrics.jobs.labels("running").set(backlog.running)
+        self._metrics.queue_wait_seconds.set(backlog.wait_s)
+
+    def _read_index(self) -> None:
+        self._metrics.index_segments.clear()
+        for name, segments in self._vectors.sizes().items():
+            self._metrics.index_segments.labels(name).set(segments)
+
+    def _read_disk(self) -> None:
+        try:
+            usage = shutil.disk_usage(self._settings.data_dir)
+            tensors = _disk_bytes(self._settings.tensors_dir)
+        except OSError:
+            return
+        self._metrics.disk_bytes.set(usage.total)
+        self._metrics.disk_free_bytes.set(usage.free)
+        self._metrics.tensor_bytes.set(tensors)
+
+
+def _disk_bytes(folder: Path) -> int:
+    """What the folder's files take: less than their length where holes have been punched."""
+    if not folder.is_dir():
+        return 0
+    return sum(file.stat().st_blocks for file in folder.iterdir()) * _BLOCK_BYTES

@@ -1,0 +1,100 @@
+// Jobs as they change: each is followed by its stream of server-sent events.
+//
+// The streams are read with fetch, since an EventSource cannot send a key. Over HTTP/1.1 a browser
+// has six connections, so a few jobs are followed at a time; one that only waits in line gives its
+// place to the next.
+
+import { api, ask, at } from "./service.js";
+
+const PLACES = 2;
+const PATIENCE_MS = 3000; // with a job in line, while others want its place
+const AGAIN_MS = 2000;
+
+const line = [];
+let taken = 0;
+
+export const ended = ({ status }) => ["succeeded", "failed", "canceled"].includes(status);
+export const cancelJob = (id) => api(`${at.job(id)}:cancel`, { method: "POST" });
+export const retryJob = (id) => api(`${at.job(id)}:retry`, { method: "POST" });
+
+// Calls onJob(job) at every change until the job has ended; returns how to stop.
+export function follow(id, onJob) {
+  const stopping = new AbortController();
+  line.push({ id, onJob, stop: stopping.signal });
+  serve();
+  return () => stopping.abort();
+}
+
+function serve() {
+  while (taken < PLACES && line.length) {
+    const next = line.shift();
+    if (next.stop.aborted) continue;
+    taken += 1;
+    attend(next).then((isOver) => {
+      taken -= 1;
+      if (!isOver && !next.stop.aborted) line.push(next);
+      serve();
+    });
+  }
+}
+
+// True when there is nothing more to hear of this job.
+async function attend({ id, onJob, stop }) {
+  const leaving = new AbortController();
+  const patience = setTimeout(() => line.length && leaving.abort(), PATIENCE_MS);
+  const signal = AbortSignal.any([stop, leaving.signal]);
+  try {
+    for await (const job of changes(id, signal)) {
+      if (job.status === "running") clearTimeout(patience);
+      onJob(job);
+      if (ended(job)) return true;
+    }
+  } catch (error) {
+    if (error.status === 404) return true;
+    if (error.name !== "AbortError") await pause(1000 * (error.retryAfter ?? AGAIN_MS / 1000));
+  } finally {
+    clearTimeout(patience);
+  }
+  return lastLook(id, onJob, stop);
+}
+
+// The stream was left or broke off: what is the job now?
+async function lastLook(id, onJob, signal) {
+  try {
+    const job = await api(at.job(id), { signal });
+    onJob(job);
+    return ended(job);
+  } catch (error) {
+    return error.status === 404;
+  }
+}
+
+async function* changes(id, signal) {
+  const answer = await ask(`${at.job(id)}/events`, { signal });
+  if (answer.status === 204) return;
+  let text = "";
+  for await (const part of read(answer.body.pipeThrough(new TextDecoderStream()))) {
+    const events = (text + part).split("\n\n");
+    text = events.pop();
+    for (const event of events) {
+      const data = event.split("\n").find((row) => row.startsWith("data: "));
+      if (data) yield JSON.parse(data.slice(6));
+    }
+  }
+}
+
+// Not every browser iterates streams by itself.
+async function* read(stream) {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,97 @@
+// A video with controls of our own, so that its scrubber and what is drawn under it share one time.
+
+import { html, useEffect, useRef, useState } from "../view.js";
+import { moment } from "../words.js";
+import { IconButton } from "./basics.js";
+
+const STEP_S = 1;
+const FAR_S = 5;
+
+// `at` is {start, end}: playing begins there and pauses once at its end. `children(now, seek)` are
+// drawn under the scrubber. `length` is the length that the service knows.
+export function Player({ src, at, length, autoplay = false, before, after, children }) {
+  const video = useRef(null);
+  const [now, setNow] = useState(at?.start ?? 0);
+  const [paused, setPaused] = useState(true);
+  const [silent, setSilent] = useState(true);
+  const [broken, setBroken] = useState(false);
+  const [own, setOwn] = useState(length);
+  const total = length ?? own ?? 0;
+  const fragment = at ? `#t=${at.start},${at.end}` : "";
+
+  useEffect(() => {
+    setBroken(false);
+    setNow(at?.start ?? 0);
+    if (autoplay) video.current.play().catch(() => {}); // the reader presses play
+  }, [src, fragment]);
+
+  const follow = ({ target }) => setNow(target.currentTime);
+  const seek = (to) => {
+    video.current.currentTime = to;
+    setNow(to);
+  };
+  const toggle = () => (video.current.paused ? video.current.play().catch(() => {})
+    : video.current.pause());
+  const mute = () => {
+    video.current.muted = !video.current.muted;
+    setSilent(video.current.muted);
+  };
+  const full = () => video.current.requestFullscreen?.();
+  useKeys({ toggle, mute, full, before, after, seek, video });
+
+  return html`
+    <div class="player">
+      <div class="screen">
+        <video ref=${video} src=${src + fragment} muted=${silent} playsinline preload="auto"
+               tabindex="-1" onClick=${toggle} onPlay=${() => setPaused(false)}
+               onPause=${() => setPaused(true)} onError=${() => setBroken(true)}
+               onTimeUpdate=${follow}
+               onSeeking=${follow}
+               onLoadedMetadata=${({ target }) => setOwn(target.duration)} />
+        ${broken && html`<p class="over" role="alert">This browser cannot play this video.
+          It can be searched all the same.</p>`}
+      </div>
+      <div class="times">
+        <input type="range" class="scrubber" min="0" max=${total} step="0.01" value=${now}
+               aria-label="Position in the video" aria-valuetext="${moment(now)} of ${moment(total)}"
+               onInput=${(event) => seek(Number(event.target.value))} />
+        ${children?.(now, seek)}
+      </div>
+      <div class="controls">
+        ${before !== undefined && html`
+          <${IconButton} name="before" label="Previous hit (P)" disabled=${!before}
+                         onClick=${before} />`}
+        <${IconButton} name=${paused ? "play" : "pause"} filled=${paused}
+                       label=${paused ? "Play (space)" : "Pause (space)"} onClick=${toggle} data-first />
+        ${after !== undefined && html`
+          <${IconButton} name="after" label="Next hit (N)" disabled=${!after} onClick=${after} />`}
+        <span class="clock">${moment(now)} <span class="quiet">/ ${moment(total)}</span></span>
+        <${IconButton} name=${silent ? "silent" : "sound"} label=${silent ? "Sound on (M)"
+          : "Sound off (M)"} onClick=${mute} />
+        <${IconButton} name="full" label="Full screen (F)" onClick=${full} />
+      </div>
+    </div>`;
+}
+
+// Keys of a player, unless somebody is typing or the key means something to what has the focus.
+function useKeys({ toggle, mute, full, before, after, seek, video }) {
+  const doing = useRef(null);
+  const near = (step) => () => seek(Math.max(0, video.current.currentTime + step));
+  doing.current = {
+    " ": toggle, k: toggle, m: mute, f: full, n: after, p: before,
+    ArrowLeft: near(-STEP_S), ArrowRight: near(STEP_S), j: near(-FAR_S), l: near(FAR_S),
+  };
+  useEffect(() => {
+    const press = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest("input:not([type=range]), textarea, select, [contenteditable]")) return;
+      if (event.key === " " && event.target.closest("button, a, summary")) return;
+      const act = doing.current[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, []);
+}

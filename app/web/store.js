@@ -1,0 +1,78 @@
+// Values that several views read, and the hooks that draw a view again when one changes.
+
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./view.js";
+
+export function store(first) {
+  let value = first;
+  const readers = new Set();
+  return {
+    get: () => value,
+    set(next) {
+      value = typeof next === "function" ? next(value) : next;
+      for (const reader of [...readers]) reader(value);
+    },
+    subscribe(reader) {
+      readers.add(reader);
+      return () => readers.delete(reader);
+    },
+  };
+}
+
+export function useStore(kept) {
+  const [value, setValue] = useState(kept.get());
+  useLayoutEffect(() => {
+    setValue(kept.get()); // it may have changed since the first drawing
+    return kept.subscribe(setValue);
+  }, [kept]);
+  return value;
+}
+
+// A value that localStorage keeps, for as long as the browser lets it.
+export function keptStore(name, first) {
+  const kept = store(read(name) ?? first);
+  kept.subscribe((value) => {
+    try {
+      localStorage.setItem(name, JSON.stringify(value));
+    } catch { /* private windows may refuse: then it lasts as long as the page */ }
+  });
+  return kept;
+}
+
+function read(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch {
+    return null;
+  }
+}
+
+// What `load(signal)` brings; the answer before stays to be seen until the next one is here.
+export function useAnswer(load, inputs) {
+  const [state, setState] = useState({ loading: true });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const asking = new AbortController();
+    setState((before) => ({ ...before, loading: true, error: null }));
+    load(asking.signal).then(
+      (value) => asking.signal.aborted || setState({ value, loading: false, error: null }),
+      (error) => asking.signal.aborted || setState({ loading: false, error }),
+    );
+    return () => asking.abort();
+  }, [...inputs, turn]);
+  const again = useCallback(() => setTurn((before) => before + 1), []);
+  const change = useCallback(
+    (make) => setState((before) => ({ ...before, value: make(before.value) })), []);
+  return { ...state, again, change };
+}
+
+// True once `is` has held for a moment: what is over at once shows no sign of waiting.
+export function useSlow(is, ms = 250) {
+  const [slow, setSlow] = useState(false);
+  const timer = useRef(null);
+  useEffect(() => {
+    if (is) timer.current = setTimeout(() => setSlow(true), ms);
+    else setSlow(false);
+    return () => clearTimeout(timer.current);
+  }, [is]);
+  return is && slow;
+}

@@ -1,0 +1,11 @@
+// What every view is made with: components of Preact, written in htm's template strings.
+
+import htm from "./vendor/htm.js";
+import { h } from "./vendor/preact.js";
+
+export { Component, Fragment, render } from "./vendor/preact.js";
+export {
+  useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState,
+} from "./vendor/hooks.js";
+
+export const html = htm.bind(h);

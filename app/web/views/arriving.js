@@ -1,0 +1,71 @@
+// Files on their way in, each with how far it is and what can be done about it.
+
+import { IconButton, Progress } from "../parts/basics.js";
+import { href } from "../route.js";
+import { useStore } from "../store.js";
+import { cancel, clear, isOver, retry, uploads } from "../uploads.js";
+import { html, useState } from "../view.js";
+import { bytes, count, doing } from "../words.js";
+
+const SHOWN = 50;
+
+export function Arriving() {
+  const rows = useStore(uploads);
+  if (!rows.length) return null;
+  const over = rows.filter(isOver).length;
+  const failed = rows.filter(({ state }) => state === "failed");
+  const left = rows.length - over;
+  // What still goes on is first; of a thousand files the first are enough to look at.
+  const order = [...rows].sort((one, other) => isOver(one) - isOver(other)).slice(0, SHOWN);
+  return html`
+    <section class="arriving" aria-labelledby="arriving">
+      <div class="row-head">
+        <h2 id="arriving"><span role="status">${left ? `${count(left, "file")} on the way`
+          : `${count(rows.length, "file")} dealt with`}${failed.length > 0 && html`,
+          ${" "}<span class="bad">${failed.length} failed</span>`}</span></h2>
+        <div class="buttons">
+          ${failed.length > 1 && html`<button type="button" class="plain"
+            onClick=${() => failed.forEach(({ id }) => retry(id).catch(() => {}))}>Retry all</button>`}
+          ${over > 0 && html`<button type="button" class="plain" onClick=${clear}>Clear the list</button>`}
+        </div>
+      </div>
+      <ul class="rows">${order.map((row) => html`<${Row} key=${row.id} row=${row} />`)}</ul>
+      ${rows.length > SHOWN && html`<p class="quiet small">and ${count(rows.length - SHOWN, "more file")}</p>`}
+    </section>`;
+}
+
+function Row({ row }) {
+  const [refused, setRefused] = useState(null);
+  const act = (what) => () => {
+    setRefused(null);
+    what(row.id).catch((error) => setRefused(error.message));
+  };
+  const { file, state, job } = row;
+  const why = refused ?? row.why;
+  return html`
+    <li class="row">
+      <span class="name" title=${file.name}>${state === "ready"
+        ? html`<a href=${href(`/video/${job.video_id}`, { c: row.collection })}>${file.name}</a>`
+        : file.name}</span>
+      <span class=${{ ready: "good", failed: "bad" }[state] ?? "quiet"}>${said(row)}</span>
+      <span class="acts">
+        ${!isOver(row) && html`
+          <${IconButton} name="close" label="Cancel ${file.name}" onClick=${act(cancel)} />`}
+        ${["failed", "canceled"].includes(state) && html`
+          <${IconButton} name="again" label="Retry ${file.name}" onClick=${act(retry)} />`}
+      </span>
+      ${!isOver(row) && html`<${Progress} value=${share(row)} label="Progress of ${file.name}" />`}
+      ${why && html`<span class="why">${why}</span>`}
+    </li>`;
+}
+
+function said({ file, state, sent, job }) {
+  if (state === "waiting") return `waiting, ${bytes(file.size)}`;
+  if (state === "sending") return `sending, ${bytes(sent)} of ${bytes(file.size)}`;
+  return job ? doing(job) : state;
+}
+
+function share({ file, state, sent, job }) {
+  if (state === "job") return job.status === "running" && job.progress > 0 ? job.progress : null;
+  return sent / file.size;
+}

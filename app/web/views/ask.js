@@ -1,0 +1,193 @@
+// The search box, and under it what narrows the search, each as a token that can be taken away.
+
+import { Icon, IconButton } from "../parts/basics.js";
+import { OPERATORS, address, filterWords, valueOf } from "../questions.js";
+import { go } from "../route.js";
+import { api, at } from "../service.js";
+import { html, useEffect, useRef, useState } from "../view.js";
+
+export function AskForm({ question, collection }) {
+  const [text, setText] = useState(question.text);
+  const [adding, setAdding] = useState(null);
+  const box = useRef(null);
+  useEffect(() => setText(question.text), [question.text]);
+  useEffect(() => {
+    if (matchMedia("(hover: hover)").matches && !question.text) box.current.focus();
+  }, []);
+  useSlash(box);
+
+  const ask = (change) => {
+    setAdding(null);
+    go(address({ ...question, text: text.trim(), ...change }));
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    if (text.trim()) ask({ like: "" });
+  };
+  return html`
+    <search class="asking">
+      <form class="ask" onSubmit=${submit}>
+        <${Icon} name="search" />
+        <label for="query" class="unseen">What happens in the moments to find</label>
+        <input id="query" ref=${box} type="search" maxlength="1000" autocomplete="off"
+               enterkeyhint="search" placeholder="Describe what happens …"
+               value=${text} onInput=${(event) => setText(event.target.value)} />
+        <button class="main">Search</button>
+      </form>
+      <${Tokens} question=${question} ask=${ask} />
+      <div class="adders" role="group" aria-label="Narrow the search">
+        ${Object.entries(ADDERS).map(([name, { word }]) => html`
+          <button type="button" class="chip" aria-expanded=${adding === name}
+                  disabled=${isShut(name, question)}
+                  onClick=${() => setAdding(adding === name ? null : name)}>
+            <${Icon} name="plus" /> ${word}
+          </button>`)}
+        ${SWITCHES.map(([name, word, title]) => html`
+          <button type="button" class="chip" aria-pressed=${question[name]} title=${title}
+                  disabled=${isShut(name, question)}
+                  onClick=${() => ask({ [name]: !question[name] })}>${word}</button>`)}
+      </div>
+      ${adding && html`<${ADDERS[adding].form} question=${question} collection=${collection} ask=${ask} />`}
+    </search>`;
+}
+
+const SWITCHES = [
+  ["sure", "Certain only", "Leave out what is less than 50 % certain"],
+  ["byVideo", "One per video", "The best moment of each video"],
+  ["windows", "Every window", "Overlapping windows one by one, not joined to moments"],
+];
+
+// What cannot go together is locked.
+function isShut(name, { then, not, like }) {
+  if (name === "sure") return Boolean(like);
+  if (name === "windows") return Boolean(then);
+  if (name === "then") return Boolean(not || like || then);
+  return name === "not" && Boolean(then || like || not);
+}
+
+// "/" goes to the search box from anywhere, as in many places.
+function useSlash(box) {
+  useEffect(() => {
+    const press = (event) => {
+      if (event.key !== "/" || event.target.closest("input, textarea, select, dialog")) return;
+      event.preventDefault();
+      box.current.select();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, []);
+}
+
+function Tokens({ question, ask }) {
+  const { then, within, not, like, filters } = question;
+  const all = [
+    like && ["like a moment that was found", { like: "" }],
+    then && [`then “${then}” within ${within} s`, { then: "" }],
+    not && [`not “${not}”`, { not: "" }],
+    ...filters.map((filter) =>
+      [filterWords(filter), { filters: filters.filter((other) => other !== filter) }]),
+  ].filter(Boolean);
+  if (!all.length) return null;
+  return html`
+    <ul class="tokens" aria-label="What narrows the search">
+      ${all.map(([said, without]) => html`
+        <li class="token"><span>${said}</span>
+          <${IconButton} name="close" label="Remove: ${said}" onClick=${() => ask(without)} /></li>`)}
+    </ul>`;
+}
+
+function useFocus() {
+  const field = useRef(null);
+  useEffect(() => field.current.focus(), []);
+  return field;
+}
+
+function ThenForm({ question, ask }) {
+  const field = useFocus();
+  const submit = (event) => {
+    event.preventDefault();
+    const { then, within } = event.target.elements;
+    if (then.value.trim()) ask({ then: then.value.trim(), within: within.valueAsNumber || 30 });
+  };
+  return html`
+    <form class="adding" onSubmit=${submit}>
+      <label>What happens after it
+        <input ref=${field} name="then" maxlength="1000" autocomplete="off" required /></label>
+      <label>Within seconds
+        <input name="within" type="number" min="0" max="86400" step="any" value=${question.within} /></label>
+      <button class="main">Add</button>
+    </form>`;
+}
+
+function NotForm({ ask }) {
+  const field = useFocus();
+  const submit = (event) => {
+    event.preventDefault();
+    const not = event.target.elements.not.value.trim();
+    if (not) ask({ not });
+  };
+  return html`
+    <form class="adding" onSubmit=${submit}>
+      <label>What is rather not to be seen
+        <input ref=${field} name="not" maxlength="1000" autocomplete="off" required /></label>
+      <button class="main">Add</button>
+    </form>`;
+}
+
+function FilterForm({ question, collection, ask }) {
+  const field = useFocus();
+  const known = useKnown(collection);
+  const [name, setName] = useState("");
+  const [operator, setOperator] = useState("eq");
+  const submit = (event) => {
+    event.preventDefault();
+    const { value } = event.target.elements;
+    const filter = [name.trim(), operator, operator === "exists" ? true : valueOf(value.value)];
+    if (name.trim()) ask({ filters: [...question.filters, filter] });
+  };
+  return html`
+    <form class="adding" onSubmit=${submit}>
+      <label>Field
+        <input ref=${field} list="fields" maxlength="200" autocomplete="off" required value=${name}
+               placeholder="duration, camera …" onInput=${(event) => setName(event.target.value)} /></label>
+      <datalist id="fields">
+        ${["duration", "created", "start", "end", ...known.keys()]
+          .map((each) => html`<option value=${each} />`)}
+      </datalist>
+      <label>is
+        <select value=${operator} onChange=${(event) => setOperator(event.target.value)}>
+          ${Object.entries(OPERATORS).map(([code, word]) => html`<option value=${code}>${word}</option>`)}
+        </select></label>
+      ${operator !== "exists" && html`
+        <label>Value
+          <input name="value" list="values" maxlength="1000" autocomplete="off" required /></label>
+        <datalist id="values">
+          ${[...(known.get(name) ?? [])].map((each) => html`<option value=${each} />`)}
+        </datalist>`}
+      <button class="main">Add</button>
+    </form>`;
+}
+
+// The metadata of the newest videos: keys, each with some of its values.
+function useKnown(collection) {
+  const [known, setKnown] = useState(new Map());
+  useEffect(() => {
+    const asking = new AbortController();
+    api(`${at.videos(collection)}?limit=100`, { signal: asking.signal }).then(({ items }) => {
+      const found = new Map();
+      for (const [key, value] of items.flatMap(({ metadata }) => Object.entries(metadata))) {
+        const values = [value].flat().filter((each) => typeof each !== "object").map(String);
+        found.set(key, new Set([...(found.get(key) ?? []), ...values].slice(0, 50)));
+      }
+      setKnown(found);
+    }, () => {}); // then the field is filled by hand
+    return () => asking.abort();
+  }, [collection]);
+  return known;
+}
+
+const ADDERS = {
+  filter: { word: "Filter", form: FilterForm },
+  then: { word: "Followed by", form: ThenForm },
+  not: { word: "But not", form: NotForm },
+};

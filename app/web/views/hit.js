@@ -1,0 +1,100 @@
+// One of the moments that were found, played, with what its video scores over time.
+
+import { Dialog, Icon, IconButton, Meter } from "../parts/basics.js";
+import { Player } from "../parts/player.js";
+import { Heat } from "../parts/strip.js";
+import { address, texts } from "../questions.js";
+import { go, href } from "../route.js";
+import { api, at } from "../service.js";
+import { useAnswer } from "../store.js";
+import { html, useEffect, useState } from "../view.js";
+import { percent, stretch } from "../words.js";
+
+export function Hit({ open, results, question, collection, more, show, onAlike }) {
+  const place = results.findIndex(({ segment_id: id }) => id === open);
+  const result = results[place];
+  const close = () => go(address(question));
+  const turn = async (step) => {
+    const next = results[place + step] ?? (await more?.())?.results[0];
+    if (next) go(show(next), { replace: true });
+  };
+  useEffect(() => { // an address may name a moment further down
+    if (!result && more) more();
+  }, [result, results.length]);
+  if (!result) return null;
+  const isLast = place === results.length - 1 && !more;
+  return html`
+    <${Dialog} label=${`${result.filename}, ${stretch(result)}`} onClose=${close} className="theatre">
+      <header class="hit-head">
+        <h2>${result.filename}</h2>
+        <span class="quiet">hit ${place + 1} of ${results.length}${more ? "+" : ""}</span>
+        <${IconButton} name="close" label="Close (Escape)" onClick=${close} />
+      </header>
+      <${Playing} result=${result} results=${results} question=${question} collection=${collection}
+                  before=${place > 0 && (() => turn(-1))} after=${!isLast && (() => turn(1))} />
+      <${About} result=${result} question=${question} collection=${collection} onAlike=${onAlike} />
+    <//>`;
+}
+
+function Playing({ result, results, question, collection, before, after }) {
+  const { video_id: id } = result;
+  const asked = texts(question);
+  const heat = (text, signal) =>
+    api(`${at.video(collection, id)}/heatmap?q=${encodeURIComponent(text)}`, { signal });
+  const { value: heats, error } = useAnswer(
+    (signal) => Promise.all(asked.map((text) => heat(text, signal))), [id, ...asked]);
+  const marks = results.filter(({ video_id: other }) => other === id)
+    .map(({ start, end, segment_id: own }) => ({ start, end, current: own === result.segment_id }));
+  const isHere = heats?.every(({ video_id: other }) => other === id);
+  const length = isHere ? heats[0]?.duration_s : undefined;
+  return html`
+    <${Player} key=${id} src=${result.clip_url.split("#")[0]} at=${result} autoplay=${true}
+               length=${length} before=${before} after=${after}>
+      ${(now, seek) => isHere && heats.map((heatmap) => heatmap.pieces.length > 0 && html`
+        <${Heat} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)}
+    <//>
+    ${error && html`<p class="bad small" role="alert">No score over time: ${error.message}</p>`}`;
+}
+
+function About({ result, question, collection, onAlike }) {
+  const { confidence, score, metadata } = result;
+  const to = href(`/video/${result.video_id}`, { q: question.text, t: result.start, e: result.end });
+  const cut = `${at.video(collection, result.video_id)}/clip?start=${result.start}&end=${result.end}`;
+  const known = Object.entries(metadata).filter(([, value]) => typeof value !== "object");
+  const narrowed = (filter) => address({ ...question, filters: [...question.filters, filter] });
+  return html`
+    <div class="about">
+      <dl class="facts">
+        <div><dt>Moment</dt><dd>${stretch(result)}</dd></div>
+        <div><dt>Certainty</dt><dd>${confidence === null ? "not known" : html`
+          <${Meter} value=${confidence} /> ${percent(confidence)}`}</dd></div>
+        <div><dt>Score</dt><dd>${score.toFixed(2)}</dd></div>
+      </dl>
+      ${result.steps && html`
+        <ol class="steps">${result.steps.map((step) => html`
+          <li>${step.text} <span class="quiet">${stretch(step)}</span></li>`)}</ol>`}
+      ${known.length > 0 && html`
+        <ul class="tokens" aria-label="Metadata; a link narrows the search to it">
+          ${known.map(([key, value]) => html`
+            <li class="token"><a href=${narrowed([key, "eq", value])}>${key}: ${String(value)}</a></li>`)}
+        </ul>`}
+      <div class="buttons">
+        <button type="button" onClick=${() => onAlike(result)}><${Icon} name="alike" /> More like this</button>
+        <a class="button" href=${to}><${Icon} name="open" /> Whole video</a>
+        <a class="button" href=${cut} download><${Icon} name="download" /> Save clip</a>
+        <${CopyLink} to=${to} />
+      </div>
+    </div>`;
+}
+
+function CopyLink({ to }) {
+  const [done, setDone] = useState(false);
+  if (!navigator.clipboard) return null; // on plain http only this machine's own pages have one
+  const copy = async () => {
+    await navigator.clipboard.writeText(new URL(to, location.href).href);
+    setDone(true);
+  };
+  return html`
+    <button type="button" onClick=${copy}><${Icon} name="link" />
+      <span aria-live="polite">${done ? "Copied" : "Copy link"}</span></button>`;
+}

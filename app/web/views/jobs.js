@@ -1,0 +1,94 @@
+// Jobs: what is being done, what was, and what went wrong.
+
+import { Failed, Heading, IconButton, Notice, Progress } from "../parts/basics.js";
+import { cancelJob, ended, follow, retryJob } from "../jobs.js";
+import { collectionOf, href, route } from "../route.js";
+import { api, at } from "../service.js";
+import { useAnswer, useSlow, useStore } from "../store.js";
+import { html, useEffect, useState } from "../view.js";
+import { ago, date, doing } from "../words.js";
+
+const ON_A_PAGE = 30;
+const SHOWN = [["", "All"], ["running", "Running"], ["queued", "In line"], ["succeeded", "Done"],
+  ["failed", "Failed"], ["canceled", "Canceled"]];
+
+export function JobsView() {
+  const place = useStore(route);
+  const collection = collectionOf(place);
+  const status = place.params.get("status") ?? "";
+  const path = `/v1/jobs?collection=${collection}&limit=${ON_A_PAGE}${status && `&status=${status}`}`;
+  const { value, loading, error, again, change } = useAnswer(
+    (signal) => api(path, { signal }).then((page) => named(page, collection, signal)), [path]);
+  const slow = useSlow(loading);
+  const more = async () => {
+    const next = await named(
+      await api(`${path}&cursor=${encodeURIComponent(value.next_cursor)}`), collection);
+    change((before) => ({ ...next, items: [...before.items, ...next.items] }));
+  };
+  return html`
+    <${Heading} title="Jobs" />
+    <nav class="chips" aria-label="Which jobs">
+      ${SHOWN.map(([code, word]) => html`
+        <a class="chip" href=${href("/jobs", { status: code })}
+           aria-current=${code === status ? "true" : null}>${word}</a>`)}
+    </nav>
+    ${error && html`<${Failed} error=${error} again=${again} />`}
+    ${!value && slow && html`<p role="status" class="quiet">Loading …</p>`}
+    ${value && !value.items.length && html`
+      <${Notice} icon="list" title=${status ? "No such jobs" : "No jobs yet"}>
+        <p>Every video that is added becomes a job, which reads it and makes it searchable.</p><//>`}
+    ${value?.items.length > 0 && html`
+      <ul class="rows" aria-busy=${loading}>${value.items.map((job) => html`
+        <${Job} key=${job.id} first=${job} />`)}</ul>`}
+    ${value?.next_cursor && html`<div class="more">
+      <button type="button" onClick=${more}>Show more</button></div>`}`;
+}
+
+// A page of jobs with the names of their videos, those that are still there.
+async function named(page, collection, signal) {
+  const ids = [...new Set(page.items.map((job) => job.video_id))];
+  const names = new Map(await Promise.all(ids.map(async (id) => {
+    try {
+      return [id, (await api(at.video(collection, id), { signal })).filename];
+    } catch (error) {
+      if (error.status === 404) return [id, null];
+      throw error;
+    }
+  })));
+  return { ...page, items: page.items.map((job) => ({ ...job, filename: names.get(job.video_id) })) };
+}
+
+function Job({ first }) {
+  const [job, setJob] = useState(first);
+  const [refused, setRefused] = useState(null);
+  const { filename } = first;
+  const isOver = ended(job);
+  useEffect(() => setJob(first), [first]);
+  useEffect(() => isOver ? undefined : follow(job.id, setJob), [job.id, isOver]);
+  const act = (what) => async () => {
+    setRefused(null);
+    try {
+      setJob(await what(job.id));
+    } catch (error) {
+      setRefused(error.message);
+    }
+  };
+  const why = refused ?? job.error?.message;
+  const name = filename ?? "a video that was deleted";
+  return html`
+    <li class="row">
+      <span class="name">${filename
+        ? html`<a href=${href(`/video/${job.video_id}`)}>${filename}</a>` : html`<i class="quiet">${name}</i>`}
+        <span class="quiet small when" title=${date(job.created_at)}>${ago(job.created_at)}${
+          job.attempts > 1 ? `, attempt ${job.attempts}` : ""}</span></span>
+      <span class=${{ succeeded: "good", failed: "bad" }[job.status] ?? "quiet"}>${doing(job)}</span>
+      <span class="acts">
+        ${!isOver && html`<${IconButton} name="close" label="Cancel ${name}" onClick=${act(cancelJob)} />`}
+        ${filename && ["failed", "canceled"].includes(job.status) && html`
+          <${IconButton} name="again" label="Retry ${name}" onClick=${act(retryJob)} />`}
+      </span>
+      ${!isOver && html`<${Progress} value=${job.progress || null} label="Progress of ${name}" />`}
+      ${why && html`
+        <span class="why">${why} ${job.error && html`<span class="code">${job.error.code}</span>`}</span>`}
+    </li>`;
+}

@@ -1,0 +1,111 @@
+// The library: files on their way in, and the videos of a collection.
+
+import { Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { collectionOf, href, route } from "../route.js";
+import { api, at } from "../service.js";
+import { useAnswer, useSlow, useStore } from "../store.js";
+import { add, arrived } from "../uploads.js";
+import { html, useRef, useState } from "../view.js";
+import { ago, count, length } from "../words.js";
+import { CardsToCome } from "../parts/card.js";
+import { Arriving } from "./arriving.js";
+
+const ON_A_PAGE = 48;
+const SHOWN = [["", "All"], ["ready", "Ready"], ["processing", "Being read"], ["failed", "Failed"]];
+
+export function LibraryView() {
+  const place = useStore(route);
+  const collection = collectionOf(place);
+  const status = place.params.get("status") ?? "";
+  return html`
+    <${Heading} title="Library" />
+    <${Choose} collection=${collection} />
+    <${Arriving} />
+    <nav class="chips" aria-label="Which videos">
+      ${SHOWN.map(([code, word]) => html`
+        <a class="chip" href=${href("/library", { status: code })}
+           aria-current=${code === status ? "true" : null}>${word}</a>`)}
+    </nav>
+    <${Videos} collection=${collection} status=${status} />`;
+}
+
+// The ways in: files, a folder, or a drop anywhere on the page.
+function Choose({ collection }) {
+  const [files, folder] = [useRef(null), useRef(null)];
+  const [said, setSaid] = useState("");
+  const chosen = (event) => {
+    const all = [...event.target.files];
+    const others = add(all, collection);
+    event.target.value = "";
+    setSaid(others ? `${count(others, "file")} left out: not a video by name.` : "");
+  };
+  return html`
+    <div class="choose">
+      <${Icon} name="upload" />
+      <p><b class="by-mouse">Drop videos or folders anywhere on this page</b>
+        <b class="by-touch">Add videos</b>
+        <span class="quiet">They are read one after the other, and stay with this service.</span></p>
+      <div class="buttons">
+        <button type="button" class="main" onClick=${() => files.current.click()}>Choose files</button>
+        <button type="button" onClick=${() => folder.current.click()}>Choose a folder</button>
+      </div>
+      <input ref=${files} id="files" type="file" multiple hidden accept="video/*,.mkv,.ts,.gif"
+             aria-label="Video files" onChange=${chosen} />
+      <input ref=${folder} id="folder" type="file" webkitdirectory hidden aria-label="A folder"
+             onChange=${chosen} />
+      <p role="status" class="quiet small">${said}</p>
+    </div>`;
+}
+
+function Videos({ collection, status }) {
+  const ended = useStore(arrived);
+  const path = `${at.videos(collection)}?limit=${ON_A_PAGE}${status && `&status=${status}`}`;
+  const { value, loading, error, again, change } = useAnswer(
+    (signal) => api(path, { signal }), [path, ended]);
+  const slow = useSlow(loading);
+  if (error) return html`<${Failed} error=${error} again=${again} />`;
+  if (!value) return slow ? html`<${CardsToCome} />` : null;
+  const more = async () => {
+    const next = await api(`${path}&cursor=${encodeURIComponent(value.next_cursor)}`);
+    change((before) => ({ ...next, items: [...before.items, ...next.items] }));
+  };
+  if (!value.items.length) return html`<${NoVideos} status=${status} />`;
+  return html`
+    <ul class="cards" aria-label="Videos">${value.items.map((video, place) => html`
+      <${VideoCard} key=${video.id} video=${video} place=${place} />`)}</ul>
+    ${value.next_cursor && html`<div class="more">
+      <button type="button" onClick=${more}>Show more</button></div>`}`;
+}
+
+const NOTHING = {
+  "": ["No videos yet", "The first ones can be dropped right here."],
+  ready: ["None is ready", "Videos are ready once they have been read."],
+  processing: ["None is being read", "All that was added has been dealt with."],
+  failed: ["None has failed", "Everything that was added could be read."],
+};
+
+const NoVideos = ({ status }) => html`
+  <${Notice} icon="film" title=${NOTHING[status][0]}><p>${NOTHING[status][1]}</p><//>`;
+
+const VideoCard = ({ video, place }) => html`
+  <li class="card">
+    <a class="shot" href=${href(`/video/${video.id}`)}
+       aria-label="${video.filename}, ${STATES[video.status] ?? length(video.duration_s)}">
+      ${video.status === "ready"
+        ? html`<img src=${video.thumbnail_url} alt="" decoding="async"
+                    loading=${place < 12 ? "eager" : "lazy"} />
+               <span class="length">${length(video.duration_s)}</span>`
+        : html`<${State} status=${video.status} />`}
+    </a>
+    <div class="under"><div class="what">
+      <span class="name" title=${video.filename}>${video.filename}</span>
+      <span class="quiet small">${video.error ? video.error.message : ago(video.created_at)}</span>
+    </div></div>
+  </li>`;
+
+const State = ({ status }) => html`
+  <span class=${status === "failed" ? "state bad" : "state"}>
+    <${Icon} name=${status === "failed" ? "alert" : "clock"} /> ${STATES[status]}</span>`;
+
+const STATES = { processing: "Being read", failed: "Failed" };
+

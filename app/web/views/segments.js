@@ -1,0 +1,25 @@
+// The stretches of a video that are found as one.
+
+import { html, useState } from "../view.js";
+import { count, stretch } from "../words.js";
+
+const SHOWN = 24;
+
+export function Segments({ segments, onGo }) {
+  const [shown, setShown] = useState(SHOWN);
+  return html`
+    <section class="panel" aria-labelledby="segments">
+      <h2 id="segments">${count(segments.length, "segment")}</h2>
+      <ol class="segments">
+        ${segments.slice(0, shown).map((segment) => html`
+          <li key=${segment.id}>
+            <button type="button" onClick=${() => onGo(segment)} aria-label="Play ${stretch(segment)}">
+              <img src=${segment.thumbnail_url} alt="" loading="lazy" decoding="async" />
+              <span>${stretch(segment)}</span>
+            </button>
+          </li>`)}
+      </ol>
+      ${segments.length > shown && html`<button type="button" class="plain"
+        onClick=${() => setShown(shown + 4 * SHOWN)}>Show more</button>`}
+    </section>`;
+}

@@ -1,0 +1,140 @@
+// One video: played, searched, labelled over time, described, deleted.
+
+import { Confirm, Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { Player } from "../parts/player.js";
+import { Heat } from "../parts/strip.js";
+import { videoAddress } from "../questions.js";
+import { collectionOf, go, href, route } from "../route.js";
+import { api, at } from "../service.js";
+import { useAnswer, useSlow, useStore } from "../store.js";
+import { arrived } from "../uploads.js";
+import { html, useEffect, useRef, useState } from "../view.js";
+import { doing } from "../words.js";
+import { follow } from "../jobs.js";
+import { Facts } from "./facts.js";
+import { Labels } from "./labels.js";
+import { Segments } from "./segments.js";
+
+export function VideoView({ id }) {
+  const place = useStore(route);
+  const collection = collectionOf(place);
+  const load = async (signal) => {
+    const video = await api(at.video(collection, id), { signal });
+    const { items } = await api(`${at.video(collection, id)}/segments`, { signal });
+    return { video, segments: items };
+  };
+  const { value, loading, error, again, change } = useAnswer(load, [collection, id]);
+  const slow = useSlow(loading);
+  if (error?.status === 404) return html`<${Gone} />`;
+  if (error) return html`<${Failed} error=${error} again=${again} />`;
+  if (!value) return slow ? html`<p role="status" class="quiet">Loading …</p>` : null;
+  const { video, segments } = value;
+  return html`
+    <${Heading} title=${video.filename} />
+    ${video.status === "ready"
+      ? html`<${Ready} video=${video} segments=${segments} params=${place.params}
+                       onVideo=${(next) => change((before) => ({ ...before, video: next }))} />`
+      : html`<${NotReady} video=${video} again=${again} />`}
+    <${Delete} video=${video} />`;
+}
+
+const Gone = () => html`
+  <${Heading} title="Not here" />
+  <${Notice} icon="film" title="There is no such video in this collection">
+    <p>It was deleted, or the address is of another collection.</p>
+    <p><a class="button" href=${href("/library")}>To the library</a></p>
+  <//>`;
+
+function NotReady({ video, again }) {
+  const [job, setJob] = useState(null);
+  const isFailed = video.status === "failed";
+  useEffect(() => isFailed ? undefined : follow(video.job_id, (next) => {
+    setJob(next);
+    if (next.finished_at) again();
+  }), [video.id, isFailed]);
+  return isFailed
+    ? html`<${Notice} icon="alert" title="This video could not be read" bad=${true}>
+        <p>${video.error?.message}${" "}<span class="code">${video.error?.code}</span></p>
+        <p><a class="button" href=${href("/jobs", { status: "failed" })}>To the failed jobs</a></p>
+      <//>`
+    : html`<${Notice} icon="clock" title="This video is being read" role="status">
+        <p>${job ? doing(job) : "in line"}. It can be searched as soon as that is done.</p>
+      <//>`;
+}
+
+// `t` and `e` of the address are the moment it was opened at, `q` and `labels` what is asked of it.
+function Ready({ video, segments, params, onVideo }) {
+  const [start, end] = ["t", "e"].map((name) => Number(params.get(name) ?? NaN));
+  const [goal, setGoal] = useState(null);
+  const text = params.get("q") ?? "";
+  const length = video.duration_s;
+  const given = Number.isFinite(start) ? { start, end: Number.isFinite(end) ? end : length } : undefined;
+  const { value: heat, error } = useAnswer(
+    async (signal) => (text ? api(`${at.video(video.collection, video.id)}/heatmap?q=${
+      encodeURIComponent(text)}`, { signal }) : null), [video.id, text]);
+  const screen = useRef(null);
+  const jump = (moment) => {
+    setGoal({ ...moment });
+    screen.current.scrollIntoView({ block: "nearest" });
+  };
+  return html`
+    <div class="video-page">
+      <div class="main-column">
+        <div ref=${screen}>
+          <${Player} src=${video.content_url} at=${goal ?? given} length=${length}
+                     autoplay=${Boolean(goal ?? given)}>
+            ${(now, seek) => heat?.pieces.length > 0 && html`
+              <${Heat} heat=${heat} now=${now} onGo=${seek} />`}
+          <//>
+        </div>
+        <${AskVideo} video=${video} text=${text} params=${params} />
+        ${error && html`<p class="bad" role="alert">${error.message}</p>`}
+        <${Labels} video=${video} params=${params} onGo=${jump} />
+      </div>
+      <div class="side-column">
+        <${Facts} video=${video} onVideo=${onVideo} />
+        <${Segments} segments=${segments} onGo=${jump} />
+      </div>
+    </div>`;
+}
+
+function AskVideo({ video, text, params }) {
+  const submit = (event) => {
+    event.preventDefault();
+    go(videoAddress(video.id, params, { q: event.target.elements.text.value.trim() }));
+  };
+  return html`
+    <form class="ask slim" onSubmit=${submit} role="search">
+      <${Icon} name="search" />
+      <label for="within-video" class="unseen">What happens in this video</label>
+      <input id="within-video" name="text" type="search" maxlength="1000" autocomplete="off" key=${text}
+             defaultValue=${text} placeholder="When does this video show …" />
+      <button>Show when</button>
+    </form>`;
+}
+
+function Delete({ video }) {
+  const [asking, setAsking] = useState(false);
+  const [error, setError] = useState(null);
+  const remove = async () => {
+    setAsking(false);
+    try {
+      await api(at.video(video.collection, video.id), { method: "DELETE" });
+      arrived.set((before) => before + 1);
+      go(href("/library"));
+    } catch (refused) {
+      setError(refused);
+    }
+  };
+  return html`
+    <div class="at-end">
+      ${error && html`<${Failed} error=${error} />`}
+      <button type="button" class="plain bad" onClick=${() => setAsking(true)}>
+        <${Icon} name="bin" /> Delete this video</button>
+    </div>
+    ${asking && html`
+      <${Confirm} title="Delete this video?" word="Delete" onYes=${remove} onNo=${() => setAsking(false)}>
+        <p><b>${video.filename}</b> is taken off the disk, with all that was made of it. That cannot be
+          undone.</p>
+      <//>`}`;
+}

@@ -1,0 +1,51 @@
+"""Stretches of stored videos, cut out by a confined process into files that the API has made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from app.media import MediaStore
+from app.worker.clips import NotInClipFolder
+from app.worker.decoding import Decoder
+from app.worker.messages import CutDone, CutOrder
+from xclip.video.child import cut_in_child
+from xclip.video.cut import CutRequest
+
+WALL_CLOCK_S = 60.0
+
+
+class Cutter:
+    """Cuts stored videos, under the limits that decoding has, too."""
+
+    def __init__(self, media: MediaStore, decoder: Decoder) -> None:
+        self._media = media
+        self._decoder = decoder
+
+    def cut(self, order: CutOrder) -> CutDone:
+        """Write the stretch into the named file of the folder for incoming files.
+
+        Raises NotInClipFolder, VideoError.
+        """
+        output = self._open(order.into)
+        try:
+            done = cut_in_child(
+                self._media.content_path(order.sha256),
+                output,
+                CutRequest(order.start_s, order.end_s, order.max_bytes, self._decoder.limits),
+                wall_clock_s=WALL_CLOCK_S,
+                memory_bytes=self._decoder.memory_bytes,
+            )
+        finally:
+            os.close(output)
+        return CutDone(done.container, done.start_s, done.end_s)
+
+    def _open(self, name: str) -> int:
+        """A descriptor of a file that is there, under its own name and not by a link."""
+        refusal = NotInClipFolder(f"{name} is not a file of the folder for incoming files.")
+        if Path(name).name != name:
+            raise refusal
+        try:
+            return os.open(self._media.tmp / name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise refusal from error

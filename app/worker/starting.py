@@ -1,0 +1,98 @@
+"""What answers at the worker's address until the model does: 503, and what is being waited for.
+
+A checkpoint of gigabytes takes minutes to come. Whoever asks meanwhile, `/readyz` above all, is
+told how far it is; nothing else of the worker is there yet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import TracebackType
+from typing import Self
+
+from app.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 2.0  # with a caller that sends nothing
+_POLL_S = 0.05
+LOG_EVERY_S = 5.0
+_MEGABYTE = 1_000_000
+_BODY_BYTES = 1 << 20
+_LOADING = "The model is being loaded."
+
+
+class Starting:
+    """Serves on `listener` within its block; the socket stays open for the server that follows."""
+
+    def __init__(self, listener: socket.socket, clock: Clock) -> None:
+        self._clock = clock
+        self._message = _LOADING
+        self._logged_at = float("-inf")
+        self._server = _server(listener, self._answer)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_S,), name="starting", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def downloaded(self, name: str, done: int, total: int | None) -> None:
+        """Say how far the download of a file is: bytes, and all of them if that is known."""
+        whole = f" of {total / _MEGABYTE:.0f} MB ({done / total:.0%})" if total else " MB"
+        news = f"The model is being downloaded: {name}, {done / _MEGABYTE:.0f}{whole}."
+        self._message = _LOADING if done == total else news
+        now = self._clock.monotonic()
+        if done == total or now - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
+            logger.info("%s", news)
+
+    def _answer(self) -> bytes:
+        return json.dumps({"code": "model_loading", "message": self._message}).encode()
+
+
+class _Server(HTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Who asked has gone before the answer; the next one gets theirs."""
+
+
+def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _PATIENCE_S
+
+        def do_GET(self) -> None:
+            # a connection that ends with bytes unread would take the answer with it
+            self.rfile.read(min(int(self.headers.get("content-length", 0)), _BODY_BYTES))
+            alive = self.path == "/livez"
+            body = b"" if alive else said()
+            self.send_response(200 if alive else 503)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815  the library's own name
+
+        def log_message(self, *_: object) -> None:
+            """What is asked meanwhile is of no interest."""
+
+    server = _Server(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.server_activate()
+    return server

@@ -1,0 +1,81 @@
+"""The page's files fit together and name nobody else; what they do is shown in `tests/web`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from app.routes.page import WEB_FOLDER
+
+PAGE = (WEB_FOLDER / "index.html").read_text("utf-8")
+VENDOR = WEB_FOLDER / "vendor"
+OWN = [
+    path
+    for path in sorted(WEB_FOLDER.rglob("*"))
+    if path.suffix in (".js", ".css", ".html") and path.parent != VENDOR
+]
+MODULES = [path for path in sorted(WEB_FOLDER.rglob("*.js")) if path.name != "docs.js"]
+IMPORT = re.compile(r'(import|export)\s+(?:\{([^}]*)\}|\w+)\s+from\s+"(\.[^"]+)"')
+
+
+def imports(module: Path) -> list[tuple[str, Path]]:
+    """What a module takes for itself, and the file it takes it from."""
+    found = IMPORT.findall(module.read_text("utf-8"))
+    return [
+        (names if kind == "import" else "", module.parent / path) for kind, names, path in found
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_a_module_takes_what_another_gives_and_uses_it(module: Path):
+    """No view breaks by a name that is gone, and none takes what it does not need."""
+    text = module.read_text("utf-8")
+    for names, other in imports(module):
+        given = other.read_text("utf-8")
+        for name in filter(None, map(str.strip, names.split(","))):
+            theirs, _, ours = name.partition(" as ")
+            assert re.search(rf"export[^;]*\b{theirs}\b", given), (name, other)
+            assert len(re.findall(rf"(?<!\w){ours or theirs}\b", text)) > 1, f"{name} is not used"
+
+
+def test_the_page_asks_for_all_modules_at_once():
+    """Each module that is reached is preloaded: none waits for the one that names it."""
+    reached, todo = set(), [WEB_FOLDER / "app.js"]
+    while todo:
+        module = todo.pop().resolve()
+        if module not in reached:
+            reached.add(module)
+            todo += [other for _, other in imports(module)]
+    preloaded = {WEB_FOLDER / name for name in re.findall(r'"/static/([^"]+\.js)"', PAGE)}
+    assert {path.resolve() for path in preloaded} == reached == {path.resolve() for path in MODULES}
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
+def test_nothing_comes_from_elsewhere(path: Path):
+    """No file names an address outside the service, runs inline, or makes markup of text."""
+    text = path.read_text("utf-8")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "innerHTML" not in text
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=\"|<style|\sstyle=\"", text)
+
+
+def test_what_is_by_others_is_what_they_published():
+    """The list beside it says which version; a byte that differs is no version at all."""
+    listed = dict(re.findall(r"\| `([\w.]+)` \|.*\| `([0-9a-f]{64})` \|", _vendor_readme()))
+    assert set(listed) == {path.name for path in VENDOR.glob("*.js")}
+    for name, digest in listed.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+
+
+def test_their_licences_lie_beside_them():
+    """As both licences ask."""
+    assert "Permission is hereby granted" in (VENDOR / "LICENSE-preact").read_text("utf-8")
+    assert "Apache License" in (VENDOR / "LICENSE-htm").read_text("utf-8")
+
+
+def _vendor_readme() -> str:
+    return (VENDOR / "README.md").read_text("utf-8")

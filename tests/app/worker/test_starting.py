@@ -1,0 +1,86 @@
+"""What answers while the model is on its way, and that its socket goes on to the model's server."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from app.clock import SystemClock
+from app.listen import bind
+from app.settings import base_url
+from app.worker.client import WorkerClient, WorkerUnavailable
+from app.worker.starting import Starting
+
+
+def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixture) -> None:
+    """A search or a probe learns what it waits for; the log says it every few seconds."""
+    with bind("127.0.0.1", 0) as listener, caplog.at_level(logging.INFO):
+        url = base_url(*listener.getsockname())
+        with Starting(listener, SystemClock()) as starting:
+            worker = WorkerClient(url, secret=b"any")
+            with pytest.raises(WorkerUnavailable, match="is being loaded"):
+                worker.facts()
+            for megabytes in range(0, 780, 10):
+                starting.downloaded("model.safetensors", megabytes * 1_000_000, 780_000_000)
+            with pytest.raises(
+                WorkerUnavailable, match=r"model.safetensors, 770 of 780 MB \(99%\)"
+            ):
+                worker.encode_text(["red"])
+            assert httpx.get(f"{url}/livez").status_code == 200
+            starting.downloaded("model.safetensors", 780_000_000, 780_000_000)
+            worker.close()
+    told = [record for record in caplog.records if record.name == "app.worker.starting"]
+    assert [record.message.split(", ")[1] for record in told] == [
+        "0 of 780 MB (0%).",
+        "780 of 780 MB (100%).",
+    ]
+
+
+def test_the_socket_goes_on_to_the_models_server() -> None:
+    """No moment at which the address refuses: who comes in between is served by what follows."""
+
+    async def model(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("the model")
+
+    app = Starlette(routes=[Route("/model", model)])
+    with bind("127.0.0.1", 0) as listener:
+        url = base_url(*listener.getsockname())
+        with Starting(listener, SystemClock()):
+            assert httpx.get(f"{url}/model").status_code == 503
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        with ThreadPoolExecutor(2) as pool:
+            early = pool.submit(httpx.get, f"{url}/model")
+            pool.submit(server.run, [listener])
+            assert early.result().text == "the model"
+            server.should_exit = True
+
+
+def test_a_caller_that_goes_away_is_no_event(capfd: pytest.CaptureFixture[str]) -> None:
+    """A probe gives up after seconds; the log must not fill with tracebacks meanwhile."""
+    with bind("127.0.0.1", 0) as listener, Starting(listener, SystemClock()):
+        url = base_url(*listener.getsockname())
+        for _ in range(3):
+            with socket.create_connection(listener.getsockname()) as impatient:
+                impatient.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                impatient.sendall(b"GET /model HTTP/1.1\r\n\r\n")
+        assert httpx.get(f"{url}/livez").status_code == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_caller_that_sends_nothing_does_not_hold_up_the_start() -> None:
+    """The model is ready when it is ready."""
+    with bind("127.0.0.1", 0) as listener:
+        with Starting(listener, SystemClock()), socket.create_connection(listener.getsockname()):
+            began = time.monotonic()
+        assert time.monotonic() - began < 5

@@ -1,0 +1,87 @@
+"""Every page: its links lead somewhere, its commands and variables exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.core import TyperGroup as Group
+
+from app.cli.main import build_cli
+from app.settings import KEY_VARIABLE, Settings, variable
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+
+
+def anchors(page: Path) -> set[str]:
+    """How headings are linked to: lower case, without punctuation, spaces as hyphens."""
+    text = _FENCED.sub("", page.read_text())
+    plain = (re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading) for heading in _HEADING.findall(text))
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in plain}
+
+
+@each_page
+def test_links_lead_to_what_is_there(page: Path) -> None:
+    """A file of this repository, and a heading in it; addresses elsewhere are https."""
+    for link in _LINK.findall(_FENCED.sub("", page.read_text())):
+        if "://" in link:
+            assert link.startswith("https://"), link
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert ROOT in [target, *target.parents], link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@each_page
+def test_variables_are_settings(page: Path) -> None:
+    """What a page tells to set can be set."""
+    if page.parent.name == "decisions":
+        return  # which also name what was decided against
+    known = {variable(name) for name in Settings.model_fields} | {KEY_VARIABLE}
+    named = set(re.findall(r"\bXCLIP_[A-Z_]*[A-Z]\b", page.read_text()))
+    only_compose = {"XCLIP_MEMORY"}
+    tests_own = {name for name in named if name.startswith("XCLIP_TEST")}
+    assert named - known - only_compose - tests_own == set()
+
+
+@each_page
+def test_commands_are_commands(page: Path) -> None:
+    """What a page has the reader type can be typed."""
+    root = typer.main.get_command(build_cli())
+    assert isinstance(root, Group)
+    named = set(re.findall(r"\bxclip-search ([a-z]+)\b", page.read_text()))
+    assert named <= set(root.commands)
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    """The two commands, and the others."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", PAGES[0].read_text(), re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_the_library_example_of_the_readme_runs(tmp_path: Path) -> None:
+    """With the packaged checkpoint in place of one from the hub."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGES[0].read_text(), re.MULTILINE | re.DOTALL)
+    program = "import numpy as np\nframes = np.zeros((8, 32, 32, 3), np.uint8)\n" + block.replace(
+        "microsoft/xclip-base-patch32", "motion-tiny"
+    )
+    script = tmp_path / "example.py"
+    script.write_text(program)
+    run = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert run.returncode == 0, run.stderr
