@@ -163,6 +163,25 @@ def test_a_search_within_a_video_shows_when(open_page: OpenPage, site: Site):
         seen.picture("video")
 
 
+def test_the_scrubber_shows_what_it_points_at(open_page: OpenPage, site: Site):
+    """A picture of that moment and its time, as long as a pointer is there."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit(f"/video/{site.videos['three.mp4']}")
+        scrubber = page.get_by_label("Position in the video")
+        pictures = [page.evaluate("document.createElement('canvas').toDataURL()")]
+        for share in (0.1, 0.9):
+            box = scrubber.bounding_box()
+            page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+            peek = page.locator(".peek")
+            expect(peek).to_contain_text("0:01" if share < 0.5 else "0:13")
+            pictures.append(peek.locator("canvas").evaluate("canvas => canvas.toDataURL()"))
+            seen.picture(f"peek-{share}")
+        assert len({*pictures}) == 3
+        page.mouse.move(5, 5)
+        expect(peek).to_have_count(0)
+
+
 def test_everything_goes_by_keyboard(open_page: OpenPage):
     """A way past the frame, / to the query, arrows between cards, and the focus comes back."""
     with open_page("desktop", "light") as seen:

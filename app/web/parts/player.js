@@ -3,19 +3,22 @@
 import { html, useEffect, useRef, useState } from "../view.js";
 import { moment } from "../words.js";
 import { IconButton } from "./basics.js";
+import { Peek } from "./peek.js";
 
 const STEP_S = 1;
 const FAR_S = 5;
 
 // `at` is {start, end}: playing begins there and pauses once at its end. `children(now, seek)` are
-// drawn under the scrubber. `length` is the length that the service knows.
-export function Player({ src, at, length, autoplay = false, before, after, children }) {
+// drawn under the scrubber. `length` is the length that the service knows, `sprites` the address of
+// the small pictures.
+export function Player({ src, at, length, sprites, autoplay = false, before, after, children }) {
   const video = useRef(null);
   const [now, setNow] = useState(at?.start ?? 0);
   const [paused, setPaused] = useState(true);
   const [silent, setSilent] = useState(true);
   const [broken, setBroken] = useState(false);
   const [own, setOwn] = useState(length);
+  const [over, setOver] = useState(null);
   const total = length ?? own ?? 0;
   const fragment = at ? `#t=${at.start},${at.end}` : "";
 
@@ -36,6 +39,11 @@ export function Player({ src, at, length, autoplay = false, before, after, child
     video.current.muted = !video.current.muted;
     setSilent(video.current.muted);
   };
+  const point = ({ clientX, currentTarget, pointerType }) => {
+    const { left, width } = currentTarget.getBoundingClientRect();
+    const share = Math.max(0, Math.min(1, (clientX - left) / width));
+    if (pointerType === "mouse") setOver({ seconds: share * total, share });
+  };
   const full = () => video.current.requestFullscreen?.();
   useKeys({ toggle, mute, full, before, after, seek, video });
 
@@ -51,7 +59,8 @@ export function Player({ src, at, length, autoplay = false, before, after, child
         ${broken && html`<p class="over" role="alert">This browser cannot play this video.
           It can be searched all the same.</p>`}
       </div>
-      <div class="times">
+      <div class="times" onPointerMove=${point} onPointerLeave=${() => setOver(null)}>
+        <${Peek} sprites=${sprites} over=${over} />
         <input type="range" class="scrubber" min="0" max=${total} step="0.01" value=${now}
                aria-label="Position in the video" aria-valuetext="${moment(now)} of ${moment(total)}"
                onInput=${(event) => seek(Number(event.target.value))} />

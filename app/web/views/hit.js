@@ -49,7 +49,7 @@ function Playing({ result, results, question, collection, before, after }) {
   const length = isHere ? heats[0]?.duration_s : undefined;
   return html`
     <${Player} key=${id} src=${result.clip_url.split("#")[0]} at=${result} autoplay=${true}
-               length=${length} before=${before} after=${after}>
+               length=${length} sprites=${`${at.video(collection, id)}/sprite`} before=${before} after=${after}>
       ${(now, seek) => isHere && heats.map((heatmap) => heatmap.pieces.length > 0 && html`
         <${Heat} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)}
     <//>

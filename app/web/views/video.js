@@ -82,6 +82,7 @@ function Ready({ video, segments, params, onVideo }) {
       <div class="main-column">
         <div ref=${screen}>
           <${Player} src=${video.content_url} at=${goal ?? given} length=${length}
+                     sprites=${`${at.video(video.collection, video.id)}/sprite`}
                      autoplay=${Boolean(goal ?? given)}>
             ${(now, seek) => heat?.pieces.length > 0 && html`
               <${Heat} heat=${heat} now=${now} onGo=${seek} />`}
