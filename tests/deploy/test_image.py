@@ -27,11 +27,14 @@ _DEFAULTED = re.compile(r"\$\{\w+:-([^}]*)\}")
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
-def _compose_is_here() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    return asked.returncode == 0
+def _compose() -> list[str] | None:
+    """The command of Docker Compose, as a plugin or by itself, if there is one."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) is None:
+            continue
+        if subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
+            return command
+    return None
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -54,11 +57,17 @@ def test_everything_that_is_copied_is_there_and_not_ignored() -> None:
             assert source not in ignored
 
 
-@pytest.mark.skipif(not _compose_is_here(), reason="no docker compose on this machine")
 def test_compose_understands_its_file() -> None:
     """`docker compose config` resolves it without a word of complaint."""
-    command = ["docker", "compose", "--file", str(COMPOSE), "--profile", "gpu", "config", "--quiet"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = _compose()
+    if command is None:
+        pytest.skip("no docker compose on this machine")
+    found = subprocess.run(
+        [*command, "--file", COMPOSE, "--profile", "gpu", "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (found.returncode, found.stderr) == (0, "")
 
 
