@@ -28,8 +28,8 @@ class FaissFlatIndex:
         self._dim = check_dim(dim)
         self._threads = threads
         half = faiss.ScalarQuantizer.QT_fp16
-        rows = faiss.IndexScalarQuantizer(dim, half, faiss.METRIC_INNER_PRODUCT)
-        self._index = faiss.IndexIDMap2(rows)
+        self._rows = faiss.IndexScalarQuantizer(dim, half, faiss.METRIC_INNER_PRODUCT)
+        self._index = faiss.IndexIDMap2(self._rows)
         self._largest_id = -1
 
     @property
@@ -63,6 +63,12 @@ class FaissFlatIndex:
                 self._index.remove_ids(known)
             self._index.add_sa_codes(halves, ids)
         self._largest_id = max(self._largest_id, int(ids.max()))
+
+    def reserve(self, rows: int) -> None:
+        """Take the memory of so many rows now, not twice what is there whenever it is full."""
+        if rows > len(self):
+            self._rows.codes.resize(rows * self._rows.code_size)
+            self._rows.codes.resize(len(self) * self._rows.code_size)  # gives no memory back
 
     def remove(self, ids: Ids) -> int:
         """Take rows out and say how many there were; one call costs a scan. ids (N,)."""

@@ -65,6 +65,10 @@ class FaissRabitqIndex:
         if (missed := self._missed) is not None:
             missed.update(dict.fromkeys(ids.tolist(), True))
 
+    def reserve(self, rows: int) -> None:
+        """Take the memory of so many rows now, not twice what is there whenever it is full."""
+        self._rows.reserve(rows)
+
     def remove(self, ids: Ids) -> int:
         """Take rows out and say how many there were; one call costs a scan. ids (N,)."""
         removed = self._rows.remove(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import cast
 
 import numpy as np
@@ -84,7 +85,9 @@ def vectors_after(
         .order_by(SEGMENTS.c.row)
         .limit(limit)
     )
-    found = connection.execute(statement).all()
+    with closing(connection.execute(statement)) as result:
+        # the driver's own tuples: a row of SQLAlchemy's costs as much as reading it does
+        found = result.cursor.fetchall()
     size = dim * STORED.itemsize
     whole = [(row, blob) for row, blob in found if blob is not None and len(blob) == size]
     rows = np.array([row for row, _ in whole], dtype=np.int64)
@@ -95,8 +98,8 @@ def vectors_after(
         rows, vectors = rows[sound], vectors[sound]
     damaged: set[int] = set()
     if len(rows) < len(found):
-        damaged = {each.row for each in found}.difference(rows.tolist())
-    last_row = found[-1].row if found else row
+        damaged = {number for number, _ in found}.difference(rows.tolist())
+    last_row = found[-1][0] if found else row
     return VectorBatch(rows, vectors, tuple(sorted(damaged)), last_row)
 
 

@@ -40,7 +40,7 @@ from app.catalog.terms import check_metadata
 from app.catalog.transactions import Transactions
 
 NO_METADATA: Metadata = {}
-LOADED_AT_ONCE = 2_000  # vectors: more would leave the processor's caches between two steps
+LOADED_AT_ONCE = 8000
 
 
 class Library(Transactions):

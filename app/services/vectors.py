@@ -155,6 +155,7 @@ class FollowedVectors:
             index = FaissRabitqIndex(
                 collection.dim, exact_up_to=self._exact_up_to, threads=self._threads
             )
+            index.reserve(self._catalog.count_segments(collection.name))
             followed.sequence, batches = self._catalog.load_vectors(collection.id)
             followed.damaged.clear()
             for batch in _read_ahead(batches):

@@ -55,6 +55,27 @@ def test_uses_its_threads_and_leaves_the_callers_setting(
     really_set(1)
 
 
+def test_room_is_taken_once_and_loses_nothing() -> None:
+    """Rows that were there stay as they are; those that come are put where they then remain."""
+    index, rows, ids = FaissFlatIndex(8), random_rows(5_000, 8, 1), ids_of(*range(5_000))
+    index.add(ids[:1_000], rows[:1_000])
+    before = index.vectors(ids[:1_000])
+    index.reserve(5_000)
+    place = address(index)
+    for start in range(1_000, 5_000, 500):
+        index.add(ids[start : start + 500], rows[start : start + 500])
+    assert address(index) == place
+    index.reserve(10)
+    assert len(index) == 5_000
+    assert np.array_equal(index.vectors(ids[:1_000]), before)
+    assert np.array_equal(index.vectors(ids), rows.astype(np.float16).astype(np.float32))
+
+
+def address(index: FaissFlatIndex) -> int:
+    """Where the first row lies in memory."""
+    return int(index._rows.codes.data().__int__())
+
+
 def test_searches_may_run_beside_each_other() -> None:
     """Filtered searches from many threads give what one thread gives."""
     index = FaissFlatIndex(16)
