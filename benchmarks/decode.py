@@ -201,7 +201,7 @@ def print_tables(results: list[Result], threads: int) -> None:
         means = [f"{geometric_mean(column):.2f}" for column in zip(*single, strict=True)]
         bar = f"≥ {LEAST_MEAN:g} ×"
         table.add_row("geometric mean, single windows", "best peer", "", "", *means, bar)
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def add_task(table: Table, task: str, rows: list[Result]) -> dict[str, tuple[float, float]]:
