@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ def make_clips(folder: Path) -> dict[Path, Recipe]:
         if not path.exists():
             unfinished = path.with_stem("unfinished")
             write_clip(unfinished, recipe)
+            # SVT-AV1 has put this thread above all others, if it is root's
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             unfinished.rename(path)
     return made
 

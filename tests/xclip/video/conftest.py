@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -18,6 +18,17 @@ from xclip.video.sample import Segmentation
 
 BLOCK = 16  # pixels: one macroblock, so that lossy codecs keep a bit apart from its neighbours
 EDGE = 4 * BLOCK  # of the numbered square: 4 x 4 blocks, 16 bits
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """SVT-AV1 puts a thread of root's that encodes with it above all others, for ever.
+
+    So would all processes be that later tests start from it: they would not let each other work.
+    """
+    yield
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def numbered_picture(number: int, width: int = EDGE, height: int = EDGE) -> NDArray[np.uint8]:
