@@ -203,16 +203,23 @@ def print_table(results: Sequence[Result], rounds: int) -> None:
     ):
         table.add_column(column, justify="right")
     for result in results:
-        coded = result.coded_after_s
         table.add_row(
             f"{result.segments:,}",
             f"{result.reading_s:.2f} s",
             f"{result.answering_s:.2f} s",
             f"{result.ratio:.2f}",
-            "—" if coded is None else f"{coded:.0f} s",
+            codes_after(result),
             f"{result.exact_search_ms:.1f} ms",
         )
     Console(width=120).print(table)
+
+
+def codes_after(result: Result) -> str:
+    """When codes took over; a size that has none is told from codes that were waited for."""
+    if result.coded_after_s is not None:
+        return f"{result.coded_after_s:.0f} s"
+    wanted = result.segments > Settings().exact_up_to
+    return f"not in {LONGEST_WAIT_S:.0f} s" if wanted else "—"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from app.settings import describe_settings
 from xclip.video.sample import Segmentation, windows
 
 ROOT = Path(__file__).parents[3]
-GRACE_S = 10.0
+GRACE_S = 5.0
 STRIDE_S = 0.06  # many segments, so that there is time to interrupt an ingest
 START_S = 90.0
 

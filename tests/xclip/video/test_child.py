@@ -308,3 +308,17 @@ def test_everything_dies_with_a_server_killed_at_once(server):
     server.send_signal(signal.SIGKILL)
 
     assert wait_until_gone(pids, patience_s=30.0)
+
+
+def test_a_fork_server_that_is_stopped_does_not_finish_its_imports() -> None:
+    """Its owner ends now; PyTorch would keep it for seconds."""
+    script = (
+        "import os, signal\n"
+        "from xclip.video import process\n"
+        "process.stop_fork_server()  # there is none yet\n"
+        "process.start_fork_server()\n"
+        "pid = process._server._forkserver_pid\n"
+        "process.stop_fork_server()\n"
+        "assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
