@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from app.calibration.confidence import calibrate
+from app.calibration.stored_collection import open_footage
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, VideoFacts
 from app.settings import Settings
-from app.tuning.confidence import calibrate
-from app.tuning.footage import open_footage
 from benchmarks.random_model import random_records, save_random_base, unit_vectors
 from index.protocol import TensorReference
 from index.tensors import PackedTensorStore

@@ -17,8 +17,8 @@ from app.cli.reporting import reported
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from app.tuning.confidence import HeldOut
-    from app.tuning.recall import Measured
+    from app.calibration.confidence import HeldOut
+    from app.calibration.recall import Measured
 
 Collection = Annotated[str, typer.Argument(help="The collection to measure.")]
 Seed = Annotated[int, typer.Option(min=0, help="What is drawn at random is drawn by this.")]
@@ -54,9 +54,9 @@ def calibrate(
     console = Console()
     with _reported() as settings:
         # imported late: clients of the service never need PyTorch
-        from app.tuning import confidence
-        from app.tuning.footage import open_catalog, open_footage
-        from app.tuning.pairs import locate, read_pairs
+        from app.calibration import confidence
+        from app.calibration.labelled_pairs import locate, read_pairs
+        from app.calibration.stored_collection import open_catalog, open_footage
 
         folder = settings.calibrations_dir
         if remove:
@@ -106,8 +106,8 @@ def recall(
     """Measure how many candidates a search must score, and let the collection use that number."""
     console = Console()
     with _reported() as settings:
-        from app.tuning.footage import open_footage  # late for the same reason
-        from app.tuning.recall import draw_queries, measure_recall, read_queries
+        from app.calibration.recall import draw_queries, measure_recall, read_queries
+        from app.calibration.stored_collection import open_footage  # late for the same reason
 
         given = None if queries is None else read_queries(queries)
         with open_footage(settings, collection) as footage:
@@ -152,8 +152,8 @@ def _recall_table(measured: Measured) -> Table:
 @contextmanager
 def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
+    from app.calibration.stored_collection import TuningError
     from app.catalog.errors import CatalogError  # late for the same reason
-    from app.tuning.footage import TuningError
     from index.errors import VectorStoreError
 
     with reported(TuningError, CatalogError, VectorStoreError):

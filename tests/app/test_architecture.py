@@ -55,7 +55,7 @@ def _within(module: str, names: tuple[str, ...]) -> bool:
         ("app/catalog", ("fastapi", "starlette", "app.routes", "app.services", "app.worker")),
         ("app/worker", ("fastapi", "app.routes", "app.services", "sqlalchemy")),
         ("app/security", ("app.routes", "app.services", "app.cli", "app.worker", "sqlalchemy")),
-        ("app/tuning", ("fastapi", "starlette", "app.routes", "app.cli", "sqlalchemy")),
+        ("app/calibration", ("fastapi", "starlette", "app.routes", "app.cli", "sqlalchemy")),
     ],
 )
 def test_packages_import_downwards_only(folder: str, banned: tuple[str, ...]):

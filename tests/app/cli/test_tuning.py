@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from app.tuning.footage import Footage
+from app.calibration.stored_collection import Footage
+from tests.app.calibration.conftest import filmed, put
 from tests.app.planted import ask, random_videos
 from tests.app.stack import Stack, open_stack
-from tests.app.tuning.conftest import filmed, put
 from xclip.bank import says_the_same
 from xclip.confidence import Background, place
 from xclip.confidence_model import ConfidenceModel

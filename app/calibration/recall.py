@@ -16,8 +16,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calibration.stored_collection import Footage, TuningError
 from app.services.vectors import FollowedVectors
-from app.tuning.footage import Footage, TuningError
 from app.worker.records import stack_records
 from index import Ids, Vectors
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.calibration.labelled_pairs import Pair, locate, read_pairs
+from app.calibration.stored_collection import Footage, TuningError
 from app.catalog.records import Segment
-from app.tuning.footage import Footage, TuningError
-from app.tuning.pairs import Pair, locate, read_pairs
+from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import random_videos
-from tests.app.tuning.conftest import footage_in, put, refreshed
 from xclip.encoder import Encoder
 
 

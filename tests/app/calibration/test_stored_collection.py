@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.calibration import stored_collection as module
+from app.calibration.stored_collection import TuningError, open_catalog, open_footage
 from app.catalog.errors import CollectionNotFound
 from app.settings import Settings
-from app.tuning import footage as module
-from app.tuning.footage import TuningError, open_catalog, open_footage
 from app.worker.records import stack_records
+from tests.app.calibration.conftest import footage_in, put
 from tests.app.planted import random_videos
-from tests.app.tuning.conftest import footage_in, put
 from xclip.encoder import Encoder
 
 

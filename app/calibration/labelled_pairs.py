@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.calibration.stored_collection import TuningError
 from app.catalog import Catalog
 from app.catalog.errors import NotFound
 from app.catalog.records import Segment
-from app.tuning.footage import TuningError
 
 
 class Pair(BaseModel):

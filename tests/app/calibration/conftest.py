@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.calibration.stored_collection import Footage
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.settings import Settings
-from app.tuning.footage import Footage
 from app.worker.records import split_records
 from index import PackedTensorStore
 from xclip.bank import bank_digest

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.tuning import footage as footage_module
-from app.tuning.footage import Footage, TuningError
-from app.tuning.recall import (
+from app.calibration import stored_collection as footage_module
+from app.calibration.recall import (
     Line,
     Measured,
     curve,
@@ -23,9 +22,10 @@ from app.tuning.recall import (
     ranks,
     read_queries,
 )
+from app.calibration.stored_collection import Footage, TuningError
 from app.worker.records import stack_records
+from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import load_strongly_conditioned, random_videos
-from tests.app.tuning.conftest import footage_in, put, refreshed
 from xclip.encoder import EncodedVideos, Encoder
 
 TEXTS = ["a red square moves left", "blue circle", "down", "up right", "circle", "square up"]

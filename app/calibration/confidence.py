@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calibration.labelled_pairs import Shown
+from app.calibration.stored_collection import Footage, TuningError
 from app.catalog import Catalog
-from app.tuning.footage import Footage, TuningError
-from app.tuning.pairs import Shown
 from app.worker.records import stack_bank, stack_records
 from index import Ids
 from xclip.bank import bank_digest, says_the_same

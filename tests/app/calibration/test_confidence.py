@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.tuning.confidence import (
+from app.calibration.confidence import (
     LEAST_BACKGROUND,
     LEAST_TEXTS,
     Searches,
@@ -17,11 +17,11 @@ from app.tuning.confidence import (
     fit_rising,
     remove,
 )
-from app.tuning.footage import Footage, TuningError
-from app.tuning.pairs import Shown
+from app.calibration.labelled_pairs import Shown
+from app.calibration.stored_collection import Footage, TuningError
 from app.worker.records import stack_records
+from tests.app.calibration.conftest import filmed, footage_in, put, refreshed
 from tests.app.planted import random_videos
-from tests.app.tuning.conftest import filmed, footage_in, put, refreshed
 from xclip.bank import bank_digest
 from xclip.confidence import (
     BANK_ODDS,
