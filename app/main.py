@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from app.admission import Admission, threads_needed
 from app.care.removals import Remover
 from app.catalog import Catalog
-from app.catalog.receiving import ANSWER_KEPT_S
+from app.catalog.uploads import ANSWER_KEPT_S
 from app.clock import Clock, SystemClock
 from app.fetch.rules import UrlRules
 from app.limits import BodyLimit

@@ -14,7 +14,7 @@ from pathlib import Path
 from app import failpoints
 from app.care.holding import removing
 from app.catalog import Catalog
-from app.catalog.care import REMOVALS_AT_ONCE
+from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import PendingRemovals, Removal
 from app.media import MediaStore, sync_folder
 from index import PackedTensorStore

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from app.catalog import tables
+from app.catalog.sql import tables
 from app.catalog.transactions import Transactions
 
 T = tables.jobs

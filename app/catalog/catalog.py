@@ -14,13 +14,13 @@ from typing import Self
 from sqlalchemy import select
 
 from app.catalog import database
+from app.catalog.api_keys import Keys
 from app.catalog.backlog import Backlogs
-from app.catalog.care import Care
-from app.catalog.keys import Keys
+from app.catalog.calibration import Tuning
 from app.catalog.library import Library
+from app.catalog.maintenance import Care
 from app.catalog.queue import Queue
-from app.catalog.receiving import Receiving
-from app.catalog.tuning import Tuning
+from app.catalog.uploads import Receiving
 from app.clock import Clock, SystemClock
 
 

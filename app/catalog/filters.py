@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Literal, TypeAlias, get_args
 
 from app.catalog.errors import InvalidFilter
+from app.catalog.metadata_terms import is_scalar, term
 from app.catalog.records import Filter, Scalar
-from app.catalog.terms import is_scalar, term
 
 MAX_DEPTH = 16
 MAX_CONDITIONS = 200

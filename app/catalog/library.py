@@ -11,18 +11,8 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from app.catalog import (
-    changes,
-    collections,
-    eligible,
-    jobs,
-    label_sets,
-    removals,
-    segments,
-    tables,
-    videos,
-)
 from app.catalog.filters import Condition
+from app.catalog.metadata_terms import check_metadata
 from app.catalog.records import (
     Change,
     Collection,
@@ -36,7 +26,17 @@ from app.catalog.records import (
     Video,
     VideoStatus,
 )
-from app.catalog.terms import check_metadata
+from app.catalog.sql import (
+    changes,
+    collections,
+    filter_clauses,
+    jobs,
+    label_sets,
+    removals,
+    segments,
+    tables,
+    videos,
+)
 from app.catalog.transactions import Transactions
 
 NO_METADATA: Metadata = {}
@@ -199,7 +199,7 @@ class Library(Transactions):
         """
         with self._read() as connection:
             collections.get(connection, collection)
-            return eligible.rows(connection, collection, wanted, last_row)
+            return filter_clauses.rows(connection, collection, wanted, last_row)
 
     def rows_by_video(
         self, collection: str, video_ids: Sequence[str] | None = None

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from app.catalog import collections, jobs, videos
-from app.catalog import segments as segment_rows
 from app.catalog.errors import JobStateConflict
 from app.catalog.records import Job, JobStatus, NewSegment, Page, VideoFacts
+from app.catalog.sql import collections, jobs, videos
+from app.catalog.sql import segments as segment_rows
 from app.catalog.transactions import Transactions
 
 TOKEN_BYTES = 16

@@ -1,69 +1,181 @@
-"""Resumable uploads in SQL; how far one has come is the length of its file."""
+"""What arrives: videos with their jobs, what their senders were answered, resumable uploads."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from app.catalog import tables
-from app.catalog.errors import UploadNotFound
-from app.catalog.records import ResumableUpload
+from app.catalog.errors import KeyAnswered
+from app.catalog.metadata_terms import check_metadata
+from app.catalog.records import (
+    AnsweredUpload,
+    Job,
+    NewUpload,
+    NewVideo,
+    ResumableUpload,
+    UploadKey,
+    Video,
+)
+from app.catalog.sql import collections, idempotency, jobs, uploads, videos
+from app.catalog.transactions import Transactions
 
-T = tables.uploads
-
-
-def put(connection: Connection, upload: ResumableUpload) -> None:
-    """Insert one."""
-    values = {column.name: getattr(upload, column.name) for column in T.columns}
-    values["metadata"] = dict(upload.metadata)
-    connection.execute(insert(T).values(**values))
-
-
-def get(connection: Connection, upload_id: str, owner: str) -> ResumableUpload:
-    """The owner's upload of that id; another's is not there."""
-    statement = select(T).where(T.c.id == upload_id, T.c.owner == owner)
-    row = connection.execute(statement).mappings().first()
-    if row is None:
-        raise UploadNotFound(f"no upload {upload_id!r}")
-    return _upload(row)
+ANSWER_KEPT_S = 24 * 3600
+UPLOAD_KEPT_S = 24 * 3600
 
 
-def set_expiry(connection: Connection, upload_id: str, expires: datetime) -> None:
-    """It may lie untouched until then."""
-    connection.execute(update(T).where(T.c.id == upload_id).values(expires_at=expires))
+class Receiving(Transactions):
+    """Admission. Methods that name a collection raise CollectionNotFound, an upload UploadNotFound.
 
+    An upload belongs to an owner; to all others it does not exist.
+    """
 
-def set_admitted(
-    connection: Connection, upload_id: str, video_id: str, job_id: str, expires: datetime
-) -> None:
-    """All of it has come and is a video; its answer is remembered until `expires`."""
-    values = {"video_id": video_id, "job_id": job_id, "expires_at": expires}
-    if connection.execute(update(T).where(T.c.id == upload_id).values(**values)).rowcount != 1:
-        raise UploadNotFound(f"no upload {upload_id!r}")
+    def add_video_with_job(
+        self,
+        collection: str,
+        new: NewVideo,
+        *,
+        key: UploadKey | None = None,
+        upload_id: str | None = None,
+    ) -> tuple[Video, Job, bool]:
+        """The video with these bytes, its latest job, and whether this call queued that job.
 
+        Bytes the collection does not hold become a new video. Bytes it holds are the video they
+        are, name and metadata unchanged; only one that failed gets a new job.
 
-def unfinished(connection: Connection) -> list[ResumableUpload]:
-    """Those that are no video yet."""
-    rows = connection.execute(select(T).where(T.c.video_id.is_(None))).mappings()
-    return [_upload(row) for row in rows]
+        key : what is answered is remembered under it, in the same step
+        upload_id : the resumable upload that the bytes came by, which is finished in the same step
 
+        Raises InvalidMetadata, and KeyAnswered if the key was used before.
+        """
+        check_metadata(new.metadata)
+        try:
+            with self._write() as connection:
+                return self._admit(connection, collection, new, key, upload_id)
+        except IntegrityError as error:
+            if key is None:
+                raise
+            # another process committed under the key a moment ago, into another collection
+            raise KeyAnswered(f"the key {key.key!r} was answered before") from error
 
-def expired_ids(connection: Connection, now: datetime) -> list[str]:
-    """Those whose time is over."""
-    return list(connection.execute(select(T.c.id).where(T.c.expires_at <= now)).scalars())
+    def find_answer(self, key: UploadKey) -> AnsweredUpload | None:
+        """What the key's owner was answered under it, unless that is long ago or the video gone."""
+        with self._read() as connection:
+            return idempotency.find(connection, key, self._in(-ANSWER_KEPT_S))
 
+    def expire_idempotent_answers(self, before: datetime) -> int:
+        """Forget what was answered before; returns how many answers went."""
+        with self._write() as connection:
+            return idempotency.expire(connection, before)
 
-def remove_expired(connection: Connection, upload_id: str, now: datetime) -> bool:
-    """Delete it if its time is (still) over; False when it goes on."""
-    over = (T.c.id == upload_id) & (T.c.expires_at <= now)
-    return connection.execute(delete(T).where(over)).rowcount == 1
+    def create_upload(self, collection: str, owner: str, new: NewUpload) -> ResumableUpload:
+        """Announce an upload that will come in pieces. Raises InvalidMetadata."""
+        check_metadata(new.metadata)
+        upload = ResumableUpload(
+            id=self._new_id("upl"),
+            collection=collection,
+            owner=owner,
+            length=new.length,
+            filename=new.filename,
+            content_type=new.content_type,
+            metadata=new.metadata,
+            created_at=self._now(),
+            expires_at=self._in(UPLOAD_KEPT_S),
+            video_id=None,
+            job_id=None,
+        )
+        with self._write() as connection:
+            collections.get(connection, collection, lock=True)
+            uploads.put(connection, upload)
+        return upload
 
+    def get_upload(self, upload_id: str, owner: str) -> ResumableUpload:
+        """The owner's upload of that id, also when its time is over and it is not yet swept."""
+        with self._read() as connection:
+            return uploads.get(connection, upload_id, owner)
 
-def remove(connection: Connection, upload_id: str) -> None:
-    """Delete it."""
-    connection.execute(delete(T).where(T.c.id == upload_id))
+    def prolong_upload(self, upload_id: str) -> datetime:
+        """Something of it came just now; returns until when it may lie untouched."""
+        expires = self._in(UPLOAD_KEPT_S)
+        with self._write() as connection:
+            uploads.set_expiry(connection, upload_id, expires)
+        return expires
 
+    def list_unfinished_uploads(self) -> list[ResumableUpload]:
+        """Every owner's uploads that are no video yet."""
+        with self._read() as connection:
+            return uploads.unfinished(connection)
 
-def _upload(row: RowMapping) -> ResumableUpload:
-    return ResumableUpload(**row)
+    def list_expired_uploads(self) -> list[str]:
+        """The ids of those whose time is over, finished or not."""
+        with self._read() as connection:
+            return uploads.expired_ids(connection, self._now())
+
+    def remove_expired_upload(self, upload_id: str) -> bool:
+        """Forget an upload whose time is over; False when it was prolonged meanwhile."""
+        with self._write() as connection:
+            return uploads.remove_expired(connection, upload_id, self._now())
+
+    def remove_upload(self, upload_id: str) -> None:
+        """Forget an upload; nothing happens when it is not there."""
+        with self._write() as connection:
+            uploads.remove(connection, upload_id)
+
+    def _admit(
+        self,
+        connection: Connection,
+        collection: str,
+        new: NewVideo,
+        key: UploadKey | None,
+        upload_id: str | None,
+    ) -> tuple[Video, Job, bool]:
+        collections.get(connection, collection, lock=True)
+        since = self._in(-ANSWER_KEPT_S)
+        if key is not None and idempotency.find(connection, key, since):
+            raise KeyAnswered(f"the key {key.key!r} was answered before")
+        video, job, queued = self._put_video(connection, collection, new)
+        if key is not None:
+            answer = AnsweredUpload(key.digest, collection, video.id, job.id, queued)
+            idempotency.put(connection, key, answer, since, self._now())
+        if upload_id is not None:
+            expires = self._in(UPLOAD_KEPT_S)
+            uploads.set_admitted(connection, upload_id, video.id, job.id, expires)
+        return video, job, queued
+
+    def _put_video(
+        self, connection: Connection, collection: str, new: NewVideo
+    ) -> tuple[Video, Job, bool]:
+        video = videos.find_bytes(connection, collection, new.sha256)
+        if video is not None and video.status != "failed":
+            return video, jobs.get(connection, video.job_id), False
+        job_id = self._new_id("job")
+        if video is None:
+            video = self._new_video(collection, new, job_id)
+            videos.put(connection, video)
+        else:
+            videos.set_processing(connection, video.id, job_id)
+        jobs.put(connection, job_id, collection, video.id, self._now())
+        video = videos.get(connection, collection, video.id)
+        return video, jobs.get(connection, job_id), True
+
+    def _new_video(self, collection: str, new: NewVideo, job_id: str) -> Video:
+        return Video(
+            id=self._new_id("vid"),
+            collection=collection,
+            filename=new.filename,
+            content_type=new.content_type,
+            size_bytes=new.size_bytes,
+            sha256=new.sha256,
+            status="processing",
+            container=None,
+            codec=None,
+            width=None,
+            height=None,
+            duration_s=None,
+            metadata=new.metadata,
+            error_code=None,
+            error_message=None,
+            created_at=self._now(),
+            job_id=job_id,
+        )

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount, compile_path
 
-from app.catalog.keys import Scope
+from app.catalog.api_keys import Scope
 
 Need: TypeAlias = Scope | Literal["public"]
 

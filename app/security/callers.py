@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.catalog.keys import Scope
+from app.catalog.api_keys import Scope
 
 
 @dataclass(frozen=True, slots=True)

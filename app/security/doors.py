@@ -10,7 +10,7 @@ import anyio
 from starlette.datastructures import Headers
 
 from app.catalog import Catalog
-from app.catalog.keys import ApiKey
+from app.catalog.api_keys import ApiKey
 from app.clock import Clock
 from app.problems import DATABASE_ERRORS
 from app.security.access import MEDIA, Entrance, covers

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
-from app.catalog.keys import ApiKey, Scope
+from app.catalog.api_keys import ApiKey, Scope
 from app.clock import Clock
 
 SECRET_BYTES = 32

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 
-from app.catalog.keys import ApiKey
+from app.catalog.api_keys import ApiKey
 from app.clock import Clock
 
 COOKIE = "xclip_session"

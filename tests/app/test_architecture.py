@@ -50,7 +50,7 @@ def _within(module: str, names: tuple[str, ...]) -> bool:
         ("xclip", ("app", "index", "fastapi", "starlette", "sqlalchemy", "transformers")),
         ("index", ("app", "xclip", "fastapi", "starlette", "sqlalchemy", "torch", "av")),
         ("app", ("transformers", "av")),
-        ("app/routes", ("sqlalchemy", "app.catalog.tables", "torch", "faiss", "xclip")),
+        ("app/routes", ("sqlalchemy", "app.catalog.sql.tables", "torch", "faiss", "xclip")),
         ("app/services", ("sqlalchemy", "fastapi", "starlette", "app.routes", "torch", "xclip")),
         ("app/catalog", ("fastapi", "starlette", "app.routes", "app.services", "app.worker")),
         ("app/worker", ("fastapi", "app.routes", "app.services", "sqlalchemy")),

@@ -9,7 +9,7 @@ import pytest
 
 from app import failpoints
 from app.care.holding import held_back
-from app.catalog.care import REMOVALS_AT_ONCE
+from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import NewVideo
 from tests.app.care.disk import files_in, segments_of, tensor_bytes, work
 from tests.app.conftest import MakeClip

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from app.catalog import Catalog
-from app.catalog.jobs import LONGEST_PAUSE_S
 from app.catalog.records import Job, Metadata, NewSegment, NewVideo, Video, VideoFacts
+from app.catalog.sql.jobs import LONGEST_PAUSE_S
 from index.protocol import TensorReference
 
 DIM = 4

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost
-from app.catalog.jobs import LONGEST_PAUSE_S
+from app.catalog.sql.jobs import LONGEST_PAUSE_S
 from app.clock import SystemClock
 from tests.app.catalog.samples import HandClock, complete, follow, ingest, new_video
 

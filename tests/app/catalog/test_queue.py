@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost
-from app.catalog.jobs import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s
 from app.catalog.records import Job
+from app.catalog.sql.jobs import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s
 from tests.app.catalog.samples import (
     FACTS,
     HandClock,

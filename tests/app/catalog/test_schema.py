@@ -19,9 +19,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 
-from app.catalog import Catalog, database, tables
+from app.catalog import Catalog, database
 from app.catalog.errors import CatalogError, SchemaUnknown
 from app.catalog.filters import parse_filter
+from app.catalog.sql import tables
 from tests.app.catalog.samples import HandClock, claim, ingest, new_video, rows_of
 
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]

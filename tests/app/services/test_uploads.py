@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
 from app.catalog.errors import UploadNotFound
-from app.catalog.receiving import UPLOAD_KEPT_S
+from app.catalog.uploads import UPLOAD_KEPT_S
 from app.errors import ChecksumMismatch, UploadExpired, UploadOffsetMismatch
 from app.media import StorageFull
 from app.partials import PartialLocked

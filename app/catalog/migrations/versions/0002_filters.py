@@ -8,8 +8,8 @@ from dataclasses import asdict
 import sqlalchemy as sa
 from alembic import op
 
+from app.catalog.metadata_terms import metadata_terms
 from app.catalog.records import Metadata
-from app.catalog.terms import metadata_terms
 
 revision = "0002"
 down_revision = "0001"

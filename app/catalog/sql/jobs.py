@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, case, insert, or_, select, update
 
-from app.catalog import tables, videos
 from app.catalog.errors import JobNotFound, LeaseLost
-from app.catalog.pages import fetch_page
 from app.catalog.records import Job, JobStatus, Page
+from app.catalog.sql import tables, videos
+from app.catalog.sql.pages import fetch_page
 
 T = tables.jobs
 EXHAUSTED = "attempts_exhausted"

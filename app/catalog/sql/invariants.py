@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from app.catalog import tables
 from app.catalog.records import Inconsistency
+from app.catalog.sql import tables
 
 VIDEOS = tables.videos
 JOBS = tables.jobs

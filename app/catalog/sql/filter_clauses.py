@@ -26,7 +26,6 @@ from sqlalchemy import (
     true,
 )
 
-from app.catalog import tables
 from app.catalog.filters import (
     EVERYTHING,
     Among,
@@ -42,7 +41,8 @@ from app.catalog.filters import (
     Order,
     Value,
 )
-from app.catalog.terms import is_scalar, number_order, string_order, term
+from app.catalog.metadata_terms import is_scalar, number_order, string_order, term
+from app.catalog.sql import tables
 
 Clause: TypeAlias = ColumnElement[bool]
 

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
-from app.catalog import tables
 from app.catalog.records import PendingRemovals, Removal, RemovalKind, TensorRun
+from app.catalog.sql import tables
 
 T = tables.removals
 SEGMENTS = tables.segments

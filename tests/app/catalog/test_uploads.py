@@ -8,8 +8,8 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.errors import CollectionNotFound, KeyAnswered, UploadNotFound
-from app.catalog.receiving import ANSWER_KEPT_S, UPLOAD_KEPT_S
 from app.catalog.records import NewUpload, UploadKey
+from app.catalog.uploads import ANSWER_KEPT_S, UPLOAD_KEPT_S
 from tests.app.catalog.samples import HandClock, new_video
 
 KEY = UploadKey("someone", "monday's", "d" * 64)

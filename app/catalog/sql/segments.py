@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Column, Connection, Row, delete, insert, select
 
-from app.catalog import changes, removals, tables, videos
 from app.catalog.errors import SegmentNotFound
 from app.catalog.records import Collection, NewSegment, Segment, SegmentOfVideo, StoredSegment
+from app.catalog.sql import changes, removals, tables, videos
 from index.protocol import TensorReference
 
 T = tables.segments

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from app.catalog import tables
 from app.catalog.errors import LabelSetNotFound
-from app.catalog.pages import fetch_page
 from app.catalog.records import LabelSet, LabelSetSummary, Page
+from app.catalog.sql import tables
+from app.catalog.sql.pages import fetch_page
 
 T = tables.label_sets
 

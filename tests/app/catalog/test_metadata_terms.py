@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.catalog.terms import MAX_TERM_CHARS, metadata_terms, number_order, string_order
+from app.catalog.metadata_terms import MAX_TERM_CHARS, metadata_terms, number_order, string_order
 
 LARGE = [2**53, 2**53 + 1, float(2**53), 2**70, 10**400, -(10**400), 1e308, 5e-324, -0.0, 0]
 values = st.sampled_from(LARGE) | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)

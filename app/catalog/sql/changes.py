@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, and_, insert, or_, select
 
-from app.catalog import collections, tables
 from app.catalog.records import Change, ChangeKind, VectorBatch
+from app.catalog.sql import collections, tables
 from index.border import within_range
 
 T = tables.changes

@@ -7,11 +7,11 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, case, delete, insert, select, update
 
-from app.catalog import tables
 from app.catalog.errors import VideoNotFound
-from app.catalog.pages import fetch_page
+from app.catalog.metadata_terms import metadata_terms
 from app.catalog.records import Metadata, Page, Video, VideoFacts, VideoStatus
-from app.catalog.terms import metadata_terms
+from app.catalog.sql import tables
+from app.catalog.sql.pages import fetch_page
 
 T = tables.videos
 TERMS = tables.metadata_terms

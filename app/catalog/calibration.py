@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.catalog import collections, tables
+from app.catalog.sql import collections, tables
 from app.catalog.transactions import Transactions
 
 SECRET_BYTES = 32

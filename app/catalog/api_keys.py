@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Row, insert, select, update
 
-from app.catalog import tables
 from app.catalog.errors import KeyNotFound
+from app.catalog.sql import tables
 from app.catalog.transactions import Transactions
 
 Scope: TypeAlias = Literal["read", "write", "admin"]

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from app.catalog import tables
 from app.catalog.errors import CollectionNotFound, ModelMismatch
-from app.catalog.pages import fetch_page
 from app.catalog.records import Collection, Metadata, Page
+from app.catalog.sql import tables
+from app.catalog.sql.pages import fetch_page
 
 T = tables.collections
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.catalog import Catalog
+from app.catalog.calibration import SECRET_BYTES
 from app.catalog.errors import CollectionNotFound
-from app.catalog.tuning import SECRET_BYTES
 
 
 def test_figures_are_kept_with_their_collection(catalog: Catalog, url: str) -> None:

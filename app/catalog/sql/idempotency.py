@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, or_, select
 
-from app.catalog import tables
 from app.catalog.records import AnsweredUpload, UploadKey
+from app.catalog.sql import tables
 
 T = tables.idempotent_answers
 VIDEOS = tables.videos

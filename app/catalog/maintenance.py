@@ -6,15 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
-from app.catalog import (
-    collections,
-    invariants,
-    jobs,
-    removals,
-    segments,
-    tables,
-    videos,
-)
 from app.catalog.errors import NotFound
 from app.catalog.records import (
     Inconsistency,
@@ -24,6 +15,7 @@ from app.catalog.records import (
     TensorRun,
     Video,
 )
+from app.catalog.sql import collections, invariants, jobs, removals, segments, tables, videos
 from app.catalog.transactions import Transactions
 
 REMOVALS_AT_ONCE = removals.CHUNK

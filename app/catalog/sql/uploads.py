@@ -1,0 +1,69 @@
+"""Resumable uploads in SQL; how far one has come is the length of its file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from app.catalog.errors import UploadNotFound
+from app.catalog.records import ResumableUpload
+from app.catalog.sql import tables
+
+T = tables.uploads
+
+
+def put(connection: Connection, upload: ResumableUpload) -> None:
+    """Insert one."""
+    values = {column.name: getattr(upload, column.name) for column in T.columns}
+    values["metadata"] = dict(upload.metadata)
+    connection.execute(insert(T).values(**values))
+
+
+def get(connection: Connection, upload_id: str, owner: str) -> ResumableUpload:
+    """The owner's upload of that id; another's is not there."""
+    statement = select(T).where(T.c.id == upload_id, T.c.owner == owner)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise UploadNotFound(f"no upload {upload_id!r}")
+    return _upload(row)
+
+
+def set_expiry(connection: Connection, upload_id: str, expires: datetime) -> None:
+    """It may lie untouched until then."""
+    connection.execute(update(T).where(T.c.id == upload_id).values(expires_at=expires))
+
+
+def set_admitted(
+    connection: Connection, upload_id: str, video_id: str, job_id: str, expires: datetime
+) -> None:
+    """All of it has come and is a video; its answer is remembered until `expires`."""
+    values = {"video_id": video_id, "job_id": job_id, "expires_at": expires}
+    if connection.execute(update(T).where(T.c.id == upload_id).values(**values)).rowcount != 1:
+        raise UploadNotFound(f"no upload {upload_id!r}")
+
+
+def unfinished(connection: Connection) -> list[ResumableUpload]:
+    """Those that are no video yet."""
+    rows = connection.execute(select(T).where(T.c.video_id.is_(None))).mappings()
+    return [_upload(row) for row in rows]
+
+
+def expired_ids(connection: Connection, now: datetime) -> list[str]:
+    """Those whose time is over."""
+    return list(connection.execute(select(T.c.id).where(T.c.expires_at <= now)).scalars())
+
+
+def remove_expired(connection: Connection, upload_id: str, now: datetime) -> bool:
+    """Delete it if its time is (still) over; False when it goes on."""
+    over = (T.c.id == upload_id) & (T.c.expires_at <= now)
+    return connection.execute(delete(T).where(over)).rowcount == 1
+
+
+def remove(connection: Connection, upload_id: str) -> None:
+    """Delete it."""
+    connection.execute(delete(T).where(T.c.id == upload_id))
+
+
+def _upload(row: RowMapping) -> ResumableUpload:
+    return ResumableUpload(**row)
