@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.reporting import reported
+from app.cli.errors import reported
 from app.client import ApiError, Client
 from app.settings import KEY_VARIABLE, base_url, load_settings
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import (
-    care_commands,
-    client_commands,
+from app.cli.commands import (
+    calibrate,
     doctor,
-    evaluate_command,
+    evaluate,
     export,
-    job_commands,
-    key_commands,
-    library_commands,
-    model_commands,
+    jobs,
+    keys,
+    library,
+    maintenance,
+    models,
+    search,
     serve,
-    train_command,
-    tuning_commands,
+    train,
 )
 from app.settings import describe_settings
 
@@ -32,17 +32,17 @@ def build_cli() -> typer.Typer:
         rich_markup_mode="rich",
     )
     serve.register(cli, epilog=settings_help())
-    key_commands.register(cli, epilog=settings_help())
-    care_commands.register(cli, epilog=settings_help())
+    keys.register(cli, epilog=settings_help())
+    maintenance.register(cli, epilog=settings_help())
     doctor.register(cli, epilog=settings_help())
-    model_commands.register(cli)
-    client_commands.register(cli)
-    library_commands.register(cli)
-    job_commands.register(cli)
+    models.register(cli)
+    search.register(cli)
+    library.register(cli)
+    jobs.register(cli)
     export.register(cli)
-    tuning_commands.register(cli, epilog=settings_help())
-    evaluate_command.register(cli, epilog=settings_help())
-    train_command.register(cli)
+    calibrate.register(cli, epilog=settings_help())
+    evaluate.register(cli, epilog=settings_help())
+    train.register(cli)
     return cli
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app import schemas
-from app.cli.ingest import Item, ingest
+from app.cli.commands.ingest import Item, ingest
 from app.cli.tables import moment, nothing_found, percent, plain
 from app.client import Client
 from tests.app.conftest import write_clip

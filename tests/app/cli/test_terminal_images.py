@@ -17,8 +17,8 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from app.cli import pictures
-from app.cli.pictures import COLUMNS, ask_terminal, drawn, find_way
+from app.cli import terminal_images
+from app.cli.terminal_images import COLUMNS, ask_terminal, drawn, find_way
 from tests.app.conftest import write_clip
 
 RunCommand = Callable[..., Result]
@@ -129,9 +129,9 @@ def test_a_terminal_is_asked_what_it_can(answer: bytes, attributes: list[bytes])
     replying = threading.Thread(target=terminal, daemon=True)
     replying.start()
     try:
-        before = pictures.termios.tcgetattr(line)
+        before = terminal_images.termios.tcgetattr(line)
         assert ask_terminal(line, line) == attributes
-        assert pictures.termios.tcgetattr(line) == before
+        assert terminal_images.termios.tcgetattr(line) == before
         replying.join()
     finally:
         os.close(line)
@@ -157,8 +157,8 @@ def test_the_way_is_found(
     """From the environment, else by asking; behind tmux only tmux itself is asked."""
     terminal = SimpleNamespace(isatty=lambda: True, fileno=lambda: 0)
     for stream in ("stdin", "stdout"):
-        monkeypatch.setattr(f"app.cli.pictures.sys.{stream}", terminal)
-    monkeypatch.setattr(pictures, "ask_terminal", lambda *_: attributes)
+        monkeypatch.setattr(f"app.cli.terminal_images.sys.{stream}", terminal)
+    monkeypatch.setattr(terminal_images, "ask_terminal", lambda *_: attributes)
     assert find_way(environ) == way
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from app import schemas
 from app.cli.connection import PANEL, Collection, Key, Url, connected
-from app.cli.reporting import reported
+from app.cli.errors import reported
 from app.client import ApiError, Client
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.reporting import reported
+from app.cli.errors import reported
 from app.clock import SystemClock
 from app.ids import DIGITS
 from app.settings import load_settings

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
-from app.cli.ingest import Item, ingest, summary
+from app.cli.commands.ingest import Item, ingest, summary
 from app.cli.supervisor import die_with
 from app.cli.tables import moments_labelled, plain, ranking
 from app.client import ApiError, Client
@@ -28,7 +28,7 @@ from app.listen import PortBusy, bind
 from app.settings import PREFIX, SettingsError, base_url, load_settings, variable
 
 if TYPE_CHECKING:
-    from app.cli.showcase import Question, Showcase
+    from app.cli.demo_clips import Question, Showcase
 
 COLLECTION = "default"
 MARKER = ".xclip-demo"
@@ -70,7 +70,7 @@ def demo(
 ) -> None:
     """Start the service on generated clips, search them, and leave it running."""
     # imported here: the other commands need no NumPy and no video encoder
-    from app.cli.showcase import draw_showcase
+    from app.cli.demo_clips import draw_showcase
 
     console = Console()
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is stopped on the way out

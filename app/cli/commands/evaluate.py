@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.cli.reporting import reported
+from app.cli.errors import reported
 from app.cli.tables import plain
 from app.settings import Settings, load_settings
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app.cli.demo import ELSEWHERE, MARKER, run_demo
-from app.cli.showcase import Showcase, draw_showcase
+from app.cli.commands.demo import ELSEWHERE, MARKER, run_demo
+from app.cli.demo_clips import Showcase, draw_showcase
 from xclip.motion import HELD_OUT, OPPOSITE
 
 RunCommand = Callable[..., Result]

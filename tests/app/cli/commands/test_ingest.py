@@ -14,7 +14,7 @@ from click.testing import Result
 from rich.console import Console
 
 from app import schemas
-from app.cli.ingest import files_under, items_of
+from app.cli.commands.ingest import files_under, items_of
 from app.cli.ingest_view import IngestView
 from app.client import Client
 

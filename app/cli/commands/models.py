@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.reporting import reported
+from app.cli.errors import reported
 from app.cli.tables import plain
 
 _VERDICTS = {True: Text("pass"), False: Text("FAIL", style="bold"), None: Text("—", style="dim")}

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from app import schemas
-from app.cli import demo
+from app.cli.commands import demo
+from app.cli.commands.ingest import ingest as ingest_items
+from app.cli.commands.ingest import items_of, summary
 from app.cli.connection import (
     PANEL,
     AsJson,
@@ -22,8 +24,6 @@ from app.cli.connection import (
     connected,
     json_object,
 )
-from app.cli.ingest import ingest as ingest_items
-from app.cli.ingest import items_of, summary
 from app.cli.tables import labelled, nothing_found, ranking, videos_labelled
 from app.client import ApiError, Client, Unfinished
 
@@ -167,7 +167,7 @@ def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
 def _show_with_pictures(
     client: Client, results: Sequence[schemas.SearchResult], pictures: str, console: Console
 ) -> None:
-    from app.cli.pictures import WAYS, drawn, find_way  # late: most terminals show none
+    from app.cli.terminal_images import WAYS, drawn, find_way  # late: most terminals show none
 
     way = next((way for way in WAYS if way == pictures), None) or find_way(os.environ)
     if way is None:
