@@ -14,14 +14,11 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.admission import Admission, threads_needed
-from app.care.removals import Remover
 from app.catalog import Catalog
 from app.catalog.uploads import ANSWER_KEPT_S
 from app.clock import Clock, SystemClock
 from app.fetch.rules import UrlRules
 from app.limits import BodyLimit
-from app.media import MediaStore
-from app.partials import PartialFiles
 from app.problems import add_error_responses, document_problems, problem_responses
 from app.routes import (
     classify,
@@ -61,6 +58,9 @@ from app.services.uploads import ResumableUploads
 from app.services.vectors import FollowedVectors
 from app.services.waiting import Following
 from app.settings import Settings
+from app.storage.deletion import Remover
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
 from app.worker.client import WorkerClient

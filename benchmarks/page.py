@@ -24,8 +24,8 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from app.catalog import Catalog
-from app.media import MediaStore
 from app.settings import Settings
+from app.storage.media_store import MediaStore
 from app.worker.pipeline import THUMBNAIL_QUALITY
 from benchmarks.latency import SEGMENTS_OF_A_VIDEO, fill
 from tests.e2e.service import running

@@ -6,13 +6,13 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from app import schemas
-from app.media import IncomingFile
 from app.problems import problem_responses
 from app.routes.bodies import LabelsRoute
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.shapes import classify_answer, clip_answer
 from app.services.classify import Asked, Part
+from app.storage.media_store import IncomingFile
 
 router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)
 

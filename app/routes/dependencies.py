@@ -9,10 +9,8 @@ from fastapi import Depends, Path, Query
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
-from app.care.removals import Remover
 from app.catalog import Catalog
 from app.clock import Clock
-from app.media import MediaStore
 from app.security.callers import Caller
 from app.services.classify import Classify
 from app.services.cutting import Cutting
@@ -27,6 +25,8 @@ from app.services.uploads import ResumableUploads
 from app.services.vectors import FollowedVectors
 from app.services.waiting import Following
 from app.settings import Settings
+from app.storage.deletion import Remover
+from app.storage.media_store import MediaStore
 from app.telemetry.metrics import Metrics
 from app.worker.client import WorkerClient
 

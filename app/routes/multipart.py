@@ -19,11 +19,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
-from app.labels import MAX_LABEL_LENGTH, file_label
 from app.limits import FORM_OVERHEAD_BYTES
-from app.media import IncomingFile
 from app.routes.bodies import declared_length, receive_body
 from app.schemas import Accepted
+from app.storage.filenames import MAX_LABEL_LENGTH, file_label
+from app.storage.media_store import IncomingFile
 
 Fields = TypeVar("Fields", bound=Accepted)
 

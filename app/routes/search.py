@@ -14,7 +14,6 @@ from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
 from app.edge.lane import Place
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
-from app.media import IncomingFile
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
@@ -28,6 +27,7 @@ from app.services.questions import (
     Sequence,
     Words,
 )
+from app.storage.media_store import IncomingFile
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from app.catalog.records import Video
 from app.errors import ContentNotFound, InvalidRequest, VideoNotReady
-from app.media import MediaStore
 from app.services.library import StoredFile
+from app.storage.media_store import MediaStore
 from app.worker.client import WorkerClient
 
 MAX_CLIP_S = 600.0

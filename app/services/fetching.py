@@ -12,9 +12,9 @@ from app.fetch.download import Download, Downloader
 from app.fetch.errors import TooManyDownloads, UrlIngestOff, UrlTooSlow
 from app.fetch.guard import Pace, Resolve, resolve
 from app.fetch.rules import UrlRules
-from app.labels import MAX_LABEL_LENGTH, file_label
-from app.media import ContentTooLarge, IncomingFile, MediaStore
 from app.settings import variable
+from app.storage.filenames import MAX_LABEL_LENGTH, file_label
+from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
 
 MAX_DOWNLOADS: Final = 4
 _PIECE_BYTES: Final = 1 << 20

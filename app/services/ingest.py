@@ -14,7 +14,7 @@ from app.catalog import Catalog
 from app.catalog.errors import KeyAnswered, NotFound
 from app.catalog.records import Job, JobStatus, Metadata, NewVideo, Page, UploadKey, Video
 from app.errors import IdempotencyInFlight, IdempotencyKeyReused
-from app.media import MediaStore, Received, StoredContent
+from app.storage.media_store import MediaStore, Received, StoredContent
 from app.telemetry.context import for_job
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 from app import failpoints
-from app.care.removals import Remover
 from app.catalog import Catalog
 from app.catalog.records import (
     Collection,
@@ -26,9 +25,10 @@ from app.errors import (
     InvalidRequest,
     ThumbnailNotFound,
 )
-from app.media import MediaStore
 from app.services.vectors import FollowedVectors
 from app.settings import Settings
+from app.storage.deletion import Remover
+from app.storage.media_store import MediaStore
 
 DEFAULT_COLLECTION = "default"
 

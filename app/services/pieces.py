@@ -9,8 +9,8 @@ from typing import Final
 
 from app.catalog.records import ResumableUpload
 from app.errors import ChecksumMismatch, InvalidChecksum
-from app.media import RoomChecks
-from app.partials import PartialFile
+from app.storage.media_store import RoomChecks
+from app.storage.partial_uploads import PartialFile
 
 CHECKSUMS: Final = ("sha1", "sha256")  # the first is what every client of the protocol can
 

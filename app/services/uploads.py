@@ -13,10 +13,10 @@ from app.catalog.errors import UploadNotFound
 from app.catalog.records import NewUpload, ResumableUpload
 from app.clock import Clock
 from app.errors import UploadExpired, UploadOffsetMismatch
-from app.media import ContentTooLarge, MediaStore, RoomChecks, StorageFull
-from app.partials import PartialFile, PartialFiles, PartialLocked, PartialMissing
 from app.services.ingest import Ingest, Upload
 from app.services.pieces import Checksum, Piece
+from app.storage.media_store import ContentTooLarge, MediaStore, RoomChecks, StorageFull
+from app.storage.partial_uploads import PartialFile, PartialFiles, PartialLocked, PartialMissing
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.media import MediaStore
+from app.storage.media_store import MediaStore
 from app.worker.clips import NotInClipFolder
 from app.worker.decoding import Decoder
 from app.worker.messages import CutDone, CutOrder

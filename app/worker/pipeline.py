@@ -28,8 +28,8 @@ from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound
 from app.catalog.records import Job, NewSegment, VideoFacts
-from app.media import MediaStore
 from app.settings import PromptPrecision
+from app.storage.media_store import MediaStore
 from app.worker.ahead import ahead
 from app.worker.batcher import Batcher, segments_at_once
 from app.worker.certainty import Certainty

@@ -11,7 +11,7 @@ from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, ModelMismatch, NotFound
 from app.catalog.records import Job
 from app.clock import Clock
-from app.media import StorageFull
+from app.storage.media_store import StorageFull
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Interrupted
 from app.worker.lease import Lease

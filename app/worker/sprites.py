@@ -9,7 +9,7 @@ from itertools import pairwise
 from PIL import Image
 
 from app.catalog.records import NewSegment
-from app.media import MediaStore
+from app.storage.media_store import MediaStore
 
 TILE_HEIGHT = 90
 MOST_TILES = 100

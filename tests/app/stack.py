@@ -21,8 +21,8 @@ from app.catalog import Catalog
 from app.clock import Clock, SystemClock
 from app.ids import new_id
 from app.main import create_app
-from app.media import MediaStore
 from app.settings import Settings
+from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient

@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 
 from app import failpoints
-from app.care.verify import verify
 from app.clock import SystemClock
+from app.maintenance.verify import verify
 from tests.app.stack import VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
 

@@ -17,7 +17,7 @@ from app.cli.tables import plain
 from app.settings import load_settings
 
 if TYPE_CHECKING:
-    from app.care.diagnosis import Finding
+    from app.maintenance.doctor import Finding
 
 _MARKS = {
     "ok": Text("✓", style="green"),
@@ -38,7 +38,7 @@ def doctor(
     """Check model, codecs, sandbox, disk, GPU and ports; status 1 if something is wrong."""
     with reported():
         settings = load_settings(os.environ)
-        from app.care.diagnosis import diagnose  # late: clients of the service need none of it
+        from app.maintenance.doctor import diagnose  # late: clients of the service need none of it
 
         console = Console()
         found = []

@@ -24,8 +24,8 @@ from app.cli.tables import plain
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from app.care.verify import Repairs, Report
-    from app.care.waste import Waste
+    from app.maintenance.orphans import Waste
+    from app.maintenance.verify import Repairs, Report
 
 SHOWN = 100  # lines of a table; --json prints everything
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
@@ -47,8 +47,8 @@ def verify(
     """Compare everything on disk with the catalog; status 0 if nothing is damaged, else 1."""
     with _reported() as settings:
         # late here and below: clients of the service need neither a database nor pictures
-        from app.care import verify as care
-        from app.care.opening import open_library
+        from app.maintenance import verify as care
+        from app.maintenance.data_folder import open_library
 
         with open_library(settings) as opened, _progress("videos looked at") as progress:
             report = care.verify(opened.catalog, opened.media, opened.tensors, settings, progress)
@@ -69,10 +69,10 @@ def gc(
 ) -> None:
     """Remove what nothing refers to: the leavings of processes that died."""
     with _reported() as settings:
-        from app.care.errors import BackupImpossible
-        from app.care.gc import collect
-        from app.care.opening import open_library
-        from app.care.waste import find_waste
+        from app.maintenance.data_folder import open_library
+        from app.maintenance.gc import collect
+        from app.maintenance.orphans import find_waste
+        from app.storage.errors import BackupImpossible
 
         with open_library(settings) as opened:
             parts = (opened.catalog, opened.media, opened.tensors, settings)
@@ -94,7 +94,7 @@ def backup(
 ) -> None:
     """Copy the whole library to a new folder, also while the service runs."""
     with _reported() as settings:
-        from app.care.backup import back_up
+        from app.maintenance.backup import back_up
 
         with _progress("files copied") as progress:
             made = back_up(settings, folder, progress)
@@ -112,7 +112,7 @@ def restore(
 ) -> None:
     """Make the data folder, which must be empty or not exist, of a backup."""
     with _reported() as settings:
-        from app.care.restore import restore as restore_folder
+        from app.maintenance.restore import restore as restore_folder
 
         with _progress("files restored") as progress:
             manifest = restore_folder(folder, settings, progress)
@@ -189,9 +189,9 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
-    from app.care.errors import CareError
     from app.catalog.errors import CatalogError
     from app.problems import DATABASE_ERRORS
+    from app.storage.errors import CareError
 
     with reported(CareError, CatalogError, database=DATABASE_ERRORS):
         yield load_settings(os.environ)

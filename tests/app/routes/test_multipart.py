@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from app.errors import AppError
 from app.limits import BodyAllowance
-from app.media import ContentTooLarge, IncomingFile, MediaStore
 from app.routes.multipart import Form, receive_form
 from app.schemas import UploadFields
+from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
 
 BOUNDARY = b"frontier"
 

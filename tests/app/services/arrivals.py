@@ -10,11 +10,11 @@ from pathlib import Path
 from app.catalog import Catalog
 from app.catalog.records import NewUpload
 from app.clock import Clock, SystemClock
-from app.media import MediaStore
-from app.partials import PartialFiles
 from app.services.ingest import Admission, Ingest, Sender, Upload
 from app.services.pieces import Checksum
 from app.services.uploads import Progress, ResumableUploads
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles
 
 OWNER = "someone"
 

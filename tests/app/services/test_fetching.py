@@ -13,8 +13,8 @@ import pytest
 from app.fetch.errors import FetchError, TooManyDownloads, UrlIngestOff, UrlTooSlow, UrlUnreachable
 from app.fetch.guard import Pace
 from app.fetch.rules import UrlRules
-from app.media import ContentTooLarge, MediaStore, StorageFull
 from app.services.fetching import MAX_DOWNLOADS, Fetching
+from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull
 from tests.app.fetch.origin import Origin, drip, head, serving, whole
 
 LIMIT = 3 << 20

@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 from app.catalog.errors import UploadNotFound
 from app.catalog.uploads import UPLOAD_KEPT_S
 from app.errors import ChecksumMismatch, UploadExpired, UploadOffsetMismatch
-from app.media import StorageFull
-from app.partials import PartialLocked
 from app.services.pieces import Checksum
+from app.storage.media_store import StorageFull
+from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock
 from tests.app.services.arrivals import OWNER, Arrivals, open_arrivals
 

@@ -20,8 +20,8 @@ from app.catalog import Catalog
 from app.catalog.records import Job, NewVideo
 from app.clock import SystemClock
 from app.listen import bind
-from app.media import MediaStore
 from app.settings import Settings, base_url
+from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.certainty import Certainty
 from app.worker.client import WorkerClient

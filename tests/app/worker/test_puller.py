@@ -19,7 +19,7 @@ from PIL import Image
 
 from app import failpoints
 from app.catalog.errors import VideoNotFound
-from app.media import MediaStore
+from app.storage.media_store import MediaStore
 from app.worker.decoding import Decoder, Decoding
 from app.worker.records import stack_records
 from index.protocol import TensorReference, Tensors

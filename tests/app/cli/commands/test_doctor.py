@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from app.care.diagnosis import Finding, diagnose
+from app.maintenance.doctor import Finding, diagnose
 from app.settings import Settings
 
 RunCommand = Callable[..., Result]

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.care.gc import collect
-from app.care.holding import held_back
-from app.care.opening import open_library
-from app.care.verify import verify
-from app.care.waste import Waste, find_waste
 from app.cli.main import build_cli
+from app.maintenance.data_folder import open_library
+from app.maintenance.gc import collect
+from app.maintenance.orphans import Waste, find_waste
+from app.maintenance.verify import verify
+from app.storage.backup_lock import held_back
 from index import PackedTensorStore
-from tests.app.care.disk import files_in
 from tests.app.conftest import MakeClip
+from tests.app.maintenance.disk import files_in
 from tests.app.stack import Stack, open_stack
 from xclip.encoder import Encoder
 

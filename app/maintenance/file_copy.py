@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-from app.care.errors import BackupUnusable
+from app.storage.errors import BackupUnusable
 from index.holes import any_set
 
 MANIFEST: Final = "manifest.json"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.care.disk import change_rows, flip_tensor, segments_of, work
 from tests.app.conftest import MakeClip
+from tests.app.maintenance.disk import change_rows, flip_tensor, segments_of, work
 from tests.app.stack import CLASSIFY, SEARCH, VIDEOS, Stack, assert_problem, open_stack
 from xclip.encoder import Encoder
 

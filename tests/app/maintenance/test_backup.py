@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.care.backup import back_up
-from app.care.copying import MANIFEST, Manifest
-from app.care.errors import BackupImpossible, BackupUnusable
-from app.care.restore import restore
-from app.care.verify import verify
 from app.cli.main import build_cli
+from app.maintenance.backup import back_up
+from app.maintenance.file_copy import MANIFEST, Manifest
+from app.maintenance.restore import restore
+from app.maintenance.verify import verify
 from app.settings import Settings
-from tests.app.care.disk import files_in, flip, work
+from app.storage.errors import BackupImpossible, BackupUnusable
 from tests.app.conftest import MakeClip, write_clip
+from tests.app.maintenance.disk import files_in, flip, work
 from tests.app.stack import SEARCH, VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
 

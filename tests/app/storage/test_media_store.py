@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.media import ContentTooLarge, MediaStore, StorageFull, StoredContent
+from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull, StoredContent
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_an_abandoned_file_is_removed(media: MediaStore):
 def test_sweep_takes_what_a_dead_process_left_and_spares_the_living(media: MediaStore):
     """A file whose writer was killed goes; one that is being received stays."""
     script = (
-        "import os, pathlib, app.media\n"
-        f"store = app.media.MediaStore(pathlib.Path({str(media.tmp.parent)!r}))\n"
+        "import os, pathlib, app.storage.media_store\n"
+        f"store = app.storage.media_store.MediaStore(pathlib.Path({str(media.tmp.parent)!r}))\n"
         "store.receive(9).write(b'dead')\n"
         "os._exit(9)"
     )
@@ -101,8 +101,10 @@ def test_a_file_that_leaves_too_little_room_is_refused(
 ):
     """By what is announced, and from time to time on the way; what was written goes."""
     free = 1 << 30
-    monkeypatch.setattr("app.media.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-    monkeypatch.setattr("app.media.ROOM_CHECK_BYTES", 4000)
+    monkeypatch.setattr(
+        "app.storage.media_store.shutil.disk_usage", lambda _: SimpleNamespace(free=free)
+    )
+    monkeypatch.setattr("app.storage.media_store.ROOM_CHECK_BYTES", 4000)
     media = MediaStore(tmp_path, min_free_bytes=free - 1000)
     media.prepare()
     with media.receive(free) as incoming:

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from app import failpoints
-from app.care.holding import removing
 from app.catalog import Catalog
 from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import PendingRemovals, Removal
-from app.media import MediaStore, sync_folder
+from app.storage.backup_lock import removing
+from app.storage.media_store import MediaStore, sync_folder
 from index import PackedTensorStore
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from typing import Literal, TypeAlias
 
 from app.catalog import Catalog
 from app.catalog.records import TensorRun
-from app.media import MediaStore
-from app.partials import PartialFiles
 from app.settings import Settings
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles
 from index import PackedTensorStore
 
 WasteKind: TypeAlias = Literal[

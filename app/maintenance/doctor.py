@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import httpx
 
-from app.care.errors import NoLibrary
-from app.care.opening import check_library
 from app.catalog import Catalog
 from app.catalog.errors import CatalogError
 from app.listen import PortBusy, bind
+from app.maintenance.data_folder import check_library
 from app.problems import DATABASE_ERRORS
 from app.settings import Settings, base_url, is_loopback
+from app.storage.errors import NoLibrary
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder

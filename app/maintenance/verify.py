@@ -15,12 +15,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
-from app.care.waste import Waste, find_waste
 from app.catalog import Catalog
 from app.catalog.records import StoredSegment, Video
-from app.media import MediaStore
-from app.partials import PartialFiles, PartialMissing
+from app.maintenance.orphans import Waste, find_waste
 from app.settings import Settings
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles, PartialMissing
 from index import PackedTensorStore, VectorStoreError
 from index.protocol import Record
 

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.care.copying import CopiedFile, Manifest, copy_file, copy_runs
-from app.care.errors import BackupImpossible
-from app.care.holding import held_back
-from app.care.opening import check_library
 from app.catalog import Catalog, snapshot
 from app.catalog.records import TensorRun
 from app.clock import SystemClock
-from app.media import MediaStore, sync_folder
+from app.maintenance.data_folder import check_library
+from app.maintenance.file_copy import CopiedFile, Manifest, copy_file, copy_runs
 from app.settings import Settings
+from app.storage.backup_lock import held_back
+from app.storage.errors import BackupImpossible
+from app.storage.media_store import MediaStore, sync_folder
 
 CATALOG = "catalog.sqlite"
 VIDEOS_AT_ONCE = 200

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from app.media import sync_folder, write_all
+from app.storage.media_store import sync_folder, write_all
 
 _ID = re.compile(r"upl_[0-9a-z]{1,36}\Z")
 _CHECKED = ".checked"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from app import failpoints
-from app.care.holding import held_back
 from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import NewVideo
-from tests.app.care.disk import files_in, segments_of, tensor_bytes, work
+from app.storage.backup_lock import held_back
 from tests.app.conftest import MakeClip
+from tests.app.maintenance.disk import files_in, segments_of, tensor_bytes, work
 from tests.app.stack import VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
 

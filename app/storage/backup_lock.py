@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.care.errors import BackupImpossible
+from app.storage.errors import BackupImpossible
 
 _FILE = "backup.lock"
 _PATIENCE_S = 30.0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from app.care.holding import removing
-from app.care.removals import Remover
-from app.care.waste import Waste, find_waste
 from app.catalog import Catalog
 from app.clock import SystemClock
-from app.media import MediaStore
-from app.partials import PartialFiles
+from app.maintenance.orphans import Waste, find_waste
 from app.services.ingest import Ingest
 from app.services.uploads import ResumableUploads
 from app.settings import Settings
+from app.storage.backup_lock import removing
+from app.storage.deletion import Remover
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles
 from index import PackedTensorStore
 
 

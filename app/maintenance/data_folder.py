@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from app.care.errors import NoLibrary
 from app.catalog import Catalog
-from app.media import MediaStore
 from app.settings import Settings
+from app.storage.errors import NoLibrary
+from app.storage.media_store import MediaStore
 from index import PackedTensorStore
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.partials import PartialFiles, PartialLocked, PartialMissing
+from app.storage.partial_uploads import PartialFiles, PartialLocked, PartialMissing
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from app.care.backup import CATALOG
-from app.care.copying import CopiedFile, Manifest, copy_file
-from app.care.errors import BackupImpossible, BackupUnusable
-from app.media import sync_folder
+from app.maintenance.backup import CATALOG
+from app.maintenance.file_copy import CopiedFile, Manifest, copy_file
 from app.settings import Settings
+from app.storage.errors import BackupImpossible, BackupUnusable
+from app.storage.media_store import sync_folder
 
 
 def restore(

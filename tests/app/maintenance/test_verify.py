@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.care.opening import open_library
-from app.care.removals import Remover
-from app.care.verify import Report, repair, verify
 from app.catalog import Catalog
 from app.catalog.records import NewUpload, Segment, Video
 from app.cli.main import build_cli
-from app.media import MediaStore
+from app.maintenance.data_folder import open_library
+from app.maintenance.verify import Report, repair, verify
 from app.settings import Settings
+from app.storage.deletion import Remover
+from app.storage.media_store import MediaStore
 from index import PackedTensorStore
-from tests.app.care.disk import change_rows, flip, flip_tensor, segments_of, work
 from tests.app.conftest import MakeClip, write_clip
+from tests.app.maintenance.disk import change_rows, flip, flip_tensor, segments_of, work
 from tests.app.stack import VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
 
