@@ -19,6 +19,8 @@ from app.catalog.uploads import ANSWER_KEPT_S
 from app.clock import Clock, SystemClock
 from app.fetch.rules import UrlRules
 from app.limits import BodyLimit
+from app.model_api.client import WorkerClient
+from app.model_api.secret import SECRET
 from app.problems import add_error_responses, document_problems, problem_responses
 from app.routes import (
     classify,
@@ -63,8 +65,6 @@ from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
-from app.worker.client import WorkerClient
-from app.worker.door import SECRET
 from index import PackedTensorStore
 
 _ROUTERS = (

@@ -20,11 +20,11 @@ from starlette.responses import Response
 from app.catalog import errors as catalog
 from app.errors import AppError, ChecksumMismatch, ModelMismatch
 from app.fetch import errors as fetch
+from app.model_api.client import WorkerFailed, WorkerUnavailable
 from app.schemas import Problem as ProblemSchema
 from app.security import refusals
 from app.storage.media_store import ContentTooLarge, MediaError, StorageFull
 from app.storage.partial_uploads import PartialError, PartialLocked, PartialMissing
-from app.worker.client import WorkerFailed, WorkerUnavailable
 from xclip.errors import VideoError, VideoTooLarge
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"

@@ -30,7 +30,7 @@ from torch import Tensor
 from transformers import XCLIPConfig as PeerConfig
 from transformers.models.x_clip.modeling_x_clip import XCLIPPromptGenerator
 
-from app.worker.records import stack_records
+from app.model_api.tensor_records import stack_records
 from app.worker.server import SCORE_BATCH
 from benchmarks.random_model import as_encoder, random_base, random_records, unit_vectors
 from index.protocol import TensorReference

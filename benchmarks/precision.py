@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from app.model_api.tensor_records import split_records, stack_records
 from app.settings import PromptPrecision
-from app.worker.records import split_records, stack_records
 from benchmarks.random_model import random_encoder
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.motion import HELD_OUT, TRAINING

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.worker.records import split_records
+from app.model_api.tensor_records import split_records
 from index.protocol import Tensors
 from xclip.bank import GENERAL_BANK, bank_digest
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig

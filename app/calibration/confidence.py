@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app.calibration.labelled_pairs import Shown
 from app.calibration.stored_collection import Footage, TuningError
 from app.catalog import Catalog
-from app.worker.records import stack_bank, stack_records
+from app.model_api.tensor_records import stack_bank, stack_records
 from index import Ids
 from xclip.bank import bank_digest, says_the_same
 from xclip.confidence import (

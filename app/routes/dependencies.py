@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from app.catalog import Catalog
 from app.clock import Clock
+from app.model_api.client import WorkerClient
 from app.security.callers import Caller
 from app.services.classify import Classify
 from app.services.cutting import Cutting
@@ -28,7 +29,6 @@ from app.settings import Settings
 from app.storage.deletion import Remover
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import Metrics
-from app.worker.client import WorkerClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from app.catalog import Catalog
 from app.catalog.filters import parse_filter
 from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
 from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
+from app.model_api.client import WorkerClient, WorkerFailed
+from app.model_api.messages import ConfidenceAsked, Flags, Scores
 from app.services.damage import Damage
 from app.services.probabilities import (
     HighestScores,
@@ -32,8 +34,6 @@ from app.services.probabilities import (
     Probabilities,
     softmax,
 )
-from app.worker.client import WorkerClient, WorkerFailed
-from app.worker.messages import ConfidenceAsked, Flags, Scores
 from index.protocol import TensorReference
 
 Rows = npt.NDArray[np.int64]

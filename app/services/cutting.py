@@ -8,9 +8,9 @@ from typing import Literal
 
 from app.catalog.records import Video
 from app.errors import ContentNotFound, InvalidRequest, VideoNotReady
+from app.model_api.client import WorkerClient
 from app.services.library import StoredFile
 from app.storage.media_store import MediaStore
-from app.worker.client import WorkerClient
 
 MAX_CLIP_S = 600.0
 MAX_CLIP_BYTES = 512 << 20

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from app.catalog import Catalog
 from app.catalog.records import SegmentOfVideo
-from app.worker.messages import Flags
+from app.model_api.messages import Flags
 
 logger = logging.getLogger(__name__)
 

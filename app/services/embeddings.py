@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelNotFound
-from app.worker.client import WorkerClient
+from app.model_api.client import WorkerClient
 
 _TEXTS_A_CALL = 32  # between two calls the model serves searches
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from prometheus_client import generate_latest
 
 from app.catalog import Catalog
+from app.model_api.client import WorkerClient, WorkerError
 from app.problems import DATABASE_ERRORS
 from app.services.vectors import FollowedVectors
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
-from app.worker.client import WorkerClient, WorkerError
 
 _BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system
 

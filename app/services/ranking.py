@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from app.catalog import Catalog
 from app.catalog.records import Collection, SegmentOfVideo
+from app.model_api.client import WorkerClient
+from app.model_api.messages import MAX_SCORES, ConfidenceAsked, ConfidenceKind, Scores
 from app.services.damage import Damage
 from app.services.questions import Moment, RankedSegment, ScoreKind, Sequence, Words
 from app.services.sequences import best_chain, followers
 from app.services.vectors import Recall
-from app.worker.client import WorkerClient
-from app.worker.messages import MAX_SCORES, ConfidenceAsked, ConfidenceKind, Scores
 from index import Ids
 from xclip.confidence import share_among, sigmoid
 

@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
+from app.model_api.client import WorkerClient, WorkerError
 from app.problems import DATABASE_ERRORS
-from app.worker.client import WorkerClient, WorkerError
 
 _TIMEOUT_S = 3.0
 _TRUSTED_S = 60.0  # how long an answer of the model speaks for the next one

@@ -14,6 +14,8 @@ from app.catalog.filters import EVERYTHING
 from app.catalog.records import Collection, Segment, SegmentOfVideo, Video
 from app.clock import Clock
 from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
+from app.model_api.client import WorkerClient
+from app.model_api.messages import ConfidenceKind
 from app.services import moments
 from app.services.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
 from app.services.damage import Damage
@@ -29,8 +31,6 @@ from app.services.questions import (
 )
 from app.services.ranking import Ranker, Ranking
 from app.services.vectors import FollowedVectors, Recall
-from app.worker.client import WorkerClient
-from app.worker.messages import ConfidenceKind
 from index import Ids, Vectors
 
 # Segments deleted between the two stages leave places that others may deserve.

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.gate import Gate
+from app.worker.model_scheduler import Gate
 from xclip.encoder import Encoder
 
 Result = TypeVar("Result")

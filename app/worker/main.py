@@ -14,21 +14,21 @@ from app.catalog import Catalog
 from app.clock import Clock, SystemClock
 from app.ids import new_id
 from app.listen import run_app
+from app.model_api.secret import SECRET
 from app.settings import Settings, SettingsError
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.certainty import Certainty
-from app.worker.clips import ClipScoring
-from app.worker.cutting import Cutter
+from app.worker.clip_export import Cutter
+from app.worker.clip_scoring import ClipScoring
+from app.worker.confidence import Certainty
 from app.worker.decoding import Decoder
-from app.worker.door import SECRET
-from app.worker.gate import Gate
+from app.worker.job_runner import Puller
+from app.worker.model_scheduler import Gate
 from app.worker.pipeline import IngestPipeline
-from app.worker.puller import Puller
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
-from app.worker.starting import Starting
-from app.worker.texts import TextEmbeddings
+from app.worker.startup_server import Starting
+from app.worker.text_cache import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.errors import XCLIPError

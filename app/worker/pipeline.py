@@ -28,15 +28,15 @@ from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound
 from app.catalog.records import Job, NewSegment, VideoFacts
+from app.model_api.tensor_records import split_records
 from app.settings import PromptPrecision
 from app.storage.media_store import MediaStore
-from app.worker.ahead import ahead
 from app.worker.batcher import Batcher, segments_at_once
-from app.worker.certainty import Certainty
+from app.worker.confidence import Certainty
 from app.worker.decoding import Decoder, Decoding, Interrupted
-from app.worker.gate import Gate
 from app.worker.lease import Lease, Progress
-from app.worker.records import split_records
+from app.worker.model_scheduler import Gate
+from app.worker.prefetch import ahead
 from app.worker.sprites import write_sprites
 from index.protocol import TensorStore
 from xclip.encoder import EncodedVideos, Encoder

@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.gate import Gate
-from app.worker.texts import TextEmbeddings
+from app.worker.model_scheduler import Gate
+from app.worker.text_cache import TextEmbeddings
 from xclip.encoder import EncodedVideos, Encoder
 
 # What one turn may take of the model's time: below a second with base-patch32 on two CPU cores.

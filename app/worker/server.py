@@ -41,15 +41,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.telemetry.calls import CallTelemetry
-from app.telemetry.metrics import WorkerMetrics
-from app.worker.certainty import CalibrationUnusable, Certainty
-from app.worker.clips import ClipScoring, NotInClipFolder, TooManyScores
-from app.worker.cutting import Cutter
-from app.worker.decoding import Interrupted
-from app.worker.door import Door
-from app.worker.gate import CallerGone, GateFull, while_wanted
-from app.worker.messages import (
+from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
     ClipRequest,
@@ -62,9 +54,17 @@ from app.worker.messages import (
     Scores,
     TextRequest,
 )
-from app.worker.records import stack_bank, stack_records
+from app.model_api.secret import Door
+from app.model_api.tensor_records import stack_bank, stack_records
+from app.telemetry.calls import CallTelemetry
+from app.telemetry.metrics import WorkerMetrics
+from app.worker.clip_export import Cutter
+from app.worker.clip_scoring import ClipScoring, NotInClipFolder, TooManyScores
+from app.worker.confidence import CalibrationUnusable, Certainty
+from app.worker.decoding import Interrupted
+from app.worker.model_scheduler import CallerGone, GateFull, while_wanted
 from app.worker.scoring import Scoring
-from app.worker.texts import TextEmbeddings
+from app.worker.text_cache import TextEmbeddings
 from index.errors import VectorStoreError
 from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder

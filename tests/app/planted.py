@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from app.catalog.records import NewSegment, NewVideo, Segment, Video, VideoFacts
-from app.worker.records import split_records, stack_records
+from app.model_api.tensor_records import split_records, stack_records
 from tests.app.stack import Stack
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.weights import load_model, save_model

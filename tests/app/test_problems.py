@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 from app import errors, problems
 from app.catalog import errors as catalog
 from app.limits import BodyLimit
+from app.model_api.client import WorkerFailed, WorkerUnavailable
 from app.schemas import SearchRequest
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
-from app.worker.client import WorkerFailed, WorkerUnavailable
 from tests.app.stack import assert_problem
 from xclip.errors import VideoError
 

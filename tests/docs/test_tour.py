@@ -155,7 +155,7 @@ def test_a_job_can_be_followed_from_the_upload_to_the_decoder(tour: Tour) -> Non
         json.loads(step.printed)["job"]["id"] for step in tour.steps if "uploaded" in step.commands
     )
     of_job = [line for line in lines(tour) if line.get("job_id") == job_id]
-    assert {"app.worker.puller", "app.worker.decoding"} <= {line["logger"] for line in of_job}
+    assert {"app.worker.job_runner", "app.worker.decoding"} <= {line["logger"] for line in of_job}
     queued = [line for line in of_job if line["logger"] == "app.services.ingest"]
     assert queued
     assert queued[0]["request_id"].startswith("req_")

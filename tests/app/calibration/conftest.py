@@ -16,8 +16,8 @@ import pytest
 from app.calibration.stored_collection import Footage
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
+from app.model_api.tensor_records import split_records
 from app.settings import Settings
-from app.worker.records import split_records
 from index import PackedTensorStore
 from xclip.bank import bank_digest
 from xclip.encoder import EncodedVideos, Encoder

@@ -19,7 +19,7 @@ from app.calibration.confidence import (
 )
 from app.calibration.labelled_pairs import Shown
 from app.calibration.stored_collection import Footage, TuningError
-from app.worker.records import stack_records
+from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import filmed, footage_in, put, refreshed
 from tests.app.planted import random_videos
 from xclip.bank import bank_digest

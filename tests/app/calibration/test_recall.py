@@ -23,7 +23,7 @@ from app.calibration.recall import (
     read_queries,
 )
 from app.calibration.stored_collection import Footage, TuningError
-from app.worker.records import stack_records
+from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import load_strongly_conditioned, random_videos
 from xclip.encoder import EncodedVideos, Encoder

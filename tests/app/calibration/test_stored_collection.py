@@ -10,8 +10,8 @@ import pytest
 from app.calibration import stored_collection as module
 from app.calibration.stored_collection import TuningError, open_catalog, open_footage
 from app.catalog.errors import CollectionNotFound
+from app.model_api.tensor_records import stack_records
 from app.settings import Settings
-from app.worker.records import stack_records
 from tests.app.calibration.conftest import footage_in, put
 from tests.app.planted import random_videos
 from xclip.encoder import Encoder

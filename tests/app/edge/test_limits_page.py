@@ -11,7 +11,7 @@ from app.edge.limits import LINGER_BYTES, LINGER_S, MAX_HEAD_BYTES, MAX_HEAD_LIN
 from app.limits import JSON_BODY_BYTES
 from app.routes.bodies import LABELS_BODY_BYTES
 from app.settings import Settings, describe_settings
-from app.worker.gate import MAX_TURNS
+from app.worker.model_scheduler import MAX_TURNS
 from app.worker.server import CLIPS_AT_ONCE
 
 PAGE = (Path(__file__).parents[3] / "docs" / "limits.md").read_text()

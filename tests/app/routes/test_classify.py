@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.worker.records import stack_records
+from app.model_api.tensor_records import stack_records
 from tests.app.conftest import MakeClip
 from tests.app.stack import CLASSIFY, VIDEOS, Stack, assert_problem, score_everything
 from xclip.encoder import Encoder
@@ -326,7 +326,7 @@ def test_a_clip_with_too_many_scores_is_refused(
     stack: Stack, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ):
     """The worker keeps no table without end; the sentence says what helps."""
-    monkeypatch.setattr("app.worker.clips.MAX_CLIP_SCORES", 5)
+    monkeypatch.setattr("app.worker.clip_scoring.MAX_CLIP_SCORES", 5)
     answer = send(stack, make_clip(seconds=2).read_bytes(), labels='["a", "b"]')
     problem = assert_problem(answer, 422, "invalid_request")
     assert "fewer labels" in problem["detail"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.worker.records import stack_records
+from app.model_api.tensor_records import stack_records
 from tests.app.stack import CLASSIFY, VIDEOS, Stack, assert_problem, open_stack
 from xclip.bank import says_the_same
 from xclip.confidence import Background, place

@@ -10,10 +10,10 @@ import anyio
 import httpx
 import pytest
 
+from app.model_api.client import WorkerClient, WorkerFailed
+from app.model_api.messages import ModelFacts
+from app.model_api.secret import SECRET
 from app.services.readiness import Readiness
-from app.worker.client import WorkerClient, WorkerFailed
-from app.worker.door import SECRET
-from app.worker.messages import ModelFacts
 from tests.app.stack import Stack
 
 

@@ -15,13 +15,13 @@ from app.catalog.errors import SegmentNotFound
 from app.catalog.filters import Condition, parse_filter
 from app.catalog.records import SegmentOfVideo
 from app.clock import SystemClock
+from app.model_api.client import WorkerClient
+from app.model_api.secret import SECRET
 from app.services.damage import Damage
 from app.services.questions import Findings, Like, Question, Words
 from app.services.search import Search
 from app.services.vectors import FollowedVectors
 from app.telemetry.metrics import Metrics
-from app.worker.client import WorkerClient
-from app.worker.door import SECRET
 from tests.app.planted import plant
 from tests.app.stack import Stack
 from xclip.encoder import Encoder

@@ -20,21 +20,21 @@ from app.catalog import Catalog
 from app.catalog.records import Job, NewVideo
 from app.clock import SystemClock
 from app.listen import bind
+from app.model_api.client import WorkerClient
+from app.model_api.secret import SECRET
 from app.settings import Settings, base_url
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.certainty import Certainty
-from app.worker.client import WorkerClient
-from app.worker.clips import ClipScoring
-from app.worker.cutting import Cutter
+from app.worker.clip_export import Cutter
+from app.worker.clip_scoring import ClipScoring
+from app.worker.confidence import Certainty
 from app.worker.decoding import Decoder
-from app.worker.door import SECRET
-from app.worker.gate import Gate
+from app.worker.job_runner import Puller
+from app.worker.model_scheduler import Gate
 from app.worker.pipeline import IngestPipeline
-from app.worker.puller import Puller
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
-from app.worker.texts import TextEmbeddings
+from app.worker.text_cache import TextEmbeddings
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.worker.batcher import Batcher, Frames, segments_at_once
-from app.worker.gate import Gate
+from app.worker.model_scheduler import Gate
 from benchmarks.random_model import random_encoder
 from xclip.encoder import Encoder
 

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from app.clock import SystemClock
+from app.model_api.tensor_records import stack_records
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Decoding
-from app.worker.puller import Puller
-from app.worker.records import stack_records
+from app.worker.job_runner import Puller
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment, DecodeRequest, decode_segments
 from xclip.video.sample import Segmentation

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.worker.gate import Gate
+from app.worker.model_scheduler import Gate
 from app.worker.scoring import PAIRS_A_TURN, TEXTS_A_TURN, Scoring
-from app.worker.texts import TextEmbeddings
+from app.worker.text_cache import TextEmbeddings
 from xclip.encoder import EncodedVideos, Encoder
 
 

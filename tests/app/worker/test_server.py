@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.model_api.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.model_api.messages import ConfidenceAsked, EmbedRequest, ScoreRequest, TextRequest
+from app.model_api.secret import SECRET
+from app.model_api.tensor_records import split_records
 from app.settings import base_url
-from app.worker.client import WorkerClient, WorkerFailed, WorkerUnavailable
 from app.worker.decoding import Decoder, Decoding
-from app.worker.door import SECRET
-from app.worker.messages import ConfidenceAsked, EmbedRequest, ScoreRequest, TextRequest
-from app.worker.records import split_records
 from index.protocol import TensorReference
 from tests.app.conftest import MakeClip
 from xclip.bank import bank_digest

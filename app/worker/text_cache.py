@@ -14,7 +14,7 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.gate import Gate
+from app.worker.model_scheduler import Gate
 from xclip.encoder import Encoder
 
 TEXTS_KEPT = 20_000

@@ -11,11 +11,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.ahead import ahead
-from app.worker.certainty import Certainty
+from app.model_api.messages import ClipRequest, ClipScores, EmbedRequest, Scores
+from app.worker.confidence import Certainty
 from app.worker.decoding import Decoder, Decoding
-from app.worker.gate import Gate, still_wanted
-from app.worker.messages import ClipRequest, ClipScores, EmbedRequest, Scores
+from app.worker.model_scheduler import Gate, still_wanted
+from app.worker.prefetch import ahead
 from app.worker.scoring import Scoring
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment

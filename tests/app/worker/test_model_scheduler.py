@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.worker.gate import MAX_TURNS, CallerGone, Gate, GateFull, while_wanted
+from app.worker.model_scheduler import MAX_TURNS, CallerGone, Gate, GateFull, while_wanted
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from app.model_api.messages import CutDone, CutOrder
 from app.storage.media_store import MediaStore
-from app.worker.clips import NotInClipFolder
+from app.worker.clip_scoring import NotInClipFolder
 from app.worker.decoding import Decoder
-from app.worker.messages import CutDone, CutOrder
 from xclip.video.child import cut_in_child
 from xclip.video.cut import CutRequest
 

@@ -19,9 +19,9 @@ from PIL import Image
 
 from app import failpoints
 from app.catalog.errors import VideoNotFound
+from app.model_api.tensor_records import stack_records
 from app.storage.media_store import MediaStore
 from app.worker.decoding import Decoder, Decoding
-from app.worker.records import stack_records
 from index.protocol import TensorReference, Tensors
 from index.tensors import PackedTensorStore
 from xclip.video.decode import DecodeRequest, decode_segments
@@ -191,7 +191,7 @@ def test_on_a_full_disk_no_job_is_begun(
     job = parts.upload(make_clip(seconds=1))
     greedy = MediaStore(parts.settings.data_dir, min_free_bytes=1 << 60)
     puller = replace(parts, media=greedy).puller()
-    with caplog.at_level("INFO", logger="app.worker.puller"):
+    with caplog.at_level("INFO", logger="app.worker.job_runner"):
         assert not any(puller.run_one() for _ in range(3))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert parts.catalog.get_job(job.id) == job

@@ -14,8 +14,8 @@ from app.clock import Clock
 from app.storage.media_store import StorageFull
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Interrupted
+from app.worker.job_telemetry import observed
 from app.worker.lease import Lease
-from app.worker.observing import observed
 from app.worker.pipeline import ContentMissing, IngestPipeline
 from xclip.errors import VideoError
 

@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 from app.clock import SystemClock
 from app.listen import bind
+from app.model_api.client import WorkerClient, WorkerUnavailable
 from app.settings import base_url
-from app.worker.client import WorkerClient, WorkerUnavailable
-from app.worker.starting import Starting
+from app.worker.startup_server import Starting
 
 
 def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixture) -> None:
@@ -40,7 +40,7 @@ def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixtu
             assert httpx.get(f"{url}/livez").status_code == 200
             starting.downloaded("model.safetensors", 780_000_000, 780_000_000)
             worker.close()
-    told = [record for record in caplog.records if record.name == "app.worker.starting"]
+    told = [record for record in caplog.records if record.name == "app.worker.startup_server"]
     assert [record.message.split(", ")[1] for record in told] == [
         "0 of 780 MB (0%).",
         "780 of 780 MB (100%).",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.worker.certainty import CalibrationUnusable, Certainty
-from app.worker.gate import Gate
-from app.worker.messages import ConfidenceAsked
+from app.model_api.messages import ConfidenceAsked
+from app.worker.confidence import CalibrationUnusable, Certainty
+from app.worker.model_scheduler import Gate
 from app.worker.scoring import Scoring
-from app.worker.texts import TextEmbeddings
+from app.worker.text_cache import TextEmbeddings
 from tests.app.planted import random_videos
 from xclip.bank import bank_digest, says_the_same
 from xclip.confidence import PLAIN, Background, Calibration, place

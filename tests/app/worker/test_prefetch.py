@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from app.worker.ahead import ahead
+from app.worker.prefetch import ahead
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -8,8 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from app.model_api.tensor_records import split_records, stack_records
 from app.settings import PromptPrecision, Settings
-from app.worker.records import split_records, stack_records
 from index.protocol import Tensors
 from index.tensors import PackedTensorStore
 from tests.app.conftest import MakeClip

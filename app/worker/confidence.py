@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.messages import ConfidenceAsked, Scores
+from app.model_api.messages import ConfidenceAsked, Scores
 from app.worker.scoring import Scoring
 from xclip.bank import bank_digest, says_the_same
 from xclip.confidence import Background, Floats, place, rest_of_bank

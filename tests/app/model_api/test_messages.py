@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.worker.messages import (
+from app.model_api.messages import (
     MAX_SCORES,
     ClipRequest,
     ConfidenceAsked,

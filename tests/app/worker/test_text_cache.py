@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.worker.gate import Gate
-from app.worker.texts import TextEmbeddings
+from app.worker.model_scheduler import Gate
+from app.worker.text_cache import TextEmbeddings
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, open_stack
 from xclip.encoder import Encoder

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from app.telemetry import tracing
-from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
-from app.worker.door import credentials
-from app.worker.messages import (
+from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
     ClipRequest,
@@ -38,6 +35,9 @@ from app.worker.messages import (
     Scores,
     TextRequest,
 )
+from app.model_api.secret import credentials
+from app.telemetry import tracing
+from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
 from index.protocol import TensorReference
 from xclip.video.sample import Segmentation
 

@@ -1,0 +1,1 @@
+"""Model API: the internal HTTP between API and worker: client, messages, shared secret."""
