@@ -31,7 +31,7 @@ from app.edge.room import QueueRoom
 from app.errors import Overloaded, QueueFull
 from app.limits import JSON_BODY_BYTES
 from app.problems import problem_of, problem_response
-from app.routes.bodies import LABELS_BODY_BYTES
+from app.routes.request_bodies import LABELS_BODY_BYTES
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 

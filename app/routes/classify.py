@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request
 
 from app import schemas
 from app.problems import problem_responses
-from app.routes.bodies import LabelsRoute
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
-from app.routes.shapes import classify_answer, clip_answer
+from app.routes.request_bodies import LabelsRoute
+from app.routes.responses import classify_answer, clip_answer
 from app.services.classify import Asked, Part
 from app.storage.media_store import IncomingFile
 

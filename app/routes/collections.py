@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 
 from app import schemas
 from app.problems import problem_responses
-from app.routes.deletions import deleted_answer, deleted_responses
+from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf
-from app.routes.shapes import collection_answer, page_answer
+from app.routes.responses import collection_answer, page_answer
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

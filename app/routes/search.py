@@ -17,7 +17,7 @@ from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
-from app.routes.shapes import heatmap_answer, search_answer
+from app.routes.responses import heatmap_answer, search_answer
 from app.services.questions import (
     Findings,
     Like,

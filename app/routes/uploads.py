@@ -15,9 +15,9 @@ from app.catalog.errors import VideoNotFound
 from app.errors import UnsupportedMediaType
 from app.problems import problem_responses
 from app.routes import tus
-from app.routes.bodies import declared_length, receive_body
 from app.routes.dependencies import CollectionName, Owner, Services, ServicesOf, UploadId
-from app.routes.shapes import job_answer, resumable_upload_answer, video_answer
+from app.routes.request_bodies import declared_length, receive_body
+from app.routes.responses import job_answer, resumable_upload_answer, video_answer
 from app.services.pieces import Piece
 from app.services.uploads import Progress
 

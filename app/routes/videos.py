@@ -15,8 +15,7 @@ from app import failpoints, schemas
 from app.catalog.errors import NotFound
 from app.catalog.records import VideoStatus
 from app.problems import problem_responses
-from app.routes.by_url import also_json, names_url, receive_url
-from app.routes.deletions import deleted_answer, deleted_responses
+from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import (
     CollectionName,
     Cursor,
@@ -28,8 +27,9 @@ from app.routes.dependencies import (
 )
 from app.routes.files import FILE_MEDIA_TYPES, FileHeaders, file_response, video_media_type
 from app.routes.multipart import form_body, parse_fields, receive_form
-from app.routes.preferences import Prefer, prefer_wait, wait_applied
-from app.routes.shapes import job_answer, page_answer, segment_answer, video_answer
+from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
+from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
+from app.routes.url_upload import also_json, names_url, receive_url
 from app.services.ingest import Admission, Sender, Upload
 from app.services.library import StoredFile
 from app.services.waiting import wait_for_end

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.routes.preferences import LONGEST_WAIT_S, Prefer, prefer_wait
+from app.routes.prefer_header import LONGEST_WAIT_S, Prefer, prefer_wait
 
 LONG_NUMBER = "9" * 5_000
 
