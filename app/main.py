@@ -41,10 +41,10 @@ from app.routes import (
     videos,
 )
 from app.routes.dependencies import Services
-from app.security.access import document_access
-from app.security.doors import Doors
-from app.security.gate import Gate
+from app.security.access_table import document_access
+from app.security.authentication import Doors
 from app.security.headers import SecurityHeaders
+from app.security.middleware import Gate
 from app.services.classify import Classify
 from app.services.cutting import Cutting
 from app.services.damage import Damage

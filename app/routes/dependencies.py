@@ -12,7 +12,7 @@ from starlette.requests import Request
 from app.catalog import Catalog
 from app.clock import Clock
 from app.model_api.client import WorkerClient
-from app.security.callers import Caller
+from app.security.principal import Caller
 from app.services.classify import Classify
 from app.services.cutting import Cutting
 from app.services.embeddings import Embeddings

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.security.callers import ANYBODY, Caller
-from app.security.doors import Doors
+from app.security.authentication import Doors
+from app.security.principal import ANYBODY, Caller
 from app.security.session import COOKIE, LIFE_S
 
 router = APIRouter(prefix="/v1/session", tags=["system"])

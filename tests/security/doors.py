@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from app.catalog import Catalog
 from app.clock import Clock, SystemClock
 from app.main import create_app
-from app.security.keys import create_key
+from app.security.api_keys import create_key
 from app.settings import Settings
 
 HERE = "http://127.0.0.1"

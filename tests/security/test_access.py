@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from app.main import create_app
-from app.security.access import ACCESS, covers, need_of
+from app.security.access_table import ACCESS, covers, need_of
 from app.settings import Settings
 from tests.app.stack import assert_problem
 from tests.security.doors import SCOPES, Doors, open_doors

@@ -14,8 +14,8 @@ import uvicorn
 from app.catalog import Catalog
 from app.listen import bind, server_config
 from app.main import create_app
-from app.security.callers import Caller
-from app.security.doors import Doors
+from app.security.authentication import Doors
+from app.security.principal import Caller
 from app.settings import Settings
 from tests.app.catalog.samples import HandClock
 from tests.app.stack import assert_problem

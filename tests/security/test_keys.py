@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalog import Catalog
-from app.security.access import covers
-from app.security.keys import create_key, owner_of
-from app.security.rates import Buckets, Turnstile
+from app.security.access_table import covers
+from app.security.api_keys import create_key, owner_of
+from app.security.rate_limits import Buckets, Turnstile
 from app.security.session import COOKIE, LIFE_S, Sessions
 from tests.app.catalog.samples import HandClock
 from tests.app.stack import assert_problem
@@ -74,7 +74,11 @@ def test_no_bytes_break_the_reading_of_a_key(text: bytes):
 
 def test_secrets_are_compared_in_constant_time_as_bytes():
     """By construction: no module of the doors compares digests or signatures with == or !=."""
-    for module in ("app/security/keys.py", "app/security/session.py", "app/model_api/secret.py"):
+    for module in (
+        "app/security/api_keys.py",
+        "app/security/session.py",
+        "app/model_api/secret.py",
+    ):
         tree = ast.parse((Path(__file__).parents[2] / module).read_text())
         assert "compare_digest" in ast.dump(tree)
         for node in ast.walk(tree):

@@ -51,7 +51,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it, this once: only a hash of it is kept."""
-    from app.security.keys import create_key  # late: clients of the service need no database
+    from app.security.api_keys import create_key  # late: clients of the service need no database
 
     with _catalog() as catalog:
         key, text = create_key(

@@ -8,7 +8,7 @@ import pytest
 
 from app.catalog import Catalog
 from app.clock import SystemClock
-from app.security.keys import owner_of
+from app.security.api_keys import owner_of
 from app.settings import Settings
 
 from .conftest import RunCommand

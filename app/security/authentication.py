@@ -13,12 +13,10 @@ from app.catalog import Catalog
 from app.catalog.api_keys import ApiKey
 from app.clock import Clock
 from app.problems import DATABASE_ERRORS
-from app.security.access import MEDIA, Entrance, covers
-from app.security.callers import ANYBODY, Caller
-from app.security.keys import KeyRing, owner_of
-from app.security.origins import SAFE_METHODS, is_cross_site, is_local_host
-from app.security.rates import Buckets, Turnstile
-from app.security.refusals import (
+from app.security.access_table import MEDIA, Entrance, covers
+from app.security.api_keys import KeyRing, owner_of
+from app.security.csrf import SAFE_METHODS, is_cross_site, is_local_host
+from app.security.errors import (
     CrossSite,
     HostNotAllowed,
     KeyInvalid,
@@ -30,6 +28,8 @@ from app.security.refusals import (
     TooManyConcurrent,
     TooManyWrongKeys,
 )
+from app.security.principal import ANYBODY, Caller
+from app.security.rate_limits import Buckets, Turnstile
 from app.security.session import SECRET, Sessions
 from app.settings import Settings, is_loopback
 

@@ -14,9 +14,9 @@ from app.problems import (
     problem_response,
     refusal_problem,
 )
-from app.security.access import Policy
-from app.security.doors import Doors
-from app.security.refusals import Refusal
+from app.security.access_table import Policy
+from app.security.authentication import Doors
+from app.security.errors import Refusal
 
 _SMALL_BODY_BYTES = 64 << 10  # what the server has taken in already, or may as well
 
