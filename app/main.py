@@ -13,12 +13,10 @@ from typing import Any, TypedDict
 import anyio.to_thread
 from fastapi import FastAPI
 
-from app.admission import Admission, threads_needed
 from app.catalog import Catalog
 from app.catalog.uploads import ANSWER_KEPT_S
 from app.clock import Clock, SystemClock
 from app.fetch.rules import UrlRules
-from app.limits import BodyLimit
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
 from app.problems import add_error_responses, document_problems, problem_responses
@@ -45,6 +43,8 @@ from app.security.access_table import document_access
 from app.security.authentication import Doors
 from app.security.headers import SecurityHeaders
 from app.security.middleware import Gate
+from app.server.admission import Admission, threads_needed
+from app.server.body_limit import BodyLimit
 from app.services.classify import Classify
 from app.services.cutting import Cutting
 from app.services.damage import Damage

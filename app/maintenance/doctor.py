@@ -22,9 +22,9 @@ import httpx
 
 from app.catalog import Catalog
 from app.catalog.errors import CatalogError
-from app.listen import PortBusy, bind
 from app.maintenance.data_folder import check_library
 from app.problems import DATABASE_ERRORS
+from app.server.listener import PortBusy, bind
 from app.settings import Settings, base_url, is_loopback
 from app.storage.errors import NoLibrary
 

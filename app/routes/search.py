@@ -12,12 +12,12 @@ from fastapi import APIRouter, Query, Request
 from app import schemas
 from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
-from app.edge.lane import Place
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
+from app.server.concurrency import Place
 from app.services.questions import (
     Findings,
     Like,

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 from app.catalog import Catalog
 from app.clock import Clock, SystemClock
 from app.ids import new_id
-from app.listen import run_app
 from app.model_api.secret import SECRET
+from app.server.listener import run_app
 from app.settings import Settings, SettingsError
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from app import errors, problems
 from app.catalog import errors as catalog
-from app.limits import BodyLimit
 from app.model_api.client import WorkerFailed, WorkerUnavailable
 from app.schemas import SearchRequest
+from app.server.body_limit import BodyLimit
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing
 from app.telemetry.metrics import Metrics

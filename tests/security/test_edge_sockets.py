@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from app.listen import bind, server_config
+from app.server.listener import bind, server_config
 from app.settings import Settings
 
 HOST = b"Host: x\r\n"

@@ -12,10 +12,10 @@ import pytest
 import uvicorn
 
 from app.catalog import Catalog
-from app.listen import bind, server_config
 from app.main import create_app
 from app.security.authentication import Doors
 from app.security.principal import Caller
+from app.server.listener import bind, server_config
 from app.settings import Settings
 from tests.app.catalog.samples import HandClock
 from tests.app.stack import assert_problem

@@ -24,7 +24,7 @@ from app.cli.commands.ingest import Item, ingest, summary
 from app.cli.supervisor import die_with
 from app.cli.tables import moments_labelled, plain, ranking
 from app.client import ApiError, Client
-from app.listen import PortBusy, bind
+from app.server.listener import PortBusy, bind
 from app.settings import PREFIX, SettingsError, base_url, load_settings, variable
 
 if TYPE_CHECKING:

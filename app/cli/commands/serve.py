@@ -16,8 +16,7 @@ import typer
 
 from app import failpoints
 from app.cli.supervisor import Supervisor
-from app.listen import PortBusy, bind, run_app
-from app.logging import configure_logging
+from app.server.listener import PortBusy, bind, run_app
 from app.settings import (
     Settings,
     SettingsError,
@@ -26,6 +25,7 @@ from app.settings import (
     load_settings,
     variable,
 )
+from app.telemetry.logs import configure_logging
 
 # A supervisor that sees one of these stops: starting the same thing again would end the same way.
 EXIT_CONFIG = os.EX_CONFIG

@@ -18,8 +18,8 @@ import uvicorn
 
 from app.catalog import Catalog
 from app.catalog.records import Job
-from app.listen import bind, server_config
 from app.main import create_app
+from app.server.listener import bind, server_config
 from app.services import waiting
 from app.settings import Settings, base_url
 from tests.app.catalog.samples import claim, complete, new_video

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.errors import AppError
-from app.limits import BodyAllowance
 from app.routes.multipart import Form, receive_form
 from app.schemas import UploadFields
+from app.server.body_limit import BodyAllowance
 from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
 
 BOUNDARY = b"frontier"

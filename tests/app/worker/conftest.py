@@ -19,9 +19,9 @@ import uvicorn
 from app.catalog import Catalog
 from app.catalog.records import Job, NewVideo
 from app.clock import SystemClock
-from app.listen import bind
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
+from app.server.listener import bind
 from app.settings import Settings, base_url
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.edge.limits import MAX_LINGERING
+from app.server.limits import MAX_LINGERING
 
 
 class Connection(Protocol):

@@ -12,11 +12,11 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from app.admission import BODIES_BYTES, Admission, Cost, cost_of, threads_needed
 from app.catalog import Catalog
 from app.catalog.backlog import Backlog
 from app.clock import SystemClock
 from app.main import create_app
+from app.server.admission import BODIES_BYTES, Admission, Cost, cost_of, threads_needed
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from tests.app.stack import SEARCH, VIDEOS, assert_problem, open_stack

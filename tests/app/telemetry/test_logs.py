@@ -12,8 +12,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from app.logging import configure_logging
 from app.telemetry.context import for_job, for_request
+from app.telemetry.logs import configure_logging
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from typing import ClassVar
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.edge.limits import EdgeLimits
-from app.edge.protocol import edge_protocol
+from app.server.http_protocol import edge_protocol
+from app.server.limits import EdgeLimits
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ An ASGI layer behind the doors and before the body is read. Requests are of four
     upload   videos received, whose jobs the queue must have room for
     light    everything else; it never waits here, and there are always threads for it
 
-Each of the first three has a line of its own (`app.edge.lane`).
+Each of the first three has a line of its own (`app.server.concurrency`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.clock import Clock
-from app.edge.lane import Lane, Place
-from app.edge.room import QueueRoom
 from app.errors import Overloaded, QueueFull
-from app.limits import JSON_BODY_BYTES
 from app.problems import problem_of, problem_response
 from app.routes.request_bodies import LABELS_BODY_BYTES
+from app.server.body_limit import JSON_BODY_BYTES
+from app.server.concurrency import Lane, Place
+from app.server.queue_limit import QueueRoom
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 

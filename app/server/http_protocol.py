@@ -21,8 +21,9 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.edge.connections import Crowd
-from app.edge.limits import (
+from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
+from app.server.connections import Crowd
+from app.server.limits import (
     LINGER_BYTES,
     LINGER_S,
     MAX_HEAD_BYTES,
@@ -30,8 +31,7 @@ from app.edge.limits import (
     MAX_PIPELINED,
     EdgeLimits,
 )
-from app.edge.refusals import refusal
-from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
+from app.server.raw_responses import refusal
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.listen import PortBusy, bind
+from app.server.listener import PortBusy, bind
 
 ROOT = Path(__file__).parents[2]
 
 # Answers /slow after three seconds and reads every other request's body to its end.
 PROGRAM = """
     import asyncio, sys
-    from app.listen import bind, run_app
+    from app.server.listener import bind, run_app
     from app.settings import Settings
 
     async def app(scope, receive, send):

@@ -8,8 +8,8 @@ from functools import wraps
 
 import pytest
 
-from app.edge.lane import BURST_S, CALM_S, MAX_WAITING, Lane, Place
 from app.errors import Overloaded
+from app.server.concurrency import BURST_S, CALM_S, MAX_WAITING, Lane, Place
 
 
 class Hand:

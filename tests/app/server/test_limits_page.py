@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from app.admission import BODIES_BYTES, LIGHT_THREADS, TRANSFER_WAIT_S
-from app.edge.lane import BURST_S, CALM_S, MAX_WAITING
-from app.edge.limits import LINGER_BYTES, LINGER_S, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIPELINED
-from app.limits import JSON_BODY_BYTES
 from app.routes.request_bodies import LABELS_BODY_BYTES
+from app.server.admission import BODIES_BYTES, LIGHT_THREADS, TRANSFER_WAIT_S
+from app.server.body_limit import JSON_BODY_BYTES
+from app.server.concurrency import BURST_S, CALM_S, MAX_WAITING
+from app.server.limits import LINGER_BYTES, LINGER_S, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIPELINED
 from app.settings import Settings, describe_settings
 from app.worker.model_scheduler import MAX_TURNS
 from app.worker.server import CLIPS_AT_ONCE
