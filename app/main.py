@@ -45,20 +45,20 @@ from app.security.headers import SecurityHeaders
 from app.security.middleware import Gate
 from app.server.admission import Admission, threads_needed
 from app.server.body_limit import BodyLimit
-from app.services.classify import Classify
-from app.services.cutting import Cutting
-from app.services.damage import Damage
-from app.services.embeddings import Embeddings
-from app.services.fetching import Fetching
-from app.services.figures import Figures
-from app.services.housekeeping import Chore, Housekeeping
-from app.services.ingest import Ingest
-from app.services.library import Library
-from app.services.readiness import Readiness
-from app.services.search import Search
-from app.services.uploads import ResumableUploads
-from app.services.vectors import FollowedVectors
-from app.services.waiting import Following
+from app.services.classify.classify import Classify
+from app.services.ingest.ingest import Ingest
+from app.services.ingest.job_watcher import Following
+from app.services.ingest.resumable_uploads import ResumableUploads
+from app.services.ingest.url_fetch import Fetching
+from app.services.library.clip_export import Cutting
+from app.services.library.library import Library
+from app.services.operations.metrics import Figures
+from app.services.operations.periodic_tasks import Chore, Housekeeping
+from app.services.operations.readiness import Readiness
+from app.services.search.search import Search
+from app.services.search.text_embeddings import Embeddings
+from app.services.vectors.damage import Damage
+from app.services.vectors.replica import FollowedVectors
 from app.settings import Settings
 from app.storage.deletion import Remover
 from app.storage.media_store import MediaStore

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from app.services.coding import Coded, Coder
+from app.services.vectors.compression import Coded, Coder
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 from index import FaissRabitqIndex, Ids, Vectors

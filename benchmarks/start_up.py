@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.catalog import Catalog
-from app.services.vectors import FollowedVectors
+from app.services.vectors.replica import FollowedVectors
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 

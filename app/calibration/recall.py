@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.calibration.stored_collection import Footage, TuningError
 from app.model_api.tensor_records import stack_records
-from app.services.vectors import FollowedVectors
+from app.services.vectors.replica import FollowedVectors
 from index import Ids, Vectors
 
 MOST_CANDIDATES = 10_000  # as the setting: beyond it every search would be slow

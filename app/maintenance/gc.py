@@ -5,8 +5,8 @@ from __future__ import annotations
 from app.catalog import Catalog
 from app.clock import SystemClock
 from app.maintenance.orphans import Waste, find_waste
-from app.services.ingest import Ingest
-from app.services.uploads import ResumableUploads
+from app.services.ingest.ingest import Ingest
+from app.services.ingest.resumable_uploads import ResumableUploads
 from app.settings import Settings
 from app.storage.backup_lock import removing
 from app.storage.deletion import Remover

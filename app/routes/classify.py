@@ -11,7 +11,7 @@ from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer
-from app.services.classify import Asked, Part
+from app.services.classify.classify import Asked, Part
 from app.storage.media_store import IncomingFile
 
 router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.files import FileHeaders, file_response, video_media_type
-from app.services.cutting import VideoClip
+from app.services.library.clip_export import VideoClip
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos/{video_id}", tags=["videos"])
 

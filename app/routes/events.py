@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.problems import problem_responses
 from app.routes.dependencies import JobId, Services, ServicesOf
 from app.routes.responses import job_answer
-from app.services.waiting import has_ended
+from app.services.ingest.job_watcher import has_ended
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

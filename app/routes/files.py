@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.problems import Problem, problem_response
-from app.services.library import StoredFile
+from app.services.library.library import StoredFile
 
 _BY_CONTAINER: Mapping[str, str] = {
     "mp4": "video/mp4",

@@ -14,7 +14,7 @@ from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer
-from app.services.waiting import wait_for_end
+from app.services.ingest.job_watcher import wait_for_end
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from app import schemas
 from app.catalog.records import Job, LabelSet, LabelSetSummary, Page, Segment, Video
-from app.services.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
-from app.services.library import CollectionView, middle
-from app.services.probabilities import LabelScores
-from app.services.questions import Findings, Moment, RankedSegment, ScoreKind
-from app.services.search import Heatmap
-from app.services.uploads import Progress
+from app.services.classify.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
+from app.services.classify.probabilities import LabelScores
+from app.services.ingest.resumable_uploads import Progress
+from app.services.library.library import CollectionView, middle
+from app.services.search.query import Findings, Moment, RankedSegment, ScoreKind
+from app.services.search.search import Heatmap
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")

@@ -18,7 +18,7 @@ from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoI
 from app.routes.multipart import Form, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
 from app.server.concurrency import Place
-from app.services.questions import (
+from app.services.search.query import (
     Findings,
     Like,
     LikeClip,

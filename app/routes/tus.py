@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import schemas
 from app.catalog.records import NewUpload, ResumableUpload
 from app.errors import InvalidChecksum, InvalidRequest, TusVersionUnsupported
-from app.services.pieces import CHECKSUMS, Checksum
+from app.services.ingest.chunk import CHECKSUMS, Checksum
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 
 VERSION: Final = "1.0.0"

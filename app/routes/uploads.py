@@ -18,8 +18,8 @@ from app.routes import tus
 from app.routes.dependencies import CollectionName, Owner, Services, ServicesOf, UploadId
 from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
-from app.services.pieces import Piece
-from app.services.uploads import Progress
+from app.services.ingest.chunk import Piece
+from app.services.ingest.resumable_uploads import Progress
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
 

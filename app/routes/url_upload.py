@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from app import schemas
 from app.routes.multipart import COMPONENT
-from app.services.fetching import Fetching
-from app.services.ingest import Upload
+from app.services.ingest.ingest import Upload
+from app.services.ingest.url_fetch import Fetching
 
 _JSON = "application/json"
 

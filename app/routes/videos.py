@@ -30,9 +30,9 @@ from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
-from app.services.ingest import Admission, Sender, Upload
-from app.services.library import StoredFile
-from app.services.waiting import wait_for_end
+from app.services.ingest.ingest import Admission, Sender, Upload
+from app.services.ingest.job_watcher import wait_for_end
+from app.services.library.library import StoredFile
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 

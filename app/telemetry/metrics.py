@@ -18,8 +18,8 @@ _JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 150, 300, 600, 1800, 3600
 class Metrics:
     """The API's Prometheus metrics in a registry of their own.
 
-    The gauges of `app.services.figures` are read when they are asked for, the others count as it
-    happens.
+    The gauges of `app.services.operations.metrics` are read when they are asked for, the others
+    count as it happens.
     """
 
     def __init__(self) -> None:

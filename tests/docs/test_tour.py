@@ -156,7 +156,7 @@ def test_a_job_can_be_followed_from_the_upload_to_the_decoder(tour: Tour) -> Non
     )
     of_job = [line for line in lines(tour) if line.get("job_id") == job_id]
     assert {"app.worker.job_runner", "app.worker.decoding"} <= {line["logger"] for line in of_job}
-    queued = [line for line in of_job if line["logger"] == "app.services.ingest"]
+    queued = [line for line in of_job if line["logger"] == "app.services.ingest.ingest"]
     assert queued
     assert queued[0]["request_id"].startswith("req_")
 

@@ -20,7 +20,7 @@ import pytest
 from app.fetch.errors import FetchError, InvalidUrl, UrlNotAllowed
 from app.fetch.guard import GuardedNetwork, Pace, Resolve, resolve
 from app.fetch.rules import UrlRules
-from app.services.fetching import Fetching
+from app.services.ingest.url_fetch import Fetching
 from app.storage.media_store import MediaStore
 from tests.app.fetch.origin import Origin, redirect, serving, whole
 from tests.app.fetch.test_addresses import NOT_PUBLIC

@@ -172,9 +172,9 @@ def test_a_request_for_too_much_is_refused(
     rows = len(videos) + (0 if choice.get("segments") is False else count)
     numbers = rows * choice.get("top", len(LABELS))
     body = {"labels": LABELS, **choice}
-    monkeypatch.setattr("app.services.classify._MAX_NUMBERS", numbers)
+    monkeypatch.setattr("app.services.classify.classify._MAX_NUMBERS", numbers)
     assert library.api.post(CLASSIFY, json=body).status_code == 200
-    monkeypatch.setattr("app.services.classify._MAX_NUMBERS", numbers - 1)
+    monkeypatch.setattr("app.services.classify.classify._MAX_NUMBERS", numbers - 1)
     asked_before = len(library.worker.requests)
     problem = assert_problem(library.api.post(CLASSIFY, json=body), 422, "invalid_request")
     for way_out in ("top", "segments: false", "fewer videos"):

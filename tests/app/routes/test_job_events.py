@@ -20,7 +20,7 @@ from app.catalog import Catalog
 from app.catalog.records import Job
 from app.main import create_app
 from app.server.listener import bind, server_config
-from app.services import waiting
+from app.services.ingest.ingest import job_watcher
 from app.settings import Settings, base_url
 from tests.app.catalog.samples import claim, complete, new_video
 from tests.app.stack import assert_problem
@@ -143,7 +143,7 @@ def test_who_has_seen_the_newest_waits_for_the_next(served: Served) -> None:
 
 def test_a_silent_stream_is_kept_open(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """By comments, which an EventSource passes over."""
-    monkeypatch.setattr(waiting, "SILENCE_S", 0.0)
+    monkeypatch.setattr(job_watcher, "SILENCE_S", 0.0)
     job = served.add_job()
     with served.following(job.id, **{"last-event-id": "0"}) as stream:
         assert next(stream) == {"comment": "ping"}
@@ -155,7 +155,7 @@ def test_streams_are_counted_and_a_vanished_client_frees_its_place(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One too many is told to come later; no stream is left over from those that were cut."""
-    monkeypatch.setattr(waiting, "STREAMS_AT_ONCE", 1)
+    monkeypatch.setattr(job_watcher, "STREAMS_AT_ONCE", 1)
     job = served.add_job()
     url = f"/v1/jobs/{job.id}/events"
     with served.following(job.id) as stream:

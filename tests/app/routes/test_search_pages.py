@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.services.cursors import LIFETIME_S
+from app.services.search.cursors import LIFETIME_S
 from tests.app.catalog.samples import HandClock
 from tests.app.planted import ask, create, plant, read_pages, url
 from tests.app.stack import Stack, assert_problem, open_stack

@@ -10,9 +10,9 @@ from pathlib import Path
 from app.catalog import Catalog
 from app.catalog.records import NewUpload
 from app.clock import Clock, SystemClock
-from app.services.ingest import Admission, Ingest, Sender, Upload
-from app.services.pieces import Checksum
-from app.services.uploads import Progress, ResumableUploads
+from app.services.ingest.chunk import Checksum
+from app.services.ingest.ingest import Admission, Ingest, Sender, Upload
+from app.services.ingest.resumable_uploads import Progress, ResumableUploads
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 

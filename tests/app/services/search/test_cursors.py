@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from app.catalog.errors import InvalidCursor
 from app.errors import CursorExpired
-from app.services.cursors import Position, Signer, digest, near_end, page_after
-from app.services.questions import Moment
-from tests.app.services.test_moments import ranked
+from app.services.search.cursors import Position, Signer, digest, near_end, page_after
+from app.services.search.query import Moment
+from tests.app.services.search.test_moments import ranked
 
 KEY = b"k" * 32
 POSITION = Position("question", "state", 7, 41, -0.1, (3, 5), 1_000)

@@ -13,8 +13,8 @@ from app.catalog.errors import UploadNotFound
 from app.catalog.records import NewUpload, ResumableUpload
 from app.clock import Clock
 from app.errors import UploadExpired, UploadOffsetMismatch
-from app.services.ingest import Ingest, Upload
-from app.services.pieces import Checksum, Piece
+from app.services.ingest.chunk import Checksum, Piece
+from app.services.ingest.ingest import Ingest, Upload
 from app.storage.media_store import ContentTooLarge, MediaStore, RoomChecks, StorageFull
 from app.storage.partial_uploads import PartialFile, PartialFiles, PartialLocked, PartialMissing
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalog.records import Segment, SegmentOfVideo, Video
-from app.services.moments import curve, highest, merged, single
-from app.services.questions import Moment, RankedSegment
-from app.services.ranking import rank_key
+from app.services.search.moments import curve, highest, merged, single
+from app.services.search.query import Moment, RankedSegment
+from app.services.search.rerank import rank_key
 from index import TensorReference
 
 NOISE = 1.0

@@ -9,7 +9,7 @@ from typing import Literal
 from app.catalog.records import Video
 from app.errors import ContentNotFound, InvalidRequest, VideoNotReady
 from app.model_api.client import WorkerClient
-from app.services.library import StoredFile
+from app.services.library.library import StoredFile
 from app.storage.media_store import MediaStore
 
 MAX_CLIP_S = 600.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.sequences import best_chain, followers
+from app.services.search.sequences import best_chain, followers
 
 WITHIN_S = st.sampled_from([0.0, 0.5, 1.0, 3.0, 100.0])
 

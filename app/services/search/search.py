@@ -16,10 +16,9 @@ from app.clock import Clock
 from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
 from app.model_api.client import WorkerClient
 from app.model_api.messages import ConfidenceKind
-from app.services import moments
-from app.services.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
-from app.services.damage import Damage
-from app.services.questions import (
+from app.services.search import moments
+from app.services.search.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
+from app.services.search.query import (
     Findings,
     Like,
     LikeClip,
@@ -29,8 +28,9 @@ from app.services.questions import (
     Stages,
     Words,
 )
-from app.services.ranking import Ranker, Ranking
-from app.services.vectors import FollowedVectors, Recall
+from app.services.search.rerank import Ranker, Ranking
+from app.services.vectors.damage import Damage
+from app.services.vectors.replica import FollowedVectors, Recall
 from index import Ids, Vectors
 
 # Segments deleted between the two stages leave places that others may deserve.

@@ -25,7 +25,7 @@ from app.errors import (
     InvalidRequest,
     ThumbnailNotFound,
 )
-from app.services.vectors import FollowedVectors
+from app.services.vectors.replica import FollowedVectors
 from app.settings import Settings
 from app.storage.deletion import Remover
 from app.storage.media_store import MediaStore

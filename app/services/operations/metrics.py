@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from app.catalog import Catalog
 from app.model_api.client import WorkerClient, WorkerError
 from app.problems import DATABASE_ERRORS
-from app.services.vectors import FollowedVectors
+from app.services.vectors.replica import FollowedVectors
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 

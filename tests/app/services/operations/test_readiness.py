@@ -13,13 +13,13 @@ import pytest
 from app.model_api.client import WorkerClient, WorkerFailed
 from app.model_api.messages import ModelFacts
 from app.model_api.secret import SECRET
-from app.services.readiness import Readiness
+from app.services.operations.readiness import Readiness
 from tests.app.stack import Stack
 
 
 def test_a_dependency_that_hangs_is_reported_in_time(stack: Stack, monkeypatch: pytest.MonkeyPatch):
     """A worker that takes the connection and says nothing does not hold the answer up."""
-    monkeypatch.setattr("app.services.readiness._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("app.services.operations.readiness._TIMEOUT_S", 0.2)
     release = threading.Event()
 
     def hang(_: httpx.Request) -> httpx.Response:
@@ -123,7 +123,7 @@ def test_a_busy_model_that_has_worked_is_trusted(
     stack: Stack, clock: At, monkeypatch: pytest.MonkeyPatch
 ):
     """An ingest that takes its time must not take the service out of rotation; a start has to."""
-    monkeypatch.setattr("app.services.readiness._PATIENCE_S", 0.1)
+    monkeypatch.setattr("app.services.operations.readiness._PATIENCE_S", 0.1)
     model = Model()
     readiness, _ = readiness_of(stack, model, clock)
     model.go.clear()

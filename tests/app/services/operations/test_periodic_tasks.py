@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from app.services.housekeeping import INTERVAL_S, Chore, Housekeeping
+from app.services.operations.periodic_tasks import INTERVAL_S, Chore, Housekeeping
 
 
 def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(

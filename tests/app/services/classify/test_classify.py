@@ -56,7 +56,7 @@ def test_pieces_make_the_whole(large: Stack, monkeypatch: pytest.MonkeyPatch):
         ("_TEXTS_A_CALL", 6),
         ("_PAIRS_A_CALL", 20),
     ):
-        monkeypatch.setattr(f"app.services.classify.{name}", value)
+        monkeypatch.setattr(f"app.services.classify.classify.{name}", value)
     before = len(large.worker.requests)
     pieces = large.api.post(CLASSIFY, json=body).json()
     assert len(large.worker.requests) - before > SEGMENTS * len(labels) / 20

@@ -26,14 +26,14 @@ from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
 from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
 from app.model_api.client import WorkerClient, WorkerFailed
 from app.model_api.messages import ConfidenceAsked, Flags, Scores
-from app.services.damage import Damage
-from app.services.probabilities import (
+from app.services.classify.probabilities import (
     HighestScores,
     LabelScores,
     MeanScores,
     Probabilities,
     softmax,
 )
+from app.services.vectors.damage import Damage
 from index.protocol import TensorReference
 
 Rows = npt.NDArray[np.int64]

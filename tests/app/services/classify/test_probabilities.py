@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from app.services.probabilities import HighestScores, LabelScores, MeanScores, softmax
+from app.services.classify.probabilities import HighestScores, LabelScores, MeanScores, softmax
 
 logits = arrays(
     np.float32,

@@ -4,7 +4,8 @@ The catalog is the truth; what is here can be dropped at any time and is brought
 catalog's sequence before each search, so a finished job is searchable at once. A stored vector that
 cannot be one is left out, and its video is ingested again.
 
-Large collections are searched by codes, which are made beside the searches (`app.services.coding`).
+Large collections are searched by codes, which are made beside the searches
+(`app.services.vectors.compression`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.records import Change, Collection, VectorBatch
-from app.services.coding import Coded, Coder
-from app.services.damage import rebuild
+from app.services.vectors.compression import Coded, Coder
+from app.services.vectors.damage import rebuild
 from index import FaissRabitqIndex, Ids, Vectors
 
 _CHANGES_AT_ONCE = 10_000

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from app.catalog.errors import InvalidCursor
 from app.errors import CursorExpired
-from app.services.questions import Moment
+from app.services.search.query import Moment
 
 LIFETIME_S = 900
 

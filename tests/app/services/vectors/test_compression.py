@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from app.services.coding import MEASURED_BY, Coded, Coder
+from app.services.vectors.compression import MEASURED_BY, Coded, Coder
 from index import FaissRabitqIndex, Vectors
 
 DIM, ABOVE = 64, 1_000

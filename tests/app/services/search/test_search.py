@@ -17,10 +17,10 @@ from app.catalog.records import SegmentOfVideo
 from app.clock import SystemClock
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
-from app.services.damage import Damage
-from app.services.questions import Findings, Like, Question, Words
-from app.services.search import Search
-from app.services.vectors import FollowedVectors
+from app.services.search.query import Findings, Like, Question, Words
+from app.services.search.search import Search
+from app.services.vectors.damage import Damage
+from app.services.vectors.replica import FollowedVectors
 from app.telemetry.metrics import Metrics
 from tests.app.planted import plant
 from tests.app.stack import Stack

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from app.catalog.errors import CollectionNotFound, NotFound
-from app.services.ingest import Admission, Ingest, Upload
-from app.services.library import Library
+from app.services.ingest.ingest import Admission, Ingest, Upload
+from app.services.library.library import Library
 from tests.app.stack import Stack
 
 

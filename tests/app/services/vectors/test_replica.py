@@ -13,7 +13,7 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.records import Collection, NewSegment, NewVideo, VideoFacts
-from app.services.vectors import FollowedVectors, Recall
+from app.services.vectors.replica import FollowedVectors, Recall
 from index import TensorReference
 
 DIM = 8

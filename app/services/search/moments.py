@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from app.services.questions import Moment, RankedSegment
+from app.services.search.query import Moment, RankedSegment
 
 Floats = npt.NDArray[np.float64]
 

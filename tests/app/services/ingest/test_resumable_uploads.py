@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from app.catalog.errors import UploadNotFound
 from app.catalog.uploads import UPLOAD_KEPT_S
 from app.errors import ChecksumMismatch, UploadExpired, UploadOffsetMismatch
-from app.services.pieces import Checksum
+from app.services.ingest.chunk import Checksum
 from app.storage.media_store import StorageFull
 from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock

@@ -18,10 +18,10 @@ from app.catalog import Catalog
 from app.catalog.records import Collection, SegmentOfVideo
 from app.model_api.client import WorkerClient
 from app.model_api.messages import MAX_SCORES, ConfidenceAsked, ConfidenceKind, Scores
-from app.services.damage import Damage
-from app.services.questions import Moment, RankedSegment, ScoreKind, Sequence, Words
-from app.services.sequences import best_chain, followers
-from app.services.vectors import Recall
+from app.services.search.query import Moment, RankedSegment, ScoreKind, Sequence, Words
+from app.services.search.sequences import best_chain, followers
+from app.services.vectors.damage import Damage
+from app.services.vectors.replica import Recall
 from index import Ids
 from xclip.confidence import share_among, sigmoid
 

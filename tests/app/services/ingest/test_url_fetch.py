@@ -13,7 +13,7 @@ import pytest
 from app.fetch.errors import FetchError, TooManyDownloads, UrlIngestOff, UrlTooSlow, UrlUnreachable
 from app.fetch.guard import Pace
 from app.fetch.rules import UrlRules
-from app.services.fetching import MAX_DOWNLOADS, Fetching
+from app.services.ingest.url_fetch import MAX_DOWNLOADS, Fetching
 from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull
 from tests.app.fetch.origin import Origin, drip, head, serving, whole
 

@@ -1,0 +1,1 @@
+"""Ingest: uploads and URLs become stored content and a job."""

@@ -1,0 +1,1 @@
+"""Library: collections, videos, segments, and clip export."""

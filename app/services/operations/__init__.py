@@ -1,0 +1,1 @@
+"""Operations: metrics, readiness and periodic tasks."""

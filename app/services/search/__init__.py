@@ -1,0 +1,1 @@
+"""Search: query, recall, rerank, moments, pages."""

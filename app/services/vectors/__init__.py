@@ -1,0 +1,1 @@
+"""Vector index replicas of the collections, and their compression."""
