@@ -32,7 +32,7 @@ from app.services.vectors.compression import Coded, Coder
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 from index import FaissRabitqIndex, Ids, Vectors
-from index.faiss_calls import narrowed_to
+from index.faiss_common import narrowed_to
 
 Answer = TypeVar("Answer")
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from index.errors import InvalidVectors, TensorCorrupt, TensorNotFound, VectorStoreError
-from index.exact import ExactIndex
+from index.numpy_oracle import ExactIndex
 from index.protocol import Hits, Ids, TensorReference, Tensors, TensorStore, VectorIndex, Vectors
 from index.tensors import PackedTensorStore
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.border import check_dim, check_ids, check_k, check_rows, check_vectors
-from index.faiss_calls import capped_threads, faiss, in_order, narrowed_to, no_hits
+from index.checks import check_dim, check_ids, check_k, check_rows, check_vectors
+from index.faiss_common import capped_threads, faiss, in_order, narrowed_to, no_hits
 from index.protocol import Hits, Ids, VectorIndex, Vectors
 
 DECODED_AT_ONCE = 256  # rows in single precision: more would be fresh pages from the system

@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from index.border import check_ids, check_k, check_rows, check_vectors
-from index.faiss_calls import capped_threads, faiss, in_order, narrowed_to, no_hits
+from index.checks import check_ids, check_k, check_rows, check_vectors
+from index.faiss_common import capped_threads, faiss, in_order, narrowed_to, no_hits
 from index.faiss_flat import FaissFlatIndex
 from index.protocol import Hits, Ids, VectorIndex, Vectors
 

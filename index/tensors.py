@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
-from index import holes
+from index import sparse_files
 from index.errors import TensorCorrupt, TensorNotFound, VectorStoreError
 from index.protocol import Record, TensorReference, Tensors, TensorStore
 
@@ -123,7 +123,7 @@ class PackedTensorStore:
             file = os.open(self._path(name), os.O_RDWR | os.O_CLOEXEC)
             stack.callback(os.close, file)
             for offset, length in runs:
-                holes.erase(file, offset, length)
+                sparse_files.erase(file, offset, length)
             os.fsync(file)
 
     def written_bytes(self, name: str, offset: int, length: int) -> int:
@@ -131,7 +131,7 @@ class PackedTensorStore:
         with suppress(FileNotFoundError), ExitStack() as stack:
             file = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, file)
-            return holes.written_bytes(file, offset, length)
+            return sparse_files.written_bytes(file, offset, length)
         return 0
 
     @contextmanager

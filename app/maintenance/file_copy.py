@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from app.storage.errors import BackupUnusable
-from index.holes import any_set
+from index.sparse_files import any_set
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1

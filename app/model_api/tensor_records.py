@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from app.settings import PromptPrecision
 from index.protocol import Tensors
+from index.quantise import QuantisedRows, dequantise, quantise
 from xclip.encoder import EncodedVideos
-from xclip.quantise import QuantisedRows, dequantise, quantise
 
 
 def split_records(

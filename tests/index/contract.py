@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from index.errors import InvalidVectors
-from index.exact import ExactIndex
+from index.numpy_oracle import ExactIndex
 from index.protocol import Ids, VectorIndex, Vectors
 
 DIM = 5

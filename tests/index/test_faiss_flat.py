@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from index import faiss_calls
-from index.faiss_calls import faiss
+from index import faiss_common
+from index.faiss_common import faiss
 from index.faiss_flat import FaissFlatIndex
 from index.protocol import VectorIndex
 from tests.index.contract import ExactIndexContract, ids_of, random_rows
@@ -26,7 +26,7 @@ class TestFaissFlatIndexWithSets(ExactIndexContract):
 
     @pytest.fixture(autouse=True)
     def no_bitmaps(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(faiss_calls, "IDS_PER_BITMAP_BYTE", 0)
+        monkeypatch.setattr(faiss_common, "IDS_PER_BITMAP_BYTE", 0)
 
     def make(self, dim: int) -> VectorIndex:
         return FaissFlatIndex(dim)

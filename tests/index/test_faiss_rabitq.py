@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index import faiss_rabitq
-from index.exact import ExactIndex
 from index.faiss_rabitq import FaissRabitqIndex
+from index.numpy_oracle import ExactIndex
 from index.protocol import Ids, VectorIndex, Vectors
 from tests.index.contract import (
     ExactIndexContract,

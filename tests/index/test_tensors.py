@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from index import holes
+from index import sparse_files
 from index.errors import TensorCorrupt, TensorNotFound
 from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
@@ -232,7 +232,9 @@ def test_erased_bytes_are_gone_and_their_neighbours_are_not(
 ) -> None:
     """Given back to the disk where it can be, overwritten where it cannot; twice is once."""
     if not holes_work:
-        monkeypatch.setattr(holes, "_fallocate", lambda *_: ctypes.set_errno(errno.EOPNOTSUPP) or 1)
+        monkeypatch.setattr(
+            sparse_files, "_fallocate", lambda *_: ctypes.set_errno(errno.EOPNOTSUPP) or 1
+        )
     store = PackedTensorStore(tmp_path, writer_id="wrk_1")
     big = {"prompt": np.full((64, 1024), 7, np.uint8)}
     before, erased, after = store.append([big] * 3)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, insert, or_, select
 
 from app.catalog.records import Change, ChangeKind, VectorBatch
 from app.catalog.sql import collections, tables
-from index.border import within_range
+from index.checks import within_range
 
 T = tables.changes
 VECTORS = tables.embeddings

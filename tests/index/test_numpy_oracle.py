@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.exact import ExactIndex
+from index.numpy_oracle import ExactIndex
 from index.protocol import VectorIndex
 from tests.index.contract import ExactIndexContract, ids_of
 

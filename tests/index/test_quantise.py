@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from xclip.quantise import dequantise, quantise
+from index.quantise import dequantise, quantise
 
 ROWS = hnp.arrays(
     np.float32,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.border import check_dim, check_ids, check_k, check_rows, check_vectors
+from index.checks import check_dim, check_ids, check_k, check_rows, check_vectors
 from index.protocol import Hits, Ids, VectorIndex, Vectors
 
 
