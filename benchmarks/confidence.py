@@ -32,7 +32,7 @@ from rich.table import Table
 from app.catalog import Catalog
 from benchmarks.retrieval import Bench
 from tests.e2e.service import running
-from xclip.confidence import expected_calibration_error
+from xclip.confidence.calibration import expected_calibration_error
 from xclip.encoder import Encoder
 from xclip.motion import EVALUATION, HELD_OUT, TRAINING, Subject
 from xclip.motion_clips import long_clips, sample_clips

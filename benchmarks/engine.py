@@ -37,7 +37,7 @@ from benchmarks.precision import compare, decoded_clips, encode, print_table
 from benchmarks.random_model import random_base
 from xclip import scoring
 from xclip.encoder import Encoder
-from xclip.engine import Engine
+from xclip.inference.engine import Engine
 from xclip.model import XCLIPModel
 from xclip.motion import HELD_OUT, TRAINING
 from xclip.preprocess import normalise

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from app.model_api.tensor_records import split_records
 from index.protocol import Tensors
-from xclip.bank import GENERAL_BANK, bank_digest
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.model import XCLIPModel
 from xclip.motion import vocabulary
 from xclip.processor import XCLIPProcessor
+from xclip.text_bank import GENERAL_BANK, bank_digest
 from xclip.tokenizer import build_tokenizer
 from xclip.weights import save_model
 

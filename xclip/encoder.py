@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip import scoring
-from xclip.bank import read_bank
-from xclip.engine import Engine, uninterrupted
 from xclip.hub import locate
+from xclip.inference.engine import Engine, uninterrupted
 from xclip.model import XCLIPModel
 from xclip.preprocess import FrameGeometry
 from xclip.processor import XCLIPProcessor
+from xclip.text_bank import read_bank
 from xclip.weights import fingerprint, load_model
 
 # Rows of the prompt generator computed at once; bounds its memory whatever is asked.
@@ -54,7 +54,7 @@ class Encoder:
         What the vision tower multiplies in, "float32" or "bfloat16": what is quicker here, if none
         is given. It is no part of the fingerprint (docs/decisions/0019-engine.md).
     bank : tuple of str
-        Texts that a segment is scored for whatever is asked; see `xclip.bank`.
+        Texts that a segment is scored for whatever is asked; see `xclip.text_bank`.
     folder : Path, optional
         Where the checkpoint's files are, if it came from files.
     """

@@ -19,8 +19,7 @@ from app.calibration.stored_collection import Footage, TuningError
 from app.catalog import Catalog
 from app.model_api.tensor_records import stack_bank, stack_records
 from index import Ids
-from xclip.bank import bank_digest, says_the_same
-from xclip.confidence import (
+from xclip.confidence.calibration import (
     BANK_ODDS,
     PLAIN,
     STANDARD_SCORE,
@@ -34,8 +33,9 @@ from xclip.confidence import (
     fit,
     place,
 )
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
+from xclip.text_bank import bank_digest, says_the_same
 
 LEAST_BACKGROUND = 20
 LEAST_TEXTS = 20

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from app.model_api.messages import ConfidenceAsked, Scores
 from app.worker.scoring import Scoring
-from xclip.bank import bank_digest, says_the_same
-from xclip.confidence import Background, Floats, place, rest_of_bank
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.calibration import Background, Floats, place, rest_of_bank
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.errors import WeightsError
+from xclip.text_bank import bank_digest, says_the_same
 
 logger = logging.getLogger(__name__)
 

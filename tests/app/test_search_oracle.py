@@ -28,10 +28,10 @@ from tests.app.planted import (
     read_contents,
 )
 from tests.app.stack import Stack, open_stack
-from xclip.bank import bank_digest, says_the_same
-from xclip.confidence import Background, Calibration, place, sigmoid
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.calibration import Background, Calibration, place, sigmoid
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder
+from xclip.text_bank import bank_digest, says_the_same
 
 TEXTS = ["a red square moves left", "blue circle", "down", "up right", "circle", "square up"]
 NOISE = 1e-4  # of a logit, from one batch to another

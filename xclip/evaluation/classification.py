@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.confidence import expected_calibration_error
+from xclip.confidence.calibration import expected_calibration_error
 from xclip.encoder import Encoder
+from xclip.evaluation.clip_loader import Footage, Stretch, stretch
 from xclip.evaluation.errors import EvaluationError
-from xclip.evaluation.footage import Footage, Stretch, stretch
 from xclip.evaluation.metrics import (
     Floats,
     Ties,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xclip.confidence import expected_calibration_error
+from xclip.confidence.calibration import expected_calibration_error
 from xclip.evaluation.classification import Classified
 from xclip.evaluation.errors import PlotsUnavailable
 from xclip.evaluation.metrics import Floats

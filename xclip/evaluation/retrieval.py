@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.confidence import log_sum_exp
+from xclip.confidence.calibration import log_sum_exp
 from xclip.encoder import Encoder
-from xclip.evaluation.footage import Footage, stretch
+from xclip.evaluation.clip_loader import Footage, stretch
 from xclip.evaluation.metrics import Floats, RankFigures, Ties, ranks
 from xclip.training.readers.clips import AnnotatedClip
 

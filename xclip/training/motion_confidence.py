@@ -17,13 +17,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.bank import BANK_FILE, bank_digest, says_the_same
-from xclip.confidence import Background, Calibration, Examples, draw_examples, fit, place
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.calibration import (
+    Background,
+    Calibration,
+    Examples,
+    draw_examples,
+    fit,
+    place,
+)
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.motion import CALIBRATION, HELD_OUT, TRAINING, Subject, render, sample_scene
 from xclip.motion_composition import render_composition
 from xclip.motion_kinds import Alone, Kind
+from xclip.text_bank import BANK_FILE, bank_digest, says_the_same
 from xclip.training.motion_wider import draw_kinds
 
 SEED = 2022_2

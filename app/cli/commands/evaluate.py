@@ -22,7 +22,7 @@ from app.settings import Settings, load_settings
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
     from xclip.evaluation.classification import Classified
-    from xclip.evaluation.footage import Broken, Footage
+    from xclip.evaluation.clip_loader import Broken, Footage
     from xclip.evaluation.protocols import ViewProtocol
     from xclip.evaluation.retrieval import RetrievalLine
     from xclip.training.readers.clips import AnnotatedClip
@@ -241,7 +241,7 @@ def _load(settings: Settings) -> Encoder:
 def _footage(
     settings: Settings, encoder: Encoder, clips: Sequence[AnnotatedClip], protocol: ViewProtocol
 ) -> Footage:
-    from xclip.evaluation.footage import Footage
+    from xclip.evaluation.clip_loader import Footage
     from xclip.evaluation.views import Viewing
     from xclip.video.containers import Limits
 

@@ -29,7 +29,7 @@ def register(cli: typer.Typer) -> None:
 
 def list_() -> None:
     """List the published X-CLIP checkpoints; each name can be given as XCLIP_MODEL."""
-    from xclip.published import PUBLISHED
+    from xclip.conversion.published import PUBLISHED
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("name", no_wrap=True)
@@ -66,7 +66,7 @@ def convert(
 ) -> None:
     """Turn an original .pth file into a folder, or a folder into such a file; exact both ways."""
     with _reported():
-        from xclip import videox_files  # late: other commands need no PyTorch
+        from xclip.conversion import videox_files
 
         if not Path(source).is_file():
             videox_files.convert_to_original(source, dest)
@@ -101,7 +101,7 @@ def check(
 ) -> None:
     """Load a checkpoint, run one clip and compare with what is known; the status is 0 or 1."""
     with _reported():
-        from xclip.golden import check_checkpoint  # late for the same reason
+        from xclip.conversion.verify import check_checkpoint  # late for the same reason
 
         findings = check_checkpoint(source, clip)
     table = Table(box=None, pad_edge=False, header_style="dim")

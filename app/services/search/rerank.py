@@ -23,7 +23,7 @@ from app.services.search.sequences import best_chain, followers
 from app.services.vectors.damage import Damage
 from app.services.vectors.replica import Recall
 from index import Ids
-from xclip.confidence import share_among, sigmoid
+from xclip.confidence.calibration import share_among, sigmoid
 
 # A chain needs every window of a video, however many that are; of a few hundred candidates' videos
 # no more than this are looked at, the most promising first.

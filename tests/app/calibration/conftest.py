@@ -19,9 +19,9 @@ from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import Settings
 from index import PackedTensorStore
-from xclip.bank import bank_digest
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.motion import Subject, render, sample_scene
+from xclip.text_bank import bank_digest
 
 STRIDE_S, WINDOW_S = 2.5, 5.0
 TIMES = (np.arange(8) + 0.5) / 8

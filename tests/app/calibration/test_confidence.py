@@ -22,8 +22,7 @@ from app.calibration.stored_collection import Footage, TuningError
 from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import filmed, footage_in, put, refreshed
 from tests.app.planted import random_videos
-from xclip.bank import bank_digest
-from xclip.confidence import (
+from xclip.confidence.calibration import (
     BANK_ODDS,
     BANK_SHARE,
     PLACES,
@@ -33,9 +32,10 @@ from xclip.confidence import (
     Examples,
     expected_calibration_error,
 )
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.motion import CALIBRATION, EVALUATION, HELD_OUT
+from xclip.text_bank import bank_digest
 
 
 @pytest.fixture(scope="module")

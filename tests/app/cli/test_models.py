@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.http_stand_in import serving
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
+from xclip.conversion.published import GOLDEN_DATASET, PUBLISHED
 from xclip.model import XCLIPModel
-from xclip.published import GOLDEN_DATASET, PUBLISHED
 
 from .conftest import RunCommand
 

@@ -14,11 +14,11 @@ from app.calibration.stored_collection import Footage
 from tests.app.calibration.conftest import filmed, put
 from tests.app.planted import ask, random_videos
 from tests.app.stack import Stack, open_stack
-from xclip.bank import says_the_same
-from xclip.confidence import Background, place
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.calibration import Background, place
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.motion import HELD_OUT
+from xclip.text_bank import says_the_same
 
 RunCommand = Callable[..., Result]
 TEXT = HELD_OUT[0].caption

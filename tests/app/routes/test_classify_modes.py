@@ -14,13 +14,13 @@ import pytest
 
 from app.model_api.tensor_records import stack_records
 from tests.app.stack import CLASSIFY, VIDEOS, Stack, assert_problem, open_stack
-from xclip.bank import says_the_same
-from xclip.confidence import Background, place
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.calibration import Background, place
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
 from xclip.motion import Subject
 from xclip.motion_clips import ClipPlan, long_clips
+from xclip.text_bank import says_the_same
 
 SHOWN = tuple(
     Subject(colour, shape, motion)

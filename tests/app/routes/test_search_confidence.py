@@ -9,13 +9,13 @@ import pytest
 
 from tests.app.planted import ask, plant, read_contents, url
 from tests.app.stack import SEARCH, VIDEOS, Stack, assert_problem, open_stack
-from xclip.bank import says_the_same
-from xclip.confidence import Background, place
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.calibration import Background, place
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
 from xclip.motion import Subject
 from xclip.motion_clips import sample_clips
+from xclip.text_bank import says_the_same
 
 SHOWN = [
     Subject("red", "circle", "left"),

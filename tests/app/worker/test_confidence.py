@@ -17,10 +17,10 @@ from app.worker.model_scheduler import Gate
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextEmbeddings
 from tests.app.planted import random_videos
-from xclip.bank import bank_digest, says_the_same
-from xclip.confidence import PLAIN, Background, Calibration, place
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.calibration import PLAIN, Background, Calibration, place
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
+from xclip.text_bank import bank_digest, says_the_same
 
 from .conftest import Parts
 

@@ -25,10 +25,10 @@ from app.settings import base_url
 from app.worker.decoding import Decoder, Decoding
 from index.protocol import TensorReference
 from tests.app.conftest import MakeClip
-from xclip.bank import bank_digest
-from xclip.confidence import Calibration
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.calibration import Calibration
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
+from xclip.text_bank import bank_digest
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sample import Segmentation
 

@@ -7,8 +7,8 @@ import pytest
 
 from xclip.encoder import Encoder
 from xclip.evaluation.classification import Classified, classify_footage, labels_of, mean_softmax
+from xclip.evaluation.clip_loader import Footage
 from xclip.evaluation.errors import EvaluationError
-from xclip.evaluation.footage import Footage
 from xclip.evaluation.protocols import ViewProtocol
 from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from xclip.encoder import Encoder
+from xclip.evaluation.clip_loader import Footage
 from xclip.evaluation.errors import EvaluationError
-from xclip.evaluation.footage import Footage
 from xclip.evaluation.retrieval import querybank_normalised, retrieval_lines, score_retrieval
 from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip

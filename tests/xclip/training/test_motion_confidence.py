@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xclip.bank import bank_digest, read_bank, says_the_same
-from xclip.confidence import (
+from xclip.confidence.calibration import (
     BANK_ODDS,
     STANDARD_SCORE,
     Background,
     expected_calibration_error,
     place,
 )
-from xclip.confidence_model import CONFIDENCE_FILE, ConfidenceModel
+from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
 from xclip.motion import EVALUATION, HELD_OUT, TRAINING, Subject, render, sample_scene
+from xclip.text_bank import bank_digest, read_bank, says_the_same
 from xclip.training.motion_confidence import (
     CUT,
     WHOLE,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from xclip.config import XCLIPVisionConfig
-from xclip.engine_layers import Linear, Place
+from xclip.inference.layers import Linear, Place
 
 # Below this a network takes milliseconds either way, and its numbers had better be the same
 # wherever it runs.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from transformers import XCLIPModel as TwinModel
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
+from xclip.conversion.published import GOLDEN_TEXTS, Golden
+from xclip.conversion.verify import Finding, check_checkpoint, check_model, read_clip
 from xclip.errors import WeightsError
-from xclip.golden import Finding, check_checkpoint, check_model, read_clip
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
-from xclip.published import GOLDEN_TEXTS, Golden
 from xclip.tokenizer import XCLIPTokenizer
 
 FRAMES, SIZE = 4, 16

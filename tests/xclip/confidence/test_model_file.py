@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from xclip.confidence import PLACES, PLAIN, Calibration
-from xclip.confidence_model import ConfidenceModel
+from xclip.confidence.calibration import PLACES, PLAIN, Calibration
+from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos
 from xclip.errors import WeightsError
 

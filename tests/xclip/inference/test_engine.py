@@ -12,8 +12,8 @@ from torch import Tensor
 
 from xclip import scoring
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
-from xclip.engine import Engine, batches
-from xclip.engine_precision import quicker_dtype
+from xclip.inference.engine import Engine, batches
+from xclip.inference.precision import quicker_dtype
 from xclip.model import XCLIPModel
 from xclip.motion import HELD_OUT, render, sample_scene
 from xclip.preprocess import FrameGeometry, Preprocessing, normalise

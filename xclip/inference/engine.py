@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xclip import model, scoring
-from xclip.engine_layers import CrossFrameBlock, Linear, Norm, Place, blocks
-from xclip.engine_precision import quicker_dtype
+from xclip.inference.layers import CrossFrameBlock, Linear, Norm, Place, blocks
+from xclip.inference.precision import quicker_dtype
 from xclip.preprocess import Preprocessing
 
 # A pass on a processor is no quicker for being larger than its caches.

@@ -11,6 +11,14 @@ import torch
 from torch import Tensor
 
 from xclip.config import XCLIPConfig
+from xclip.conversion.videox import (
+    IGNORED_ORIGINAL_KEYS,
+    PUBLISHED_HEADS,
+    read_config,
+    to_hugging_face,
+    to_original,
+    with_heads,
+)
 from xclip.errors import WeightsError
 from xclip.hub import CONFIG_FILE, locate
 from xclip.model import XCLIPModel
@@ -21,14 +29,6 @@ from xclip.tokenizer import (
     TOKENIZER_FILE,
     VOCABULARY_FILE,
     XCLIPTokenizer,
-)
-from xclip.videox import (
-    IGNORED_ORIGINAL_KEYS,
-    PUBLISHED_HEADS,
-    read_config,
-    to_hugging_face,
-    to_original,
-    with_heads,
 )
 from xclip.weights import IGNORED_KEYS, read_pickle, read_tensors, save_model
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xclip.bank import (
+from xclip.errors import WeightsError
+from xclip.hub import Checkpoint, locate
+from xclip.text_bank import (
     BANK_FILE,
     GENERAL_BANK,
     SAME_MEANING_COSINE,
@@ -17,8 +19,6 @@ from xclip.bank import (
     read_bank,
     says_the_same,
 )
-from xclip.errors import WeightsError
-from xclip.hub import Checkpoint, locate
 
 # Letters: N texts, N0 bank texts, D width.
 

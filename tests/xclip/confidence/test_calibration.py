@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from xclip.confidence import (
+from xclip.confidence.calibration import (
     BANK_ODDS,
     BANK_SHARE,
     PLACES,

@@ -10,13 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xclip.conversion.published import (
+    GOLDEN_DATASET,
+    GOLDEN_TEXTS,
+    Golden,
+    Published,
+    find_published,
+)
+from xclip.conversion.videox import HEADS, PUBLISHED_HEADS, differences
 from xclip.errors import WeightsError
 from xclip.hub import fetch_from_dataset, locate
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
-from xclip.published import GOLDEN_DATASET, GOLDEN_TEXTS, Golden, Published, find_published
 from xclip.scoring import encode_video, score
-from xclip.videox import HEADS, PUBLISHED_HEADS, differences
 from xclip.weights import load_model
 
 STORED_TOLERANCE = 1e-4  # of a logit

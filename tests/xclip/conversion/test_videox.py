@@ -17,13 +17,18 @@ from torch import Tensor
 from transformers import XCLIPModel as TwinModel
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
+from xclip.conversion.published import PUBLISHED, Published
+from xclip.conversion.videox import differences, pairs, read_config, to_hugging_face, to_original
+from xclip.conversion.videox_files import (
+    add_tokenizer,
+    convert_original,
+    convert_to_original,
+    read_original,
+)
 from xclip.errors import WeightsError
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
-from xclip.published import PUBLISHED, Published
 from xclip.tokenizer import XCLIPTokenizer
-from xclip.videox import differences, pairs, read_config, to_hugging_face, to_original
-from xclip.videox_files import add_tokenizer, convert_original, convert_to_original, read_original
 from xclip.weights import load_model
 
 from .videox_network import OriginalNetwork, random_network

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from xclip.confidence import PLACES, Calibration
+from xclip.confidence.calibration import PLACES, Calibration
 from xclip.encoder import EncodedVideos
 from xclip.errors import WeightsError
 

@@ -1,0 +1,1 @@
+"""Confidence: its calibration, and the file that holds a fitted model."""

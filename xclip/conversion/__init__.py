@@ -1,0 +1,1 @@
+"""Conversion of VideoX checkpoints, and verification against golden outputs."""

@@ -1,0 +1,1 @@
+"""Inference engine: the model's forward pass as fast as the processor allows."""
