@@ -62,10 +62,10 @@ check-image: $(VENV)/installed ## go through the Dockerfile's installation in a 
 	$(RUN)/python -m tests.deploy.image_install
 
 motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour and a half on two cores)
-	$(RUN)/python -m xclip.training.motion_tiny build/motion-tiny-first
-	$(RUN)/python -m xclip.training.motion_turns build/motion-tiny-first build/motion-tiny-second
-	$(RUN)/python -m xclip.training.motion_wider build/motion-tiny-second build/motion-tiny
-	$(RUN)/python -m xclip.training.motion_confidence build/motion-tiny
+	$(RUN)/python -m xclip.motion.recipe.stage1_base build/motion-tiny-first
+	$(RUN)/python -m xclip.motion.recipe.stage2_turns build/motion-tiny-first build/motion-tiny-second
+	$(RUN)/python -m xclip.motion.recipe.stage3_wider build/motion-tiny-second build/motion-tiny
+	$(RUN)/python -m xclip.motion.recipe.stage4_confidence build/motion-tiny
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build .demo-data .training

@@ -40,27 +40,27 @@ from app.routes import (
 )
 from app.routes.dependencies import Services
 from app.security.access_table import document_access
-from app.security.authentication import Doors
+from app.security.authentication import Authenticator
 from app.security.headers import SecurityHeaders
-from app.security.middleware import Gate
-from app.server.admission import Admission, threads_needed
+from app.security.middleware import AuthMiddleware
+from app.server.admission import AdmissionControl, threads_needed
 from app.server.body_limit import BodyLimit
 from app.services.classify.classify import Classify
 from app.services.ingest.ingest import Ingest
-from app.services.ingest.job_watcher import Following
+from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads
-from app.services.ingest.url_fetch import Fetching
-from app.services.library.clip_export import Cutting
-from app.services.library.library import Library
-from app.services.operations.metrics import Figures
-from app.services.operations.periodic_tasks import Chore, Housekeeping
+from app.services.ingest.url_fetch import UrlFetcher
+from app.services.library.clip_export import ClipExport
+from app.services.library.library import LibraryService
+from app.services.operations.metrics import MetricsCollector
+from app.services.operations.periodic_tasks import PeriodicTask, PeriodicTasks
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from app.settings import Settings
-from app.storage.deletion import Remover
+from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 from app.telemetry.metrics import Metrics
@@ -89,7 +89,7 @@ class State(TypedDict):
     """What every request finds at `request.state`, beside its own id and body allowance."""
 
     services: Services
-    doors: Doors
+    doors: Authenticator
 
 
 def create_app(
@@ -117,8 +117,8 @@ def create_app(
     )
     # The last one added is the outermost: what a request costs grows from layer to layer.
     app.add_middleware(BodyLimit)
-    app.add_middleware(Admission, settings=settings, clock=clock, metrics=metrics)
-    app.add_middleware(Gate)
+    app.add_middleware(AdmissionControl, settings=settings, clock=clock, metrics=metrics)
+    app.add_middleware(AuthMiddleware)
     app.add_middleware(Telemetry, metrics=metrics)
     app.add_middleware(SecurityHeaders)
     add_error_responses(app)
@@ -143,8 +143,8 @@ def _lifespan(
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads_needed(settings)
         services = await anyio.to_thread.run_sync(_open, settings, worker, clock, metrics, stopping)
-        doors = await anyio.to_thread.run_sync(Doors, services.catalog, clock, settings)
-        housekeeping = asyncio.create_task(Housekeeping(_chores(services)).run())
+        doors = await anyio.to_thread.run_sync(Authenticator, services.catalog, clock, settings)
+        housekeeping = asyncio.create_task(PeriodicTasks(_chores(services)).run())
         try:
             yield State(services=services, doors=doors)
         finally:
@@ -172,15 +172,15 @@ def _open(
     partials.prepare()
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     worker = worker or WorkerClient(settings.worker_base_url, secret=catalog.secret(SECRET))
-    vectors = FollowedVectors(
+    vectors = IndexReplica(
         catalog,
         threads=settings.threads or os.cpu_count() or 1,
         exact_up_to=settings.exact_up_to,
     )
     damage = Damage(catalog, metrics.damaged_segments)
     tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing
-    remover = Remover(catalog, media, tensors, settings.calibrations_dir)
-    library = Library(catalog, media, remover, vectors, settings)
+    remover = DeletionRunner(catalog, media, tensors, settings.calibrations_dir)
+    library = LibraryService(catalog, media, remover, vectors, settings)
     library.ensure_default()
     ingest = Ingest(catalog, media)
     vectors.load_all()
@@ -191,14 +191,14 @@ def _open(
         media=media,
         worker=worker,
         metrics=metrics,
-        figures=Figures(catalog, vectors, worker, settings, metrics),
+        figures=MetricsCollector(catalog, vectors, worker, settings, metrics),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         ingest=ingest,
-        following=Following(catalog, stopping),
+        following=JobWatcher(catalog, stopping),
         uploads=ResumableUploads(
             catalog, media, partials, ingest, clock, max_bytes=settings.max_upload_bytes
         ),
-        fetching=Fetching(
+        fetching=UrlFetcher(
             media,
             UrlRules.parse(settings.url_ingest),
             max_bytes=settings.max_upload_bytes,
@@ -207,7 +207,7 @@ def _open(
         library=library,
         remover=remover,
         vectors=vectors,
-        cutting=Cutting(media, worker),
+        cutting=ClipExport(media, worker),
         embeddings=Embeddings(worker, settings.model),
         search=Search(
             catalog,
@@ -222,7 +222,7 @@ def _open(
     )
 
 
-def _chores(services: Services) -> Sequence[Chore]:
+def _chores(services: Services) -> Sequence[PeriodicTask]:
     """What is to be done from time to time, and first of all at the start."""
 
     def forget_answers() -> None:
@@ -230,11 +230,11 @@ def _chores(services: Services) -> Sequence[Chore]:
         services.catalog.expire_idempotent_answers(services.clock.now() - kept)
 
     return (
-        Chore("sweep what dead processes left", services.media.sweep),
-        Chore("finish uploads that are all there", services.uploads.finish_received),
-        Chore("remove uploads that nobody finished", services.uploads.expire),
-        Chore("forget answers to uploads", forget_answers),
-        Chore("take off the disk what was deleted", services.remover.work_off),
+        PeriodicTask("sweep what dead processes left", services.media.sweep),
+        PeriodicTask("finish uploads that are all there", services.uploads.finish_received),
+        PeriodicTask("remove uploads that nobody finished", services.uploads.expire),
+        PeriodicTask("forget answers to uploads", forget_answers),
+        PeriodicTask("take off the disk what was deleted", services.remover.work_off),
     )
 
 

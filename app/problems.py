@@ -35,7 +35,7 @@ _MAX_ECHO = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDetails:
     """What is answered instead of a result."""
 
     status: int
@@ -59,11 +59,11 @@ _FILE_STATUS: Mapping[str, int] = {
     PartialMissing.code: 404,
     PartialLocked.code: 423,
 }
-_REFUSAL_STATUS: Mapping[type[refusals.Refusal], int] = {
-    refusals.Unknown: 401,
+_REFUSAL_STATUS: Mapping[type[refusals.SecurityError], int] = {
+    refusals.Unauthenticated: 401,
     refusals.Forbidden: 403,
     refusals.HostNotAllowed: 421,
-    refusals.TooMany: 429,
+    refusals.TooManyRequests: 429,
 }
 _FETCH_STATUS: Mapping[type[Exception], int] = {
     fetch.UrlIngestOff: 403,
@@ -97,7 +97,7 @@ def add_error_responses(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_http_exception)
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
+def problem_response(problem: ProblemDetails, request_id: str) -> Response:
     """The problem as an answer. ASCII JSON: no text of a user's can make it unencodable."""
     body: dict[str, object] = {
         "type": f"urn:xclip-search:problem:{problem.code}",
@@ -117,34 +117,34 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     )
 
 
-def problem_of(error: AppError) -> Problem:
+def problem_of(error: AppError) -> ProblemDetails:
     """The error as a problem, for layers that no exception handler stands around."""
     seconds = error.retry_after_s
     wait = {} if seconds is None else {"retry-after": str(max(1, math.ceil(seconds)))}
-    return Problem(error.status, error.code, str(error), headers={**error.headers, **wait})
+    return ProblemDetails(error.status, error.code, str(error), headers={**error.headers, **wait})
 
 
-def refusal_problem(refusal: refusals.Refusal) -> Problem:
+def refusal_problem(refusal: refusals.SecurityError) -> ProblemDetails:
     """Why a door stayed shut."""
     status = next(s for kind, s in _REFUSAL_STATUS.items() if isinstance(refusal, kind))
     headers = {}
-    if isinstance(refusal, refusals.Unknown):
+    if isinstance(refusal, refusals.Unauthenticated):
         headers["www-authenticate"] = refusal.challenge
-    if isinstance(refusal, refusals.TooMany):
+    if isinstance(refusal, refusals.TooManyRequests):
         headers["retry-after"] = str(max(1, math.ceil(refusal.wait_s)))
-    return Problem(status, refusal.code, str(refusal), headers=headers)
+    return ProblemDetails(status, refusal.code, str(refusal), headers=headers)
 
 
-def catalog_problem() -> Problem:
+def catalog_problem() -> ProblemDetails:
     """The database does not answer."""
     detail = "The catalog does not answer; nothing was changed. Try again later."
     headers = {"retry-after": str(_RETRY_AFTER_S)}
-    return Problem(503, "catalog_unavailable", detail, headers=headers)
+    return ProblemDetails(503, "catalog_unavailable", detail, headers=headers)
 
 
-def unexpected_problem() -> Problem:
+def unexpected_problem() -> ProblemDetails:
     """What a bug looks like from outside; the log has the rest under the request's id."""
-    return Problem(500, "internal_error", "Something unforeseen failed; it has been logged.")
+    return ProblemDetails(500, "internal_error", "Something unforeseen failed; it has been logged.")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -163,7 +163,7 @@ def document_problems(schema: dict[str, Any]) -> None:
                     content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
 
 
-def _answer(request: Request, problem: Problem) -> Response:
+def _answer(request: Request, problem: ProblemDetails) -> Response:
     return problem_response(problem, request.state.request_id)
 
 
@@ -178,31 +178,31 @@ async def _answer_catalog_error(request: Request, error: Exception) -> Response:
         return _answer(request, _filter_problem(error))
     for kind, status in _CATALOG_STATUS.items():
         if isinstance(error, kind):
-            return _answer(request, Problem(status, error.code, str(error)))
+            return _answer(request, ProblemDetails(status, error.code, str(error)))
     raise error
 
 
-def _filter_problem(error: catalog.InvalidFilter) -> Problem:
+def _filter_problem(error: catalog.InvalidFilter) -> ProblemDetails:
     place = [_printable(step) for step in ("body", *error.inside, *error.path)]
-    return Problem(422, error.code, str(error), [{"loc": place, "msg": str(error)}])
+    return ProblemDetails(422, error.code, str(error), [{"loc": place, "msg": str(error)}])
 
 
 async def _answer_file_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MediaError | PartialError)
-    return _answer(request, Problem(_FILE_STATUS[error.code], error.code, str(error)))
+    return _answer(request, ProblemDetails(_FILE_STATUS[error.code], error.code, str(error)))
 
 
 async def _answer_fetch_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, fetch.FetchError)
     status = _FETCH_STATUS[type(error)]
     headers = {"retry-after": str(_RETRY_AFTER_S)} if status == 503 else {}
-    return _answer(request, Problem(status, error.code, str(error), headers=headers))
+    return _answer(request, ProblemDetails(status, error.code, str(error), headers=headers))
 
 
 async def _answer_worker_unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, WorkerUnavailable)
     headers = {"retry-after": str(_RETRY_AFTER_S)}
-    return _answer(request, Problem(503, error.code, str(error), headers=headers))
+    return _answer(request, ProblemDetails(503, error.code, str(error), headers=headers))
 
 
 async def _answer_worker_failed(request: Request, error: Exception) -> Response:
@@ -215,7 +215,7 @@ async def _answer_worker_failed(request: Request, error: Exception) -> Response:
         status = 409
     else:
         status = 502
-    return _answer(request, Problem(status, error.code, str(error)))
+    return _answer(request, ProblemDetails(status, error.code, str(error)))
 
 
 async def _answer_database_error(request: Request, _: Exception) -> Response:
@@ -226,7 +226,7 @@ async def _answer_system_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         raise error
-    return _answer(request, Problem(507, "storage_full", "The data folder's disk is full."))
+    return _answer(request, ProblemDetails(507, "storage_full", "The data folder's disk is full."))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -239,14 +239,14 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         for place, item in zip(places, found, strict=True)
     ]
     named = ", ".join(".".join(map(str, place)) for place in places)
-    return _answer(request, Problem(422, "invalid_request", f"Refused: {named}.", fields))
+    return _answer(request, ProblemDetails(422, "invalid_request", f"Refused: {named}.", fields))
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _FRAMEWORK_CODES.get(error.status_code, "request_failed")
     headers = error.headers or {}
-    return _answer(request, Problem(error.status_code, code, error.detail, headers=headers))
+    return _answer(request, ProblemDetails(error.status_code, code, error.detail, headers=headers))
 
 
 def _phrase(status: int) -> str:

@@ -34,8 +34,8 @@ from benchmarks.retrieval import Bench
 from tests.e2e.service import running
 from xclip.confidence.calibration import expected_calibration_error
 from xclip.encoder import Encoder
-from xclip.motion import EVALUATION, HELD_OUT, TRAINING, Subject
-from xclip.motion_clips import long_clips, sample_clips
+from xclip.motion.clips import long_clips, sample_clips
+from xclip.motion.world import EVALUATION, HELD_OUT, TRAINING, Subject
 
 SURE = 0.5
 COLLECTION = 20  # clips a search chooses from

@@ -34,7 +34,7 @@ from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodeRequest, Segments, decode_window
 from xclip.video.probe import probe
-from xclip.video.sample import Segmentation, Window, instants, windows
+from xclip.video.sampling import Segmentation, Window, instants, windows
 
 OURS = "X-CLIP Search"
 REQUEST = DecodeRequest(Segmentation(5.0, 2.5), 8, FrameGeometry(224, 224))

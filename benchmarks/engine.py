@@ -39,7 +39,7 @@ from xclip import scoring
 from xclip.encoder import Encoder
 from xclip.inference.engine import Engine
 from xclip.model import XCLIPModel
-from xclip.motion import HELD_OUT, TRAINING
+from xclip.motion.world import HELD_OUT, TRAINING
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from app.services.vectors.compression import Coded, Coder
+from app.services.vectors.compression import Coded, IndexCompressor
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 from index import FaissRabitqIndex, Ids, Vectors
@@ -171,7 +171,7 @@ class Bench:
 
 def with_codes(index: FaissRabitqIndex) -> None:
     """Have codes made and measured as the API does, if the index is large enough."""
-    coder, coded = Coder(Settings().exact_up_to), Coded(index, threading.Lock())
+    coder, coded = IndexCompressor(Settings().exact_up_to), Coded(index, threading.Lock())
     with coded.lock:
         coder.look_after(coded)
     while coded.busy:

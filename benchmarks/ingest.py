@@ -46,8 +46,8 @@ from tests.e2e.service import Service, running, upload, wait_for_job
 from xclip.encoder import Encoder
 from xclip.errors import VideoError
 from xclip.video.decode import DecodedSegment
-from xclip.video.process import start_fork_server
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.process import start_fork_server
 
 HEIGHT, WIDTH, FPS = 1080, 1920, 24
 LENGTHS_S = (4, 6, 8, 10)

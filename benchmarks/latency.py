@@ -39,7 +39,7 @@ from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
 from tests.e2e.service import running
 from xclip.encoder import Encoder
-from xclip.motion import TRAINING, phrasing
+from xclip.motion.world import TRAINING, phrasing
 
 SEGMENTS_OF_A_VIDEO = 200
 CLUSTERS = 1_000

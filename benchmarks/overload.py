@@ -39,7 +39,7 @@ from rich.table import Table
 
 from tests.app.conftest import write_clip
 from tests.e2e.service import Service, running, upload, wait_for_job
-from xclip.motion import TRAINING, phrasing
+from xclip.motion.world import TRAINING, phrasing
 
 SEARCH = "/v1/collections/default/search"
 VIDEOS = "/v1/collections/default/videos"

@@ -31,7 +31,7 @@ from benchmarks.latency import SEGMENTS_OF_A_VIDEO, fill
 from tests.e2e.service import running
 from tests.web.browser import SIZES, find_chromium, launch, wait_until
 from xclip.encoder import Encoder
-from xclip.motion import TRAINING, phrasing
+from xclip.motion.world import TRAINING, phrasing
 
 BAR_MS, BAR_BYTES = 300, 150_000
 WARM_UP = 3

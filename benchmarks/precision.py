@@ -27,10 +27,10 @@ from app.model_api.tensor_records import split_records, stack_records
 from app.settings import PromptPrecision
 from benchmarks.random_model import random_encoder
 from xclip.encoder import EncodedVideos, Encoder
-from xclip.motion import HELD_OUT, TRAINING
-from xclip.motion_clips import sample_clips
+from xclip.motion.clips import sample_clips
+from xclip.motion.world import HELD_OUT, TRAINING
 from xclip.video.decode import DecodeRequest, decode_segments
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 Logits = NDArray[np.float32]  # (B clips, N texts)
 

@@ -14,7 +14,7 @@ from index.protocol import Tensors
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.model import XCLIPModel
-from xclip.motion import vocabulary
+from xclip.motion.world import vocabulary
 from xclip.processor import XCLIPProcessor
 from xclip.text_bank import GENERAL_BANK, bank_digest
 from xclip.tokenizer import build_tokenizer

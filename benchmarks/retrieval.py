@@ -30,9 +30,9 @@ from rich.table import Table
 
 from benchmarks.retrieval_peers import Peers
 from tests.e2e.service import running, upload, wait_for_job
-from xclip.motion import HELD_OUT, TRAINING, Subject
-from xclip.motion_clips import ClipPlan, KindPlan, kind_clips, long_clips, sample_clips
-from xclip.motion_kinds import HELD_OUT_KINDS
+from xclip.motion.clips import ClipPlan, KindPlan, kind_clips, long_clips, sample_clips
+from xclip.motion.kinds import HELD_OUT_KINDS
+from xclip.motion.world import HELD_OUT, TRAINING, Subject
 
 PAIRS = {
     "left": "left, right",

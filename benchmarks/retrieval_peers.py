@@ -21,7 +21,7 @@ from xclip.model import XCLIPModel, XCLIPVisionModel
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
 from xclip.video.decode import DecodeRequest, decode_segments
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 from xclip.weights import load_model
 
 Scores = NDArray[np.float32]

@@ -30,7 +30,7 @@ from rich.table import Table
 from benchmarks.ingest import generate
 from benchmarks.random_model import save_random_base
 from tests.e2e.service import Service, running, upload, wait_for_job
-from xclip.motion import TRAINING, phrasing
+from xclip.motion.world import TRAINING, phrasing
 
 LIBRARY = "default"
 WARM_UP = 10

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.random_model import random_base
-from xclip.training.cached import backward_in_parts
 from xclip.training.config import ObjectiveConfig
-from xclip.training.groups import parameter_groups
+from xclip.training.gradient_cache import backward_in_parts
 from xclip.training.network import Batch, TrainingNetwork
+from xclip.training.parameter_groups import parameter_groups
 
 PATCH = 32
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration.labelled_pairs import Shown
-from app.calibration.stored_collection import Footage, TuningError
+from app.calibration.labelled_pairs import RankedPair
+from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.catalog import Catalog
 from app.model_api.tensor_records import stack_bank, stack_records
 from index import Ids
@@ -66,7 +66,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class CalibrationResult:
     """A calibration that is in use; `held_out` is None when there were no pairs to measure on."""
 
     name: str
@@ -76,13 +76,17 @@ class Fitted:
 
 
 def calibrate(
-    footage: Footage, folder: Path, shown: Sequence[Shown] | None, background: int, seed: int
-) -> Fitted:
+    footage: StoredCollection,
+    folder: Path,
+    shown: Sequence[RankedPair] | None,
+    background: int,
+    seed: int,
+) -> CalibrationResult:
     """Make a confidence model in `folder` and let the collection use it.
 
     background : how many segments to draw; the same seed draws the same
 
-    Raises TuningError.
+    Raises CalibrationError.
     """
     random = np.random.default_rng(seed)
     rows = footage.rows()
@@ -100,7 +104,7 @@ def calibrate(
     model.save(folder / f"{name}.safetensors")
     footage.catalog.set_calibration(collection.name, name)
     _forget(folder, collection.id, {name, collection.calibration})
-    return Fitted(name, calibration, len(unrelated.embedding), held_out)
+    return CalibrationResult(name, calibration, len(unrelated.embedding), held_out)
 
 
 def remove(catalog: Catalog, name: str, folder: Path) -> bool:
@@ -124,12 +128,12 @@ def _digest(model: ConfidenceModel) -> str:
     return hashlib.sha256("\n".join(facts).encode() + b"".join(arrays)).hexdigest()[:12]
 
 
-def _background(footage: Footage, rows: Ids) -> EncodedVideos:
+def _background(footage: StoredCollection, rows: Ids) -> EncodedVideos:
     """The segments of these rows as the file will give them back."""
     parts = [stack_records(records) for _, records in footage.read(rows)]
     count = sum(len(part.embedding) for part in parts)
     if count < LEAST_BACKGROUND:
-        raise TuningError(
+        raise CalibrationError(
             f"a background takes at least {LEAST_BACKGROUND} segments; the collection "
             f"{footage.collection.name!r} has {count}"
         )
@@ -137,7 +141,7 @@ def _background(footage: Footage, rows: Ids) -> EncodedVideos:
     return EncodedVideos(np.concatenate([part.embedding for part in parts]), np.concatenate(halves))
 
 
-def _matching_rows(shown: Sequence[Shown]) -> Ids:
+def _matching_rows(shown: Sequence[RankedPair]) -> Ids:
     return np.array(sorted({row for one in shown for row in one.matching}), np.int64)
 
 
@@ -155,7 +159,11 @@ class Searches:
 
     @classmethod
     def over(
-        cls, footage: Footage, background: EncodedVideos, shown: Sequence[Shown], rows: Ids
+        cls,
+        footage: StoredCollection,
+        background: EncodedVideos,
+        shown: Sequence[RankedPair],
+        rows: Ids,
     ) -> Searches:
         encoder = footage.encoder
         texts = encoder.encode_text([one.text for one in shown])
@@ -225,10 +233,10 @@ def _bank(
 
 
 def measure_held_out(searches: Searches, random: np.random.Generator) -> HeldOut:
-    """Fit to four texts in five and measure on the others. Raises TuningError for too few."""
+    """Fit to four texts in five and measure on the others. Raises CalibrationError for too few."""
     usable = searches.usable
     if len(usable) < LEAST_TEXTS:
-        raise TuningError(
+        raise CalibrationError(
             f"a fit takes at least {LEAST_TEXTS} texts that some segments show and others do not; "
             f"the pairs have {len(usable)}"
         )
@@ -255,12 +263,12 @@ def measure_held_out(searches: Searches, random: np.random.Generator) -> HeldOut
 
 
 def fit_rising(examples: Examples) -> Calibration:
-    """A fit by which a higher score is never less certain. Raises TuningError if none is one."""
+    """A fit by which a higher score never lowers confidence. Raises CalibrationError if none is."""
     for use in ((STANDARD_SCORE, BANK_ODDS), (STANDARD_SCORE,), (BANK_ODDS,)):
         calibration = fit(examples, use)
         if min(calibration.weights) >= 0:
             return calibration
-    raise TuningError(
+    raise CalibrationError(
         "what matches scores no higher than what does not: either the pairs are wrong, "
         "or the model cannot tell these texts apart"
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.calibration.stored_collection import TuningError
+from app.calibration.stored_collection import CalibrationError
 from app.catalog import Catalog
 from app.catalog.errors import NotFound
 from app.catalog.records import Segment
 
 
-class Pair(BaseModel):
+class LabelledPair(BaseModel):
     """One line of a file of pairs: a text, and a segment or a stretch of a video that shows it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -29,7 +29,7 @@ class Pair(BaseModel):
     end: float | None = None
 
     @model_validator(mode="after")
-    def _names_one_place(self) -> Pair:
+    def _names_one_place(self) -> LabelledPair:
         if (self.segment_id is None) == (self.video_id is None):
             raise ValueError("it names a video_id or a segment_id, and not both")
         if self.segment_id is not None and self.model_fields_set & {"start", "end"}:
@@ -40,7 +40,7 @@ class Pair(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RankedPair:
     """Where a text is to be seen: the rows of the segments that show it, and those that may."""
 
     text: str
@@ -48,29 +48,31 @@ class Shown:
     partly: frozenset[int]
 
 
-def read_pairs(path: Path) -> list[tuple[int, Pair]]:
-    """The pairs of a JSONL file with the numbers of their lines. Raises TuningError, OSError."""
+def read_pairs(path: Path) -> list[tuple[int, LabelledPair]]:
+    """The pairs of a JSONL file with their line numbers. Raises CalibrationError, OSError."""
     found = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise TuningError(f"{path} is not UTF-8 text") from None
+        raise CalibrationError(f"{path} is not UTF-8 text") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            found.append((number, Pair.model_validate(json.loads(line))))
+            found.append((number, LabelledPair.model_validate(json.loads(line))))
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, problem["loc"])) or "the pair"
-            raise TuningError(f"line {number} of {path}: {where}: {problem['msg']}") from None
+            raise CalibrationError(f"line {number} of {path}: {where}: {problem['msg']}") from None
         except ValueError as error:
-            raise TuningError(f"line {number} of {path} is no JSON: {error}") from None
+            raise CalibrationError(f"line {number} of {path} is no JSON: {error}") from None
     return found
 
 
-def locate(catalog: Catalog, collection: str, pairs: Iterable[tuple[int, Pair]]) -> list[Shown]:
-    """Each text once, with the rows of all its pairs. Raises TuningError."""
+def locate(
+    catalog: Catalog, collection: str, pairs: Iterable[tuple[int, LabelledPair]]
+) -> list[RankedPair]:
+    """Each text once, with the rows of all its pairs. Raises CalibrationError."""
     segments_of = cache(lambda video_id: catalog.list_segments(collection, video_id))
     matching: dict[str, set[int]] = {}
     touched: dict[str, set[int]] = {}
@@ -86,14 +88,14 @@ def locate(catalog: Catalog, collection: str, pairs: Iterable[tuple[int, Pair]])
                 segments = segments_of(named.video_id)
                 showing = {named.row}
         except NotFound as error:
-            raise TuningError(f"line {number} of the pairs: {error}") from None
+            raise CalibrationError(f"line {number} of the pairs: {error}") from None
         if not showing:
-            raise TuningError(f"line {number} of the pairs: no segment shows that stretch")
+            raise CalibrationError(f"line {number} of the pairs: no segment shows that stretch")
         matching.setdefault(pair.text, set()).update(showing)
         overlapping = {one.row for one in segments if _common_s(one, *stretch) > 0}
         touched.setdefault(pair.text, set()).update(overlapping)
     return [
-        Shown(text, frozenset(rows), frozenset(touched[text] - rows))
+        RankedPair(text, frozenset(rows), frozenset(touched[text] - rows))
         for text, rows in matching.items()
     ]
 

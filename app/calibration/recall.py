@@ -16,9 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.calibration.stored_collection import Footage, TuningError
+from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from index import Ids, Vectors
 
 MOST_CANDIDATES = 10_000  # as the setting: beyond it every search would be slow
@@ -45,10 +45,10 @@ class Measured:
     top: int
 
     def enough(self, target: float) -> int:
-        """The fewest candidates with that recall of the best `top`. Raises TuningError."""
+        """The fewest candidates with that recall of the best `top`. Raises CalibrationError."""
         fewest = next(line.candidates for line in self.lines if line.of_top >= target)
         if fewest > MOST_CANDIDATES:
-            raise TuningError(
+            raise CalibrationError(
                 f"{MOST_CANDIDATES} candidates, the most that can be set, do not recall "
                 f"{target:.0%} of the best {self.top}"
             )
@@ -62,24 +62,24 @@ def draw_queries(bank: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def read_queries(path: Path) -> list[str]:
-    """One text a line, each once. Raises TuningError, OSError."""
+    """One text a line, each once. Raises CalibrationError, OSError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise TuningError(f"{path} is not UTF-8 text") from None
+        raise CalibrationError(f"{path} is not UTF-8 text") from None
     texts = [*dict.fromkeys(line.strip() for line in lines if line.strip())]
     if not texts:
-        raise TuningError(f"{path} holds no text")
+        raise CalibrationError(f"{path} holds no text")
     return texts
 
 
 def measure_recall(
-    footage: Footage, texts: Sequence[str], top: int, threads: int | None
+    footage: StoredCollection, texts: Sequence[str], top: int, threads: int | None
 ) -> Measured:
     """Score every segment for each text, and see how far down the index has the best of them."""
     embeddings = footage.encoder.encode_text(texts)
     rows, best = exact_best(footage, embeddings, top)
-    vectors = FollowedVectors(footage.catalog, threads=threads or os.cpu_count() or 1)
+    vectors = IndexReplica(footage.catalog, threads=threads or os.cpu_count() or 1)
     found = np.empty_like(best)
     for query, embedding in enumerate(embeddings):
         direction = embedding / np.linalg.norm(embedding).clip(np.finfo(np.float32).tiny)
@@ -88,7 +88,7 @@ def measure_recall(
     return Measured(curve(found, len(rows)), len(rows), len(texts), found.shape[1])
 
 
-def exact_best(footage: Footage, embeddings: Vectors, top: int) -> tuple[Ids, Ids]:
+def exact_best(footage: StoredCollection, embeddings: Vectors, top: int) -> tuple[Ids, Ids]:
     """Every row, (K,), and the `top` with the highest logits of each text, best first, (Q, top).
 
     Of equal logits the lower row comes first. Holds a batch of segments in memory, not all.

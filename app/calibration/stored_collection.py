@@ -22,14 +22,14 @@ from xclip.errors import XCLIPError
 SEGMENTS_AT_ONCE = 256  # held in memory; 100 MB of prompts at the size of base-patch16
 
 
-class TuningError(Exception):
+class CalibrationError(Exception):
     """Why a collection cannot be measured; the message says what to do."""
 
     code: ClassVar[str] = "tuning_impossible"
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class StoredCollection:
     """A collection that holds something, and everything needed to score it."""
 
     catalog: Catalog
@@ -53,33 +53,33 @@ class Footage:
 
 @contextmanager
 def open_catalog(settings: Settings) -> Iterator[Catalog]:
-    """The catalog that the settings name, if there is one. Raises TuningError."""
+    """The catalog that the settings name, if there is one. Raises CalibrationError."""
     file = settings.data_dir / "catalog.sqlite"
     # Opening would make one: a misspelt folder must not become an empty library.
     if settings.database_url is None and not file.is_file():
-        raise TuningError(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
+        raise CalibrationError(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
     with Catalog.open(settings.catalog_url) as catalog:
         yield catalog
 
 
 @contextmanager
-def open_footage(settings: Settings, name: str) -> Iterator[Footage]:
-    """Collection `name` and its model. Raises TuningError, CatalogError."""
+def open_footage(settings: Settings, name: str) -> Iterator[StoredCollection]:
+    """Collection `name` and its model. Raises CalibrationError, CatalogError."""
     with (
         open_catalog(settings) as catalog,
         closing(PackedTensorStore(settings.tensors_dir, writer_id="tuning")) as tensors,
     ):
         collection = catalog.get_collection(name)
         if collection.fingerprint is None or not catalog.count_segments(name):
-            raise TuningError(f"the collection {name!r} holds no searchable video")
+            raise CalibrationError(f"the collection {name!r} holds no searchable video")
         encoder = _load(settings)
         if encoder.fingerprint != collection.fingerprint:
-            raise TuningError(
+            raise CalibrationError(
                 f"the collection {name!r} was built with {collection.model} "
                 f"({collection.fingerprint}), but XCLIP_MODEL is {encoder.name} "
                 f"({encoder.fingerprint})"
             )
-        yield Footage(catalog, tensors, encoder, collection)
+        yield StoredCollection(catalog, tensors, encoder, collection)
 
 
 def _load(settings: Settings) -> Encoder:
@@ -91,4 +91,4 @@ def _load(settings: Settings) -> Encoder:
             num_threads=settings.threads,
         )
     except XCLIPError as error:
-        raise TuningError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error
+        raise CalibrationError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error

@@ -11,7 +11,7 @@ from app.catalog.transactions import Transactions
 SECRET_BYTES = 32
 
 
-class Tuning(Transactions):
+class CalibrationCatalog(Transactions):
     """Figures of a collection. Methods that name a collection raise CollectionNotFound."""
 
     def set_calibration(self, name: str, calibration: str | None) -> None:

@@ -16,15 +16,17 @@ from sqlalchemy import select
 from app.catalog import database
 from app.catalog.api_keys import Keys
 from app.catalog.backlog import Backlogs
-from app.catalog.calibration import Tuning
-from app.catalog.library import Library
-from app.catalog.maintenance import Care
+from app.catalog.calibration import CalibrationCatalog
+from app.catalog.library import LibraryCatalog
+from app.catalog.maintenance import CatalogMaintenance
 from app.catalog.queue import Queue
-from app.catalog.uploads import Receiving
+from app.catalog.uploads import UploadCatalog
 from app.clock import Clock, SystemClock
 
 
-class Catalog(Library, Receiving, Queue, Tuning, Keys, Care, Backlogs):
+class Catalog(
+    LibraryCatalog, UploadCatalog, Queue, CalibrationCatalog, Keys, CatalogMaintenance, Backlogs
+):
     """The library and the queue over one database: a video and its job are one step."""
 
     @classmethod

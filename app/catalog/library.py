@@ -17,9 +17,9 @@ from app.catalog.records import (
     Change,
     Collection,
     LabelSet,
-    LabelSetSummary,
+    LabelSetListing,
     Metadata,
-    Page,
+    RecordPage,
     Segment,
     SegmentOfVideo,
     VectorBatch,
@@ -43,7 +43,7 @@ NO_METADATA: Metadata = {}
 LOADED_AT_ONCE = 8000
 
 
-class Library(Transactions):
+class LibraryCatalog(Transactions):
     """What is in the library. Methods that name a collection raise CollectionNotFound."""
 
     def create_collection(
@@ -85,7 +85,9 @@ class Library(Transactions):
         with self._read() as connection:
             return collections.get(connection, name)
 
-    def list_collections(self, cursor: str | None = None, limit: int = 100) -> Page[Collection]:
+    def list_collections(
+        self, cursor: str | None = None, limit: int = 100
+    ) -> RecordPage[Collection]:
         """Collections by name. Raises InvalidCursor."""
         with self._read() as connection:
             return collections.page(connection, cursor, limit)
@@ -134,7 +136,7 @@ class Library(Transactions):
         cursor: str | None = None,
         limit: int = 100,
         status: VideoStatus | None = None,
-    ) -> Page[Video]:
+    ) -> RecordPage[Video]:
         """The collection's videos, the newest first. Raises InvalidCursor."""
         with self._read() as connection:
             collections.get(connection, collection)
@@ -239,7 +241,9 @@ class Library(Transactions):
         with self._read() as connection:
             return label_sets.get(connection, name)
 
-    def list_label_sets(self, cursor: str | None = None, limit: int = 100) -> Page[LabelSetSummary]:
+    def list_label_sets(
+        self, cursor: str | None = None, limit: int = 100
+    ) -> RecordPage[LabelSetListing]:
         """Label sets by name. Raises InvalidCursor."""
         with self._read() as connection:
             return label_sets.page(connection, cursor, limit)

@@ -21,7 +21,7 @@ from app.catalog.transactions import Transactions
 REMOVALS_AT_ONCE = removals.CHUNK
 
 
-class Care(Transactions):
+class CatalogMaintenance(Transactions):
     """What keeps rows and files true to each other."""
 
     def removals(self, ids: Sequence[int]) -> list[Removal]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 
 from app.catalog.errors import JobStateConflict
-from app.catalog.records import Job, JobStatus, NewSegment, Page, VideoFacts
+from app.catalog.records import Job, JobStatus, NewSegment, RecordPage, VideoFacts
 from app.catalog.sql import collections, jobs, videos
 from app.catalog.sql import segments as segment_rows
 from app.catalog.transactions import Transactions
@@ -184,7 +184,7 @@ class Queue(Transactions):
         collection: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
-    ) -> Page[Job]:
+    ) -> RecordPage[Job]:
         """Jobs, the newest first. Raises InvalidCursor."""
         with self._read() as connection:
             return jobs.page(connection, status, collection, cursor, limit)

@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class RecordPage(Generic[Item]):
     """One page of a list; `next_cursor` is None on the last one."""
 
     items: tuple[Item, ...]
@@ -225,7 +225,7 @@ class LabelSet:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSetSummary:
+class LabelSetListing:
     """A label set without its labels; `size` is how many they are."""
 
     name: str

@@ -25,7 +25,7 @@ ANSWER_KEPT_S = 24 * 3600
 UPLOAD_KEPT_S = 24 * 3600
 
 
-class Receiving(Transactions):
+class UploadCatalog(Transactions):
     """Admission. Methods that name a collection raise CollectionNotFound, an upload UploadNotFound.
 
     An upload belongs to an owner; to all others it does not exist.

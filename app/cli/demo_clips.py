@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xclip.motion import HELD_OUT, MOTIONS, OPPOSITE, TRAINING, Subject
-from xclip.motion_clips import MOST_EVENTS, ClipPlan, long_clips, sample_clips
+from xclip.motion.clips import MOST_EVENTS, ClipPlan, long_clips, sample_clips
+from xclip.motion.world import HELD_OUT, MOTIONS, OPPOSITE, TRAINING, Subject
 
 _UNSEEN_CLIPS, _SEEN_CLIPS = 30, 30
 _LONG_CLIPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DemoQuery:
     """A search, what it wants to see, and why it is asked."""
 
     text: str
@@ -35,7 +35,7 @@ class Showcase:
 
     short: tuple[ClipPlan, ...]
     long: tuple[ClipPlan, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[DemoQuery, ...]
 
     @property
     def clips(self) -> tuple[ClipPlan, ...]:
@@ -86,19 +86,19 @@ def _opposite(subject: Subject) -> Subject:
 
 def _questions(
     unseen: Sequence[Subject], seen: Sequence[Subject], long: Sequence[ClipPlan]
-) -> tuple[Question, ...]:
+) -> tuple[DemoQuery, ...]:
     """Half of the questions are about what was never seen; unseen and seen go in opposite pairs."""
     first, opposite, second = unseen[:3]
     events = [event.subject for plan in long for event in plan.events[1:]]
     inside = next(subject for subject in events if subject in HELD_OUT)
     inside_seen = next(subject for subject in reversed(events) if subject not in HELD_OUT)
     return (
-        Question(first.caption, first, "a combination never seen in training"),
-        Question(opposite.caption, opposite, "its opposite, never seen either"),
-        Question(_in_other_words(second), second, "never seen, in other words"),
-        Question(inside.caption, inside, "inside a long clip, never seen"),
-        Question(inside_seen.caption, inside_seen, "inside a long clip"),
-        Question(_in_other_words(seen[0]), seen[0], "in other words"),
+        DemoQuery(first.caption, first, "a combination never seen in training"),
+        DemoQuery(opposite.caption, opposite, "its opposite, never seen either"),
+        DemoQuery(_in_other_words(second), second, "never seen, in other words"),
+        DemoQuery(inside.caption, inside, "inside a long clip, never seen"),
+        DemoQuery(inside_seen.caption, inside_seen, "inside a long clip"),
+        DemoQuery(_in_other_words(seen[0]), seen[0], "in other words"),
     )
 
 

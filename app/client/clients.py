@@ -17,7 +17,7 @@ from app import schemas
 from app.client import library, searches, uploads
 from app.client.errors import ApiError, ServiceAway
 from app.client.retries import retried
-from app.client.steps import Call, Flow, Pause, Piece, content_of, credentials
+from app.client.steps import Call, FileChunk, Flow, Pause, content_of, credentials
 from app.settings import is_loopback
 
 P = ParamSpec("P")
@@ -117,7 +117,7 @@ def _aiterated(
 
 async def _read(call: Call) -> Call:
     """The same with its piece read, in a thread: disks may be slow."""
-    if isinstance(call.body, Piece):
+    if isinstance(call.body, FileChunk):
         return replace(call, body=await anyio.to_thread.run_sync(call.body.read))
     return call
 

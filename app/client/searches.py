@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from app import schemas
 from app.client.library import DEFAULT
-from app.client.steps import AnswerT, Call, Flow, Form, ask, get, parse, part, within
+from app.client.steps import AnswerT, Call, Flow, FormBody, ask, get, parse, part, within
 
 
 class SearchOptions(TypedDict, total=False):
@@ -120,7 +120,7 @@ def _post(path: str, asked: Mapping[str, Any], kind: type[AnswerT]) -> Flow[Answ
 
 def _send(path: str, file: Path, asked: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
     """Ask with a file; decoding takes as long as the service lets it."""
-    call = Call("POST", path, body=Form(file, _given(asked)), unhurried=True)
+    call = Call("POST", path, body=FormBody(file, _given(asked)), unhurried=True)
     return parse((yield from ask(call)), kind)
 
 

@@ -28,7 +28,7 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FileChunk:
     """A stretch of a file that is a request's body; at most a few mebibytes."""
 
     path: Path
@@ -43,7 +43,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FormBody:
     """A file with fields beside it, each of which is JSON."""
 
     file: Path
@@ -63,7 +63,7 @@ class Call:
     path: str
     params: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: JsonValue | bytes | Piece | Form = None
+    body: JsonValue | bytes | FileChunk | FormBody = None
     repeatable: bool = True
     unhurried: bool = False
 
@@ -99,9 +99,9 @@ def content_of(call: Call) -> Iterator[dict[str, Any]]:
             yield {}
         case bytes(read):
             yield {"content": read}
-        case Piece():
+        case FileChunk():
             yield {"content": call.body.read()}
-        case Form(file, fields):
+        case FormBody(file, fields):
             with file.open("rb") as reader:
                 texts = {name: json.dumps(value) for name, value in fields.items()}
                 yield {"files": {"file": (label(file), reader)}, "data": texts}

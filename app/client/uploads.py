@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from app import schemas
 from app.client.errors import ApiError, ServiceAway
 from app.client.library import DEFAULT, Metadata
-from app.client.steps import Call, Flow, Form, Pause, Piece, ask, get, label, parse, within
+from app.client.steps import Call, FileChunk, Flow, FormBody, Pause, ask, get, label, parse, within
 from app.client.unfinished import Unfinished
 
 PIECE_BYTES = 8 << 20
@@ -53,7 +53,7 @@ def upload(
     about = metadata or {}
     size = file.stat().st_size
     if size <= PIECE_BYTES:
-        body = Form(file, {"metadata": dict(about)})
+        body = FormBody(file, {"metadata": dict(about)})
         uploaded = yield from _in_one(collection, body)
         on_progress(size)
         return uploaded
@@ -89,7 +89,7 @@ def upload_url(
     return (yield from _in_one(collection, body))
 
 
-def _in_one(collection: str, body: Form | dict[str, JsonValue]) -> Flow[Uploaded]:
+def _in_one(collection: str, body: FormBody | dict[str, JsonValue]) -> Flow[Uploaded]:
     """One request, under a key that makes its repetitions one."""
     call = Call(
         "POST",
@@ -135,7 +135,7 @@ def _send_rest(
     while offset < size:
         began_at = offset
         try:
-            piece = Piece(file, offset, min(PIECE_BYTES, size - offset))
+            piece = FileChunk(file, offset, min(PIECE_BYTES, size - offset))
             offset = yield from _append(upload_id, piece)
         except ApiError as error:
             cut = isinstance(error, ServiceAway) and error.passing
@@ -150,7 +150,7 @@ def _send_rest(
         on_progress(offset)
 
 
-def _append(upload_id: str, piece: Piece) -> Flow[int]:
+def _append(upload_id: str, piece: FileChunk) -> Flow[int]:
     headers = {**_TUS, "upload-offset": str(piece.offset), "content-type": _PIECE_TYPE}
     path = f"/v1/uploads/{upload_id}"
     call = Call("PATCH", path, headers=headers, body=piece, repeatable=False, unhurried=True)

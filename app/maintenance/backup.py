@@ -26,7 +26,7 @@ VIDEOS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class BackedUp:
+class BackupReport:
     """What a backup holds. `missing` are files that were not there to be copied."""
 
     files: int
@@ -36,7 +36,7 @@ class BackedUp:
 
 def back_up(
     settings: Settings, folder: Path, progress: Callable[[int], None] = lambda _: None
-) -> BackedUp:
+) -> BackupReport:
     """Copy the library to `folder`, which must not exist yet and is there only when it is whole.
 
     What was deleted is not in it, nor what was half sent. `progress` hears how many files there
@@ -64,7 +64,7 @@ def back_up(
         shutil.rmtree(building, ignore_errors=True)
         raise
     size = sum(each.size_bytes for each in manifest.files)
-    return BackedUp(len(manifest.files), size, manifest.missing)
+    return BackupReport(len(manifest.files), size, manifest.missing)
 
 
 def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None]) -> Manifest:

@@ -14,7 +14,7 @@ from index import PackedTensorStore
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class DataFolder:
     """The parts of a library."""
 
     catalog: Catalog
@@ -30,7 +30,7 @@ def check_library(settings: Settings) -> None:
 
 
 @contextmanager
-def open_library(settings: Settings) -> Iterator[Opened]:
+def open_library(settings: Settings) -> Iterator[DataFolder]:
     """Open it, whether a service runs on it or not. Raises NoLibrary, CatalogError."""
     check_library(settings)
     media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
@@ -39,4 +39,4 @@ def open_library(settings: Settings) -> Iterator[Opened]:
         Catalog.open(settings.catalog_url) as catalog,
         closing(PackedTensorStore(settings.tensors_dir, writer_id="care")) as tensors,
     ):
-        yield Opened(catalog, media, tensors)
+        yield DataFolder(catalog, media, tensors)

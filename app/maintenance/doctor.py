@@ -41,7 +41,7 @@ _PACKAGES = ("torch", "av", "faiss-cpu", "tokenizers")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """What a check found; `fix` says what to do unless all is well.
 
     verdict : "note" is what works but might work better, "wrong" what keeps the service from it
@@ -53,7 +53,7 @@ class Finding:
     fix: str = ""
 
 
-def diagnose(settings: Settings) -> Iterator[Finding]:
+def diagnose(settings: Settings) -> Iterator[Diagnosis]:
     """Look at everything, the quick things first; each finding as soon as it is known."""
     yield _software()
     yield _data_folder(settings)
@@ -68,56 +68,56 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from _model(settings)
 
 
-def _software() -> Finding:
+def _software() -> Diagnosis:
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return Finding("software", "ok", f"xclip-search {version('xclip-search')}, {versions}")
+    return Diagnosis("software", "ok", f"xclip-search {version('xclip-search')}, {versions}")
 
 
-def _data_folder(settings: Settings) -> Finding:
+def _data_folder(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.absolute()
     there = _nearest(folder)
     if not there.is_dir():
-        return Finding(
+        return Diagnosis(
             "data folder", "wrong", f"{there} is no folder", "Name another one with XCLIP_DATA_DIR."
         )
     if not os.access(there, os.W_OK | os.X_OK):
         fix = f"Let user {os.getuid()} write there, or name another one with XCLIP_DATA_DIR."
-        return Finding("data folder", "wrong", f"{there} cannot be written to", fix)
+        return Diagnosis("data folder", "wrong", f"{there} cannot be written to", fix)
     new = "" if folder.exists() else "; it is made at the first start"
-    return Finding("data folder", "ok", f"{folder}{new}")
+    return Diagnosis("data folder", "ok", f"{folder}{new}")
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> Diagnosis:
     free = shutil.disk_usage(_nearest(settings.data_dir.absolute())).free
     message = f"{free >> 20} MiB free, uploads must leave {settings.min_free_bytes >> 20} MiB"
     room = "Make room, or move the data folder to a larger disk (XCLIP_DATA_DIR)."
     if free < settings.min_free_bytes:
-        return Finding("disk", "wrong", message, room)
+        return Diagnosis("disk", "wrong", message, room)
     if free < settings.min_free_bytes + settings.max_upload_bytes:
-        return Finding("disk", "note", f"{message}: the largest upload has no room", room)
-    return Finding("disk", "ok", message)
+        return Diagnosis("disk", "note", f"{message}: the largest upload has no room", room)
+    return Diagnosis("disk", "ok", message)
 
 
-def _catalog(settings: Settings) -> Finding:
+def _catalog(settings: Settings) -> Diagnosis:
     try:
         check_library(settings)
     except NoLibrary:
-        return Finding("catalog", "ok", "there is none yet; it is made at the first start")
+        return Diagnosis("catalog", "ok", "there is none yet; it is made at the first start")
     try:
         with Catalog.open(settings.catalog_url) as catalog:
             catalog.ping()
     except _UNUSABLE as error:
-        return Finding(
+        return Diagnosis(
             "catalog",
             "wrong",
             str(error).splitlines()[0],
             "Look whether the database runs and XCLIP_DATABASE_URL is right; if its file is "
             "damaged, `xclip-search verify` says how much, and a backup restores it.",
         )
-    return Finding("catalog", "ok", "opens and answers")
+    return Diagnosis("catalog", "ok", "opens and answers")
 
 
-def _ports(settings: Settings) -> Iterator[Finding]:
+def _ports(settings: Settings) -> Iterator[Diagnosis]:
     ours = _service_answers(base_url(settings.host, settings.port))
     for name, host, port, setting in (
         ("port of the API", settings.host, settings.port, "XCLIP_PORT"),
@@ -127,15 +127,15 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             bind(host, port).close()
         except PortBusy:
             if ours:
-                yield Finding(name, "ok", f"{port}: the service runs there")
+                yield Diagnosis(name, "ok", f"{port}: the service runs there")
             else:
                 fix = f"Stop that program (`ss -ltnp` names it) or choose another {setting}."
-                yield Finding(name, "wrong", f"{port} is in use by another program", fix)
+                yield Diagnosis(name, "wrong", f"{port} is in use by another program", fix)
         except OSError as error:
             fix = "XCLIP_HOST and XCLIP_WORKER_HOST must be addresses of this machine."
-            yield Finding(name, "wrong", f"{host}:{port} cannot be had: {error.strerror}", fix)
+            yield Diagnosis(name, "wrong", f"{host}:{port} cannot be had: {error.strerror}", fix)
         else:
-            yield Finding(name, "ok", f"{port} on {host} is free")
+            yield Diagnosis(name, "ok", f"{port} on {host} is free")
 
 
 def _service_answers(url: str) -> bool:
@@ -146,17 +146,17 @@ def _service_answers(url: str) -> bool:
         return False
 
 
-def _doors(settings: Settings) -> Finding:
+def _doors(settings: Settings) -> Diagnosis:
     if is_loopback(settings.host):
-        return Finding("doors", "ok", f"{settings.host}: only this machine reaches the service")
+        return Diagnosis("doors", "ok", f"{settings.host}: only this machine reaches the service")
     keyed = False
     with suppress(NoLibrary, *_UNUSABLE):
         check_library(settings)
         with Catalog.open(settings.catalog_url) as catalog:
             keyed = bool(catalog.keys_in_force())
     if keyed:
-        return Finding("doors", "ok", f"{settings.host} is open to others, with keys")
-    return Finding(
+        return Diagnosis("doors", "ok", f"{settings.host} is open to others, with keys")
+    return Diagnosis(
         "doors",
         "wrong",
         f"{settings.host} is open to others and there is no key; the service refuses to start",
@@ -164,64 +164,66 @@ def _doors(settings: Settings) -> Finding:
     )
 
 
-def _open_files(settings: Settings) -> Finding:
+def _open_files(settings: Settings) -> Diagnosis:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + _FILES_BESIDE_CONNECTIONS
     if soft != resource.RLIM_INFINITY and soft < needed:
         fix = f"`ulimit -n {needed}` before the start, or lower XCLIP_MAX_CONNECTIONS."
-        return Finding("open files", "note", f"{soft} may be open, {needed} may be needed", fix)
-    return Finding("open files", "ok", f"{soft} may be open")
+        return Diagnosis("open files", "note", f"{soft} may be open, {needed} may be needed", fix)
+    return Diagnosis("open files", "ok", f"{soft} may be open")
 
 
-def _codecs() -> Finding:
-    from xclip.video.abilities import missing_decoders  # late: it loads libav
+def _codecs() -> Diagnosis:
+    from xclip.video.decoders import missing_decoders  # late: it loads libav
 
     missing = missing_decoders()
     if missing:
         fix = "Install PyAV's own wheel (`pip install --force-reinstall --only-binary :all: av`)."
-        return Finding("codecs", "note", f"libav lacks {', '.join(missing)}", fix)
-    return Finding("codecs", "ok", "everything that is accepted can be decoded")
+        return Diagnosis("codecs", "note", f"libav lacks {', '.join(missing)}", fix)
+    return Diagnosis("codecs", "ok", "everything that is accepted can be decoded")
 
 
-def _sandbox() -> Finding:
+def _sandbox() -> Diagnosis:
     from xclip.errors import XCLIPError  # late: it starts a process that loads PyTorch
-    from xclip.video.child import probe_confinement
+    from xclip.video.sandbox.child import probe_confinement
 
     try:
         refused = probe_confinement()
     except XCLIPError as error:
         fix = "Let the service start processes (container limits, `ulimit -u`, memory)."
-        return Finding("sandbox", "wrong", f"the decoder's process does not start: {error}", fix)
+        return Diagnosis("sandbox", "wrong", f"the decoder's process does not start: {error}", fix)
     if refused:
         fix = "It needs Linux with seccomp, and a container that does not forbid it; the rest of "
         fix += "the cage holds. docs/threat-model.md says what that means."
-        return Finding("sandbox", "note", " ".join(refused), fix)
-    return Finding("sandbox", "ok", "system calls, memory, time, files and user are confined")
+        return Diagnosis("sandbox", "note", " ".join(refused), fix)
+    return Diagnosis("sandbox", "ok", "system calls, memory, time, files and user are confined")
 
 
-def _gpu(settings: Settings) -> Finding:
+def _gpu(settings: Settings) -> Diagnosis:
     import torch  # late: it is big
 
     if torch.cuda.is_available():
-        return Finding("GPU", "ok", f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}")
+        return Diagnosis("GPU", "ok", f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}")
     has_one = Path("/dev/nvidia0").exists()
     build = "is built without CUDA" if torch.version.cuda is None else "cannot use CUDA here"
     fix = "Install PyTorch for CUDA (https://pytorch.org/get-started) and NVIDIA's driver."
     if settings.device.startswith("cuda"):
         fix = f"{fix} Or set XCLIP_DEVICE=cpu."
-        return Finding("GPU", "wrong", f"XCLIP_DEVICE={settings.device}, but PyTorch {build}", fix)
+        return Diagnosis(
+            "GPU", "wrong", f"XCLIP_DEVICE={settings.device}, but PyTorch {build}", fix
+        )
     if has_one:
-        return Finding("GPU", "note", f"there is one, but PyTorch {build}", fix)
-    return Finding("GPU", "ok", "none; the model runs on the CPU")
+        return Diagnosis("GPU", "note", f"there is one, but PyTorch {build}", fix)
+    return Diagnosis("GPU", "ok", "none; the model runs on the CPU")
 
 
-def _model(settings: Settings) -> Iterator[Finding]:
+def _model(settings: Settings) -> Iterator[Diagnosis]:
     """Load the model, then bring a clip made on the spot through decoder and model."""
     from xclip.encoder import Encoder
     from xclip.errors import XCLIPError
 
     if _must_be_downloaded(settings):
-        yield Finding(
+        yield Diagnosis(
             "model",
             "note",
             f"{settings.model} is not on this machine yet; the first start downloads it",
@@ -238,10 +240,10 @@ def _model(settings: Settings) -> Iterator[Finding]:
         )
     except (XCLIPError, RuntimeError) as error:
         fix = "XCLIP_MODEL names motion-tiny, a folder or a hub id; `models list` prints some."
-        yield Finding("model", "wrong", f"{settings.model} cannot be loaded: {error}", fix)
+        yield Diagnosis("model", "wrong", f"{settings.model} cannot be loaded: {error}", fix)
         return
     loaded = f"{encoder.name} on {encoder.device}, loaded in {time.monotonic() - began:.1f} s"
-    yield Finding("model", "ok", loaded)
+    yield Diagnosis("model", "ok", loaded)
     yield _trial(encoder, settings)
 
 
@@ -261,14 +263,14 @@ def _must_be_downloaded(settings: Settings) -> bool:
     return not isinstance(found, str)
 
 
-def _trial(encoder: Encoder, settings: Settings) -> Finding:
+def _trial(encoder: Encoder, settings: Settings) -> Diagnosis:
     import numpy as np
 
     from app.worker.decoding import Decoder
     from xclip.errors import XCLIPError
-    from xclip.motion import TRAINING
-    from xclip.motion_clips import sample_clips
-    from xclip.video.sample import Segmentation
+    from xclip.motion.clips import sample_clips
+    from xclip.motion.world import TRAINING
+    from xclip.video.sampling import Segmentation
 
     began = time.monotonic()
     try:
@@ -282,12 +284,12 @@ def _trial(encoder: Encoder, settings: Settings) -> Finding:
         scores = encoder.score(encoder.encode_text([_TEXT]), stored)
     except (XCLIPError, RuntimeError, OSError) as error:
         fix = "Its message says why; `xclip-search models check` looks at the checkpoint alone."
-        return Finding("trial", "wrong", f"a clip does not come through: {error}", fix)
+        return Diagnosis("trial", "wrong", f"a clip does not come through: {error}", fix)
     if not np.isfinite(scores).all():
         fix = "`xclip-search models check` looks at the checkpoint; XCLIP_DEVICE=cpu at the GPU."
-        return Finding("trial", "wrong", "the model's scores are not numbers", fix)
+        return Diagnosis("trial", "wrong", "the model's scores are not numbers", fix)
     spent = time.monotonic() - began
-    return Finding("trial", "ok", f"a clip was decoded, encoded and scored in {spent:.1f} s")
+    return Diagnosis("trial", "ok", f"a clip was decoded, encoded and scored in {spent:.1f} s")
 
 
 def _nearest(folder: Path) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from app.catalog import Catalog
 from app.clock import SystemClock
-from app.maintenance.orphans import Waste, find_waste
+from app.maintenance.orphans import Orphan, find_waste
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.settings import Settings
 from app.storage.backup_lock import removing
-from app.storage.deletion import Remover
+from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 from index import PackedTensorStore
@@ -17,7 +17,7 @@ from index import PackedTensorStore
 
 def collect(
     catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
-) -> list[Waste] | None:
+) -> list[Orphan] | None:
     """Work pending removals off and remove all waste; what was removed.
 
     None, and nothing is removed, while a backup is being made.
@@ -25,13 +25,13 @@ def collect(
     with removing(media.tmp) as allowed:
         if not allowed:
             return None
-        Remover(catalog, media, tensors, settings.calibrations_dir).work_off()
+        DeletionRunner(catalog, media, tensors, settings.calibrations_dir).work_off()
         found = find_waste(catalog, media, tensors, settings)
         return [waste for waste in found if _remove(waste, catalog, media, tensors, settings)]
 
 
 def _remove(
-    waste: Waste,
+    waste: Orphan,
     catalog: Catalog,
     media: MediaStore,
     tensors: PackedTensorStore,
@@ -57,7 +57,7 @@ def _remove(
     return True
 
 
-def _remove_tensors(waste: Waste, tensors: PackedTensorStore) -> bool:
+def _remove_tensors(waste: Orphan, tensors: PackedTensorStore) -> bool:
     with tensors.ended(waste.name) as ended:
         if not ended:
             return False

@@ -28,7 +28,7 @@ WasteKind: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Waste:
+class Orphan:
     """Something that may go. `runs` (offset, length) are the parts of a file that goes on."""
 
     kind: WasteKind
@@ -39,7 +39,7 @@ class Waste:
 
 def find_waste(
     catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
-) -> list[Waste]:
+) -> list[Orphan]:
     """All of it, by kind."""
     return [
         *_contents(catalog, media, settings.data_dir / "media"),
@@ -69,25 +69,25 @@ def _is_ours(path_of: Callable[[str], Path], name: str) -> bool:
     return True
 
 
-def _contents(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Waste]:
+def _contents(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Orphan]:
     there = [path.name for path in folder.glob("*/*") if _is_ours(media.content_path, path.name)]
     for sha256 in sorted(set(there) - catalog.media_in_use()):
         # An upload gives its file the name first, and commits the row under the same lock.
         with media.exclusive():
             path = media.content_path(sha256)
             if path.exists() and not catalog.is_media_referenced(sha256):
-                yield Waste("content", sha256, size_of(path))
+                yield Orphan("content", sha256, size_of(path))
 
 
-def _thumbnails(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Waste]:
+def _thumbnails(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Orphan]:
     names = [path.name for path in folder.glob("*")]
     there = [name for name in names if _is_ours(lambda name: media.thumbnail_path(name, 0), name)]
     for video_id in sorted(set(there) - catalog.known_videos(there)):
         if (folder / video_id).exists():
-            yield Waste("thumbnails", video_id, size_of(folder / video_id))
+            yield Orphan("thumbnails", video_id, size_of(folder / video_id))
 
 
-def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Waste]:
+def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Orphan]:
     ended = []
     for name in tensors.files():
         with tensors.ended(name) as over:
@@ -98,13 +98,13 @@ def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Waste]:
         used[run.file].append(run)
     for name, size in ended:
         if name not in used:
-            yield Waste("tensor file", name, tensors.disk_bytes(name))
+            yield Orphan("tensor file", name, tensors.disk_bytes(name))
             continue
         gaps = [(at, length) for at, length in _gaps(used[name], size)]
         left = [(gap, tensors.written_bytes(name, *gap)) for gap in gaps]
         runs = tuple(gap for gap, written in left if written)
         if runs:
-            yield Waste("tensors", name, sum(written for _, written in left), runs)
+            yield Orphan("tensors", name, sum(written for _, written in left), runs)
 
 
 def _gaps(runs: list[TensorRun], size: int) -> Iterator[tuple[int, int]]:
@@ -118,27 +118,27 @@ def _gaps(runs: list[TensorRun], size: int) -> Iterator[tuple[int, int]]:
         yield at, size - at
 
 
-def _calibrations(catalog: Catalog, folder: Path) -> Iterator[Waste]:
+def _calibrations(catalog: Catalog, folder: Path) -> Iterator[Orphan]:
     there = sorted(folder.glob("*.safetensors"))
     collections = catalog.collection_ids()
     for path in there:
         # Of a collection that is there, the one before the last may still be in use.
         if path.stem.rpartition("-")[0] not in collections:
-            yield Waste("calibration", path.name, size_of(path))
+            yield Orphan("calibration", path.name, size_of(path))
 
 
-def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Waste]:
+def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Orphan]:
     there = set(files.ids())
     expired = set(catalog.list_expired_uploads())
     needed = {upload.id for upload in catalog.list_unfinished_uploads()} - expired
     for upload_id in sorted(there - needed):
-        yield Waste("upload", upload_id, size_of(files.path(upload_id)))
+        yield Orphan("upload", upload_id, size_of(files.path(upload_id)))
 
 
-def _temporary(tmp: Path) -> Iterator[Waste]:
+def _temporary(tmp: Path) -> Iterator[Orphan]:
     for path in sorted(tmp.glob("incoming-*")):
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            yield Waste("temporary file", path.name, size_of(path))
+            yield Orphan("temporary file", path.name, size_of(path))
     for path in sorted(tmp.glob("removed-*")):
-        yield Waste("temporary file", path.name, size_of(path))
+        yield Orphan("temporary file", path.name, size_of(path))

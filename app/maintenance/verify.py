@@ -17,7 +17,7 @@ from PIL import Image
 
 from app.catalog import Catalog
 from app.catalog.records import StoredSegment, Video
-from app.maintenance.orphans import Waste, find_waste
+from app.maintenance.orphans import Orphan, find_waste
 from app.settings import Settings
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles, PartialMissing
@@ -49,7 +49,7 @@ class Report:
     videos: int
     segments: int
     damage: list[Finding]
-    waste: list[Waste]
+    waste: list[Orphan]
     pending_removals: int
 
 

@@ -22,12 +22,12 @@ from safetensors.numpy import load as load_safetensors
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
-    ClipRequest,
+    ClipExportRequest,
+    ClipExportResult,
+    ClipScoreRequest,
     ClipScores,
-    ConfidenceAsked,
     ConfidenceKind,
-    CutDone,
-    CutOrder,
+    ConfidenceRequest,
     EmbedRequest,
     MessageError,
     ModelFacts,
@@ -39,7 +39,7 @@ from app.model_api.secret import credentials
 from app.telemetry import tracing
 from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
 from index.protocol import TensorReference
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 CONNECT_TIMEOUT_S = 2.0
 FACTS_TIMEOUT_S = 2.0
@@ -130,15 +130,15 @@ class WorkerClient:
 
     def cut(
         self, sha256: str, into: str, *, start_s: float, end_s: float, max_bytes: int
-    ) -> CutDone:
+    ) -> ClipExportResult:
         """Have a stretch of stored content written to an empty file in the media store's tmp.
 
         Whatever stands against it is WorkerFailed with the code of the VideoError.
         """
-        order = CutOrder(sha256, into, start_s, end_s, max_bytes)
+        order = ClipExportRequest(sha256, into, start_s, end_s, max_bytes)
         answer = self._call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)
         try:
-            return CutDone.from_json(answer.content)
+            return ClipExportResult.from_json(answer.content)
         except MessageError as error:
             raise _not_a_worker(answer) from error
 
@@ -149,7 +149,7 @@ class WorkerClient:
         *,
         fingerprint: str,
         templates: Sequence[str] = (),
-        confidence: ConfidenceAsked | None = None,
+        confidence: ConfidenceRequest | None = None,
         rest: bool = False,
     ) -> Scores:
         """Exact logits of N texts over K stored segments; N·K ≤ MAX_SCORES.
@@ -183,7 +183,7 @@ class WorkerClient:
         stride_s: float,
         timeout_s: float,
         templates: Sequence[str] = (),
-        confidence: ConfidenceAsked | None = None,
+        confidence: ConfidenceRequest | None = None,
         rest: bool = False,
     ) -> ClipScores:
         """Scores every segment of a video file in the media store's tmp folder; keeps nothing.
@@ -193,7 +193,7 @@ class WorkerClient:
         ValueError.
         """
         segmentation = Segmentation(window_s, stride_s)
-        request = ClipRequest(str(path), texts, segmentation, templates, confidence, rest)
+        request = ClipScoreRequest(str(path), texts, segmentation, templates, confidence, rest)
         answer = self._call("POST", "/clip", request.to_json(), timeout_s)
         arrays = _arrays(answer)
         return ClipScores(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.protocol import TensorReference
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ class TextRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfidenceAsked:
+class ConfidenceRequest:
     """That scores shall come with confidence: by which calibration, among how many segments.
 
     `calibration` names one that was fitted to a collection; None is the model's own.
@@ -106,7 +106,7 @@ class ScoreRequest:
     references: Sequence[TensorReference]
     fingerprint: str
     templates: Sequence[str] = ()
-    confidence: ConfidenceAsked | None = None
+    confidence: ConfidenceRequest | None = None
     rest: bool = False
 
     def to_json(self) -> bytes:
@@ -163,14 +163,14 @@ class EmbedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ClipRequest:
+class ClipScoreRequest:
     """`POST /clip`: every text, as in `ScoreRequest`, against every segment of a file not kept."""
 
     path: str
     texts: Sequence[str]
     segmentation: Segmentation
     templates: Sequence[str] = ()
-    confidence: ConfidenceAsked | None = None
+    confidence: ConfidenceRequest | None = None
     rest: bool = False
 
     def to_json(self) -> bytes:
@@ -202,7 +202,7 @@ class ClipRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CutOrder:
+class ClipExportRequest:
     """`POST /cut`: a stretch of stored content into an empty file of the folder for such files."""
 
     sha256: str
@@ -230,7 +230,7 @@ class CutOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class CutDone:
+class ClipExportResult:
     """The answer of `/cut`: what was written, in seconds of the source."""
 
     container: Literal["mp4", "webm"]
@@ -331,13 +331,13 @@ def _templates(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _confidence(value: Mapping[str, object] | None) -> ConfidenceAsked | None:
+def _confidence(value: Mapping[str, object] | None) -> ConfidenceRequest | None:
     if value is None:
         return None
     calibration, eligible = value["calibration"], value["eligible"]
     if not (calibration is None or isinstance(calibration, str)) or not isinstance(eligible, int):
         raise ValueError("confidence is the name of a calibration or null, and a whole number")
-    return ConfidenceAsked(calibration, eligible)
+    return ConfidenceRequest(calibration, eligible)
 
 
 def _reference(value: Mapping[str, object]) -> TensorReference:

@@ -21,7 +21,7 @@ def credentials(secret: bytes) -> str:
     return f"Bearer {secret.hex()}"
 
 
-class Door:
+class WorkerAuthMiddleware:
     """ASGI layer: a request without the secret is answered 401 before its body is read."""
 
     def __init__(self, app: ASGIApp, secret: bytes) -> None:

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 from app import schemas
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf
-from app.routes.multipart import Form, form_body, parse_fields, receive_form
+from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer
-from app.services.classify.classify import Asked, Part
+from app.services.classify.classify import ClassifyOptions, Part
 from app.storage.media_store import IncomingFile
 
 router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)
@@ -48,15 +48,17 @@ async def classify_clip(request: Request, services: ServicesOf) -> schemas.ClipA
         incoming.discard()
 
 
-def _classify_clip(services: Services, incoming: IncomingFile, form: Form) -> schemas.ClipAnswer:
+def _classify_clip(
+    services: Services, incoming: IncomingFile, form: MultipartForm
+) -> schemas.ClipAnswer:
     fields = parse_fields(form, schemas.ClipRequest)
     window_s, stride_s = services.library.segmentation(fields.window_s, fields.stride_s)
     labelled = services.classify.clip(incoming.path, _asked(fields), window_s, stride_s)
     return clip_answer(form.filename, services.settings.model, labelled)
 
 
-def _asked(body: schemas.LabelRequest) -> Asked:
-    return Asked(
+def _asked(body: schemas.LabelRequest) -> ClassifyOptions:
+    return ClassifyOptions(
         labels=body.labels,
         label_set=body.label_set,
         templates=body.templates,

@@ -12,21 +12,21 @@ from starlette.requests import Request
 from app.catalog import Catalog
 from app.clock import Clock
 from app.model_api.client import WorkerClient
-from app.security.principal import Caller
+from app.security.principal import Principal
 from app.services.classify.classify import Classify
 from app.services.ingest.ingest import Ingest
-from app.services.ingest.job_watcher import Following
+from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads
-from app.services.ingest.url_fetch import Fetching
-from app.services.library.clip_export import Cutting
-from app.services.library.library import Library
-from app.services.operations.metrics import Figures
+from app.services.ingest.url_fetch import UrlFetcher
+from app.services.library.clip_export import ClipExport
+from app.services.library.library import LibraryService
+from app.services.operations.metrics import MetricsCollector
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from app.settings import Settings
-from app.storage.deletion import Remover
+from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import Metrics
 
@@ -41,16 +41,16 @@ class Services:
     media: MediaStore
     worker: WorkerClient
     metrics: Metrics
-    figures: Figures
+    figures: MetricsCollector
     readiness: Readiness
     ingest: Ingest
     uploads: ResumableUploads
-    following: Following
-    fetching: Fetching
-    library: Library
-    remover: Remover
-    vectors: FollowedVectors
-    cutting: Cutting
+    following: JobWatcher
+    fetching: UrlFetcher
+    library: LibraryService
+    remover: DeletionRunner
+    vectors: IndexReplica
+    cutting: ClipExport
     embeddings: Embeddings
     search: Search
     classify: Classify
@@ -62,7 +62,7 @@ async def _services(request: Request) -> Services:
 
 
 async def _owner(request: Request) -> str:
-    caller: Caller = request.state.caller
+    caller: Principal = request.state.caller
     return caller.id
 
 

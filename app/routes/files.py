@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.problems import Problem, problem_response
+from app.problems import ProblemDetails, problem_response
 from app.services.library.library import StoredFile
 
 _BY_CONTAINER: Mapping[str, str] = {
@@ -198,7 +198,7 @@ def _known(value: str) -> datetime:
 def _problem(
     request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    problem = Problem(status, code, detail, headers=headers or {})
+    problem = ProblemDetails(status, code, detail, headers=headers or {})
     return problem_response(problem, request.state.request_id)
 
 

@@ -32,7 +32,7 @@ _MAX_FIELD_BYTES = 512 << 10  # ten thousand labels of fifty characters
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class MultipartForm:
     """What came beside the bytes; `filename` and `content_type` are labels, nothing more."""
 
     filename: str
@@ -85,7 +85,7 @@ class _FormReceiver:
         self._incoming.write(b"".join(self._pieces))
         self._pieces.clear()
 
-    def finish(self) -> Form:
+    def finish(self) -> MultipartForm:
         """Check that the body was whole; returns what came beside the file."""
         if not self._ended:
             raise InvalidRequest("The multipart body ended before its closing boundary.")
@@ -93,7 +93,7 @@ class _FormReceiver:
             raise InvalidRequest("The part `file` is missing.")
         _, options = parse_options_header(self._file_headers[b"content-disposition"])
         content_type = self._file_headers.get(b"content-type", b"").strip().decode("latin-1")
-        return Form(
+        return MultipartForm(
             filename=file_label(options.get(b"filename", b"").decode("utf-8", "replace")),
             content_type=content_type[:MAX_LABEL_LENGTH] or "application/octet-stream",
             fields=self._fields,
@@ -145,7 +145,9 @@ class _FormReceiver:
         self._ended = True
 
 
-async def receive_form(request: Request, incoming: IncomingFile, *, fields: type[Accepted]) -> Form:
+async def receive_form(
+    request: Request, incoming: IncomingFile, *, fields: type[Accepted]
+) -> MultipartForm:
     """Stream the request's multipart body: part `file` into `incoming`, the rest as text.
 
     `fields` names the parts that may come beside the file. Raises UnsupportedMediaType,
@@ -165,7 +167,7 @@ async def receive_form(request: Request, incoming: IncomingFile, *, fields: type
     return receiver.finish()
 
 
-def parse_fields(form: Form, kind: type[Fields]) -> Fields:
+def parse_fields(form: MultipartForm, kind: type[Fields]) -> Fields:
     """The fields beside the file, each of which is JSON; raises RequestValidationError."""
     values = {}
     for name, text in form.fields.items():

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from app import schemas
-from app.catalog.records import Job, LabelSet, LabelSetSummary, Page, Segment, Video
+from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
 from app.services.classify.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.classify.probabilities import LabelScores
-from app.services.ingest.resumable_uploads import Progress
+from app.services.ingest.resumable_uploads import UploadProgress
 from app.services.library.library import CollectionView, middle
-from app.services.search.query import Findings, Moment, RankedSegment, ScoreKind
+from app.services.search.query import Moment, RankedSegment, ScoreKind, SearchPage
 from app.services.search.search import Heatmap
 
 Record = TypeVar("Record")
@@ -22,7 +22,7 @@ Body = TypeVar("Body")
 _SECONDS = 3  # decimals of a second in URLs
 
 
-def page_answer(page: Page[Record], shape: Callable[[Record], Body]) -> schemas.Page[Body]:
+def page_answer(page: RecordPage[Record], shape: Callable[[Record], Body]) -> schemas.Page[Body]:
     """One page of a list."""
     return schemas.Page(items=list(map(shape, page.items)), next_cursor=page.next_cursor)
 
@@ -69,7 +69,7 @@ def video_answer(video: Video) -> schemas.VideoAnswer:
 
 
 def resumable_upload_answer(
-    progress: Progress, video: schemas.VideoAnswer | None, job: schemas.JobAnswer | None
+    progress: UploadProgress, video: schemas.VideoAnswer | None, job: schemas.JobAnswer | None
 ) -> schemas.ResumableUploadAnswer:
     """An upload that comes in pieces, and what it became."""
     upload = progress.upload
@@ -125,7 +125,7 @@ def segment_answer(video: Video, segment: Segment) -> schemas.SegmentAnswer:
     )
 
 
-def search_answer(query: Sequence[str], findings: Findings) -> schemas.SearchAnswer:
+def search_answer(query: Sequence[str], findings: SearchPage) -> schemas.SearchAnswer:
     """Ranked moments with what they were chosen from; `query` are the texts that were asked."""
     seconds = findings.seconds
     return schemas.SearchAnswer(
@@ -220,7 +220,7 @@ def label_set_answer(label_set: LabelSet) -> schemas.LabelSetAnswer:
     )
 
 
-def label_set_summary(label_set: LabelSetSummary) -> schemas.LabelSetSummary:
+def label_set_summary(label_set: LabelSetListing) -> schemas.LabelSetSummary:
     """A label set in a list."""
     return schemas.LabelSetSummary(
         name=label_set.name,

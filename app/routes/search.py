@@ -15,17 +15,17 @@ from app.catalog.filters import parse_filter
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
-from app.routes.multipart import Form, form_body, parse_fields, receive_form
+from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
-from app.server.concurrency import Place
+from app.server.concurrency import Permit
 from app.services.search.query import (
-    Findings,
-    Like,
-    LikeClip,
+    ClipQuery,
+    MomentQuery,
     Probe,
-    Question,
-    Sequence,
-    Words,
+    SearchPage,
+    SequenceQuery,
+    SimilarSegmentQuery,
+    TextQuery,
 )
 from app.storage.media_store import IncomingFile
 
@@ -122,15 +122,15 @@ def _search_clip(
     services: Services,
     collection: str,
     incoming: IncomingFile,
-    form: Form,
+    form: MultipartForm,
     options: schemas.SearchOptions,
 ) -> schemas.SearchAnswer:
-    clip = LikeClip(incoming.path, incoming.sync().sha256)
+    clip = ClipQuery(incoming.path, incoming.sync().sha256)
     question = _question(options, clip, None)
     return search_answer([form.filename], _ask(services, collection, question))
 
 
-def _ask(services: Services, collection: str, question: Question) -> Findings:
+def _ask(services: Services, collection: str, question: MomentQuery) -> SearchPage:
     findings = services.search.ask(collection, question)
     for stage in fields(findings.seconds):
         seconds = getattr(findings.seconds, stage.name)
@@ -140,18 +140,18 @@ def _ask(services: Services, collection: str, question: Question) -> Findings:
 
 def _probe(body: schemas.SearchRequest) -> Probe:
     if body.segment_id is not None:
-        return Like(body.segment_id)
+        return SimilarSegmentQuery(body.segment_id)
     if body.then is not None:
-        return Sequence(tuple(body.then), WITHIN_S if body.within_s is None else body.within_s)
+        return SequenceQuery(tuple(body.then), WITHIN_S if body.within_s is None else body.within_s)
     assert body.text is not None  # the schema takes one of the three
-    return Words(body.text, body.negative_text)
+    return TextQuery(body.text, body.negative_text)
 
 
 def _question(
     options: schemas.SearchOptions, probe: Probe, min_confidence: float | None
-) -> Question:
+) -> MomentQuery:
     grouped = options.max_per_video or 1 if options.group_by == "video" else None
-    return Question(
+    return MomentQuery(
         probe=probe,
         top_k=options.top_k,
         condition=parse_filter(options.filter or {}),
@@ -168,7 +168,7 @@ async def _wait_for_job(
     """Return once the job's segments can be found; holds no thread and no place meanwhile."""
     if options.after_job is None:
         return
-    place: Place = request.state.place
+    place: Permit = request.state.place
     async with place.aside():
         await _searchable(services, collection, options.after_job, options.deadline_ms)
 

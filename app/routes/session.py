@@ -6,20 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.security.authentication import Doors
-from app.security.principal import ANYBODY, Caller
+from app.security.authentication import Authenticator
+from app.security.principal import ANONYMOUS, Principal
 from app.security.session import COOKIE, LIFE_S
 
 router = APIRouter(prefix="/v1/session", tags=["system"])
 
 
-async def _caller(request: Request) -> Caller:
-    caller: Caller = request.state.caller
+async def _caller(request: Request) -> Principal:
+    caller: Principal = request.state.caller
     return caller
 
 
-async def _doors(request: Request) -> Doors:
-    doors: Doors = request.state.doors
+async def _doors(request: Request) -> Authenticator:
+    doors: Authenticator = request.state.doors
     return doors
 
 
@@ -27,11 +27,11 @@ async def _doors(request: Request) -> Doors:
 async def begin_session(
     request: Request,
     response: Response,
-    caller: Annotated[Caller, Depends(_caller)],
-    doors: Annotated[Doors, Depends(_doors)],
+    caller: Annotated[Principal, Depends(_caller)],
+    doors: Annotated[Authenticator, Depends(_doors)],
 ) -> None:
     """Set a cookie that shows contents and thumbnails for twelve hours, and does nothing else."""
-    if caller == ANYBODY:  # there are no keys, so no cookie is needed
+    if caller == ANONYMOUS:  # there are no keys, so no cookie is needed
         return
     response.set_cookie(
         COOKIE,

@@ -18,8 +18,8 @@ from app.routes import tus
 from app.routes.dependencies import CollectionName, Owner, Services, ServicesOf, UploadId
 from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
-from app.services.ingest.chunk import Piece
-from app.services.ingest.resumable_uploads import Progress
+from app.services.ingest.chunk import Chunk
+from app.services.ingest.resumable_uploads import UploadProgress
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
 
@@ -141,7 +141,7 @@ def delete_upload(services: ServicesOf, owner: Owner, upload_id: UploadId) -> No
     services.uploads.remove(upload_id, owner)
 
 
-async def _receive(request: Request, services: Services, piece: Piece) -> None:
+async def _receive(request: Request, services: Services, piece: Chunk) -> None:
     """Bring the body into the piece; whatever ends it early, what has come is settled first."""
     request.state.body.max_bytes = piece.left
     try:
@@ -153,7 +153,7 @@ async def _receive(request: Request, services: Services, piece: Piece) -> None:
         raise
 
 
-def _headers(progress: Progress) -> Mapping[str, str]:
+def _headers(progress: UploadProgress) -> Mapping[str, str]:
     upload = progress.upload
     headers = {"upload-offset": str(progress.offset), "upload-length": str(upload.length)}
     if upload.video_id is None or upload.job_id is None:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from app import schemas
 from app.routes.multipart import COMPONENT
 from app.services.ingest.ingest import Upload
-from app.services.ingest.url_fetch import Fetching
+from app.services.ingest.url_fetch import UrlFetcher
 
 _JSON = "application/json"
 
@@ -27,7 +27,7 @@ def names_url(request: Request) -> bool:
 
 
 @asynccontextmanager
-async def receive_url(request: Request, fetching: Fetching) -> AsyncIterator[Upload]:
+async def receive_url(request: Request, fetching: UrlFetcher) -> AsyncIterator[Upload]:
     """The file that the body names, discarded afterwards unless it was kept.
 
     Raises RequestValidationError, ClientDisconnect as soon as the client goes away, and what

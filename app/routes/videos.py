@@ -30,7 +30,7 @@ from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
-from app.services.ingest.ingest import Admission, Sender, Upload
+from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
 from app.services.ingest.job_watcher import wait_for_end
 from app.services.library.library import StoredFile
 
@@ -127,7 +127,7 @@ async def _receive_multipart(request: Request, services: Services) -> AsyncItera
         incoming.discard()
 
 
-async def _wait(services: Services, admission: Admission, seconds: float) -> Admission:
+async def _wait(services: Services, admission: AcceptedUpload, seconds: float) -> AcceptedUpload:
     """The same once its job has ended, or as it is when so many seconds are over."""
     job = await wait_for_end(services, admission.job.id, seconds)
     try:
@@ -140,7 +140,7 @@ async def _wait(services: Services, admission: Admission, seconds: float) -> Adm
 
 
 def _admission_answer(
-    response: Response, services: Services, admission: Admission
+    response: Response, services: Services, admission: AcceptedUpload
 ) -> schemas.UploadAnswer:
     if admission.replayed:
         response.headers["idempotent-replay"] = "true"

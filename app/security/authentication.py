@@ -28,8 +28,8 @@ from app.security.errors import (
     TooManyConcurrent,
     TooManyWrongKeys,
 )
-from app.security.principal import ANYBODY, Caller
-from app.security.rate_limits import Buckets, Turnstile
+from app.security.principal import ANONYMOUS, Principal
+from app.security.rate_limits import ConcurrencyLimit, TokenBuckets
 from app.security.session import SECRET, Sessions
 from app.settings import Settings, is_loopback
 
@@ -38,7 +38,7 @@ _RETRY_CONCURRENT_S = 1.0
 _IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a network
 
 
-class Doors:
+class Authenticator:
     """The state of the doors, one for the application, opened with it."""
 
     def __init__(self, catalog: Catalog, clock: Clock, settings: Settings) -> None:
@@ -47,13 +47,13 @@ class Doors:
         self._settings = settings
         self._ring = KeyRing(catalog, clock)
         self.sessions = Sessions(catalog.secret(SECRET), clock)
-        self._rates = Buckets(clock)
-        self._wrong_keys = Buckets(clock)
-        self._inside = Turnstile()
+        self._rates = TokenBuckets(clock)
+        self._wrong_keys = TokenBuckets(clock)
+        self._inside = ConcurrencyLimit()
 
     async def admit(
         self, entrance: Entrance | None, method: str, headers: Headers, address: str
-    ) -> Caller | None:
+    ) -> Principal | None:
         """Who may enter; None is a stranger at a public route.
 
         entrance : where the request goes; None if there is no such route
@@ -75,7 +75,7 @@ class Doors:
         return self._admit_anybody(entrance, headers)
 
     @contextmanager
-    def serving(self, caller: Caller | None) -> Iterator[None]:
+    def serving(self, caller: Principal | None) -> Iterator[None]:
         """Within the block a request of the caller is served. Raises TooManyConcurrent."""
         if caller is None:
             yield
@@ -90,7 +90,7 @@ class Doors:
 
     async def _admit_public(
         self, entrance: Entrance, method: str, headers: Headers, address: str
-    ) -> Caller | None:
+    ) -> Principal | None:
         """Everybody may enter, and a key that is wrong makes nobody less alive."""
         with suppress(*DATABASE_ERRORS), anyio.move_on_after(PUBLIC_PATIENCE_S):
             await self._ring.current()
@@ -102,9 +102,9 @@ class Doors:
             key = self._owner(entrance, method, headers, address, keys)
         except (KeyInvalid, TooManyWrongKeys):
             return None
-        return None if key is None else Caller(key.id, key.name, key.scope)
+        return None if key is None else Principal(key.id, key.name, key.scope)
 
-    def _admit_anybody(self, entrance: Entrance | None, headers: Headers) -> Caller:
+    def _admit_anybody(self, entrance: Entrance | None, headers: Headers) -> Principal:
         """Without keys: whoever is on this machine, and not led here by a page from elsewhere."""
         if not is_local_host(headers, self._settings.hosts_allowed):
             raise HostNotAllowed(
@@ -113,7 +113,7 @@ class Doors:
             )
         if entrance is not None and entrance.need is None:
             raise NoPolicy("No policy says who may use this route, so nobody may.")
-        return ANYBODY
+        return ANONYMOUS
 
     def _owner(
         self,
@@ -145,7 +145,7 @@ class Doors:
         if wait_s:
             raise TooManyWrongKeys("Too many wrong keys came from this address.", wait_s)
 
-    def _admit_key(self, entrance: Entrance | None, key: ApiKey | None) -> Caller:
+    def _admit_key(self, entrance: Entrance | None, key: ApiKey | None) -> Principal:
         if key is None:
             raise KeyMissing("Send a key: `Authorization: Bearer xclip_…`.")
         settings = self._settings
@@ -159,7 +159,7 @@ class Doors:
             if not covers(key.scope, entrance.need):
                 raise ScopeMissing(f"This needs a key of scope {entrance.need}, not {key.scope}.")
         at_once = key.concurrent_requests or settings.key_concurrent_requests
-        return Caller(key.id, key.name, key.scope, at_once)
+        return Principal(key.id, key.name, key.scope, at_once)
 
 
 def _network(address: str) -> str:

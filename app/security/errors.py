@@ -1,7 +1,7 @@
 """Why a door stays shut: each reason with a stable `code` and a sentence for the caller.
 
-Refusal
-├── Unknown                nobody knows who asks
+SecurityError
+├── Unauthenticated                nobody knows who asks
 │   ├── KeyMissing             key_missing
 │   └── KeyInvalid             key_invalid
 ├── Forbidden              it may not be, whoever asks or as long as that one does
@@ -10,7 +10,7 @@ Refusal
 │   ├── NoPolicy               no_policy
 │   └── CrossSite              cross_site
 ├── HostNotAllowed         host_not_allowed
-└── TooMany                later it may be
+└── TooManyRequests                later it may be
     ├── RateLimited            rate_limited
     ├── TooManyConcurrent      too_many_concurrent
     └── TooManyWrongKeys       too_many_wrong_keys
@@ -21,32 +21,32 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class Refusal(Exception):
+class SecurityError(Exception):
     """Root of the refusals at the doors."""
 
     code: ClassVar[str] = "refused"
 
 
-class Unknown(Refusal):
+class Unauthenticated(SecurityError):
     """The route needs a key; `challenge` is what WWW-Authenticate says."""
 
     challenge: ClassVar[str] = "Bearer"
 
 
-class KeyMissing(Unknown):
+class KeyMissing(Unauthenticated):
     """No key was sent."""
 
     code = "key_missing"
 
 
-class KeyInvalid(Unknown):
+class KeyInvalid(Unauthenticated):
     """What was sent as a key is none that is in force."""
 
     code = "key_invalid"
     challenge = 'Bearer error="invalid_token"'
 
 
-class Forbidden(Refusal):
+class Forbidden(SecurityError):
     """The request is understood and not served."""
 
 
@@ -74,13 +74,13 @@ class CrossSite(Forbidden):
     code = "cross_site"
 
 
-class HostNotAllowed(Refusal):
+class HostNotAllowed(SecurityError):
     """The request was addressed to a name that a service without keys does not answer to."""
 
     code = "host_not_allowed"
 
 
-class TooMany(Refusal):
+class TooManyRequests(SecurityError):
     """Not now; `wait_s` seconds from now it may be."""
 
     def __init__(self, message: str, wait_s: float) -> None:
@@ -88,19 +88,19 @@ class TooMany(Refusal):
         self.wait_s = wait_s
 
 
-class RateLimited(TooMany):
+class RateLimited(TooManyRequests):
     """The key has sent all the requests it may send in a minute."""
 
     code = "rate_limited"
 
 
-class TooManyConcurrent(TooMany):
+class TooManyConcurrent(TooManyRequests):
     """As many requests of the key as may be are being served."""
 
     code = "too_many_concurrent"
 
 
-class TooManyWrongKeys(TooMany):
+class TooManyWrongKeys(TooManyRequests):
     """Wrong keys keep coming from the client's address."""
 
     code = "too_many_wrong_keys"

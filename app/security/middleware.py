@@ -9,19 +9,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.problems import (
     DATABASE_ERRORS,
-    Problem,
+    ProblemDetails,
     catalog_problem,
     problem_response,
     refusal_problem,
 )
 from app.security.access_table import Policy
-from app.security.authentication import Doors
-from app.security.errors import Refusal
+from app.security.authentication import Authenticator
+from app.security.errors import SecurityError
 
 _SMALL_BODY_BYTES = 64 << 10  # what the server has taken in already, or may as well
 
 
-class Gate:
+class AuthMiddleware:
     """Judges by the `doors` of the application's state; puts the caller at `request.state`."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,13 +39,13 @@ class Gate:
         if self._policy is None:  # the routes are complete once the first request comes
             self._policy = Policy(scope["app"].routes)
         entrance = self._policy.entrance(scope["method"], scope["path"])
-        doors: Doors = scope["state"]["doors"]
+        doors: Authenticator = scope["state"]["doors"]
         headers = Headers(scope=scope)
         client = scope.get("client")
         address = client[0] if client else "unknown"
         try:
             caller = await doors.admit(entrance, scope["method"], headers, address)
-        except Refusal as refusal:
+        except SecurityError as refusal:
             await _refuse(refusal_problem(refusal), headers, scope, receive, send)
             return
         except DATABASE_ERRORS:
@@ -58,19 +58,19 @@ class Gate:
         try:
             with doors.serving(caller):
                 await self._app(scope, receive, send)
-        except Refusal as refusal:
+        except SecurityError as refusal:
             await _refuse(refusal_problem(refusal), headers, scope, receive, send)
 
 
-def _not_allowed(methods: Sequence[str]) -> Problem:
+def _not_allowed(methods: Sequence[str]) -> ProblemDetails:
     """Said here because the router names only the methods of the first of several routes."""
     allow = ", ".join(methods)
     detail = f"Only {allow} can be used here."
-    return Problem(405, "method_not_allowed", detail, headers={"allow": allow})
+    return ProblemDetails(405, "method_not_allowed", detail, headers={"allow": allow})
 
 
 async def _refuse(
-    problem: Problem, headers: Headers, scope: Scope, receive: Receive, send: Send
+    problem: ProblemDetails, headers: Headers, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer at once, and do not take in a large body that nobody will read."""
     answer = problem_response(problem, scope["state"]["request_id"])

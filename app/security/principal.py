@@ -8,7 +8,7 @@ from app.catalog.api_keys import Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """A key's owner, at `request.state.caller`; None there is a stranger at a public route."""
 
     id: str
@@ -19,4 +19,4 @@ class Caller:
 
 
 # As long as there are no keys, everybody who reaches the service is this one.
-ANYBODY = Caller("anonymous", "anonymous", "admin")
+ANONYMOUS = Principal("anonymous", "anonymous", "admin")

@@ -9,7 +9,7 @@ from app.clock import Clock
 NAMES_KEPT = 4096
 
 
-class Buckets:
+class TokenBuckets:
     """A bucket of tokens for each name, as large as what a minute brings, and full at first.
 
     Only the names seen last are kept: one that is forgotten starts with a full bucket again.
@@ -32,7 +32,7 @@ class Buckets:
         return wait
 
 
-class Turnstile:
+class ConcurrencyLimit:
     """How many are inside at once, by name."""
 
     def __init__(self) -> None:

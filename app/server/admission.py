@@ -30,8 +30,8 @@ from app.errors import Overloaded, QueueFull
 from app.problems import problem_of, problem_response
 from app.routes.request_bodies import LABELS_BODY_BYTES
 from app.server.body_limit import JSON_BODY_BYTES
-from app.server.concurrency import Lane, Place
-from app.server.queue_limit import QueueRoom
+from app.server.concurrency import ConcurrencyLimiter, Permit
+from app.server.queue_limit import IngestQueueLimit
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
@@ -76,7 +76,7 @@ def threads_needed(settings: Settings) -> int:
     return settings.max_queries + settings.max_clips + settings.max_uploads + LIGHT_THREADS
 
 
-class Admission:
+class AdmissionControl:
     """ASGI layer: a line for each class, and no upload that would wait for days.
 
     A request that was let in finds its place at `request.state.place`.
@@ -84,8 +84,10 @@ class Admission:
 
     def __init__(self, app: ASGIApp, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._app = app
-        self._lanes: Mapping[Cost, Lane] = {
-            cost: Lane(what, at_once=at_once, max_wait_s=max_wait_s, clock=clock.monotonic)
+        self._lanes: Mapping[Cost, ConcurrencyLimiter] = {
+            cost: ConcurrencyLimiter(
+                what, at_once=at_once, max_wait_s=max_wait_s, clock=clock.monotonic
+            )
             for cost, what, at_once, max_wait_s in (
                 (Cost.QUERY, "queries", settings.max_queries, settings.max_query_wait_s),
                 (Cost.CLIP, "clips", settings.max_clips, TRANSFER_WAIT_S),
@@ -94,7 +96,7 @@ class Admission:
         }
         for cost, lane in self._lanes.items():
             metrics.watch_lane(cost.value, partial(_working, lane), partial(_waiting, lane))
-        self._room = QueueRoom(settings, clock)
+        self._room = IngestQueueLimit(settings, clock)
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +136,7 @@ class Admission:
 
     async def _serve(
         self,
-        place: Place,
+        place: Permit,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -160,15 +162,15 @@ class Admission:
             place.leave(served=served)
 
 
-def _working(lane: Lane) -> int:
+def _working(lane: ConcurrencyLimiter) -> int:
     return lane.working
 
 
-def _waiting(lane: Lane) -> int:
+def _waiting(lane: ConcurrencyLimiter) -> int:
     return lane.waiting
 
 
-async def _wait(place: Place, hang_up: Receive | None) -> bool:
+async def _wait(place: Permit, hang_up: Receive | None) -> bool:
     """Whether the place's turn came before the client went."""
     if hang_up is None or place.ready.done():
         await place.turn()

@@ -24,10 +24,10 @@ CALM_S: Final = 5.0
 _NEWEST: Final = 0.1  # weight of the newest request in what requests take
 
 
-class Place:
+class Permit:
     """A request's place: in line until `ready` is done, at work from then on."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: ConcurrencyLimiter) -> None:
         self._lane = lane
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = False
@@ -75,7 +75,7 @@ class Place:
         self._lane.release()
 
 
-class Lane:
+class ConcurrencyLimiter:
     """The line of one class; first come, first served. For one event loop."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Lane:
         self._at_once = at_once
         self._max_wait_s = max_wait_s
         self._working = 0
-        self._waiting: deque[Place] = deque()
+        self._waiting: deque[Permit] = deque()
         self._request_s = 0.0  # what a request takes; nothing is known before the first
         self._standing_since: float | None = None  # since when somebody has been waiting
         self._strained_until = float("-inf")
@@ -119,15 +119,15 @@ class Lane:
             retry_after_s=wait_s,
         )
 
-    def take(self) -> Place:
+    def take(self) -> Permit:
         """A place, at work at once or in line; raises Overloaded if the line is too long."""
         self.check()
-        place = Place(self)
+        place = Permit(self)
         self._waiting.append(place)
         self._advance()
         return place
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: Permit) -> None:
         """Somebody in line has gone."""
         if place in self._waiting:
             self._waiting.remove(place)
@@ -138,7 +138,7 @@ class Lane:
         self._working -= 1
         self._advance()
 
-    def rejoin(self, place: Place) -> None:
+    def rejoin(self, place: Permit) -> None:
         """Somebody who stood aside goes on, as the next one: their wait was before."""
         self._waiting.appendleft(place)
         self._advance()

@@ -14,7 +14,7 @@ class Connection(Protocol):
         """End at once; nothing was asked that has not been answered."""
 
 
-class Crowd:
+class ConnectionRegistry:
     """The connections that wait for a request, longest first, and those that linger refused.
 
     Silent connections cost nothing but their place, so anybody could take all places with them.

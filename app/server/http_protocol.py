@@ -22,14 +22,14 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
-from app.server.connections import Crowd
+from app.server.connections import ConnectionRegistry
 from app.server.limits import (
     LINGER_BYTES,
     LINGER_S,
     MAX_HEAD_BYTES,
     MAX_HEAD_LINES,
     MAX_PIPELINED,
-    EdgeLimits,
+    ConnectionLimits,
 )
 from app.server.raw_responses import refusal
 
@@ -59,11 +59,11 @@ class _Flow(FlowControl):
             self._on_resume()
 
 
-class EdgeProtocol(HttpToolsProtocol):
+class GuardedProtocol(HttpToolsProtocol):
     """One connection; `edge_protocol` makes the class for one server."""
 
-    limits: ClassVar[EdgeLimits]
-    crowd: ClassVar[Crowd]
+    limits: ClassVar[ConnectionLimits]
+    crowd: ClassVar[ConnectionRegistry]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -357,12 +357,12 @@ def _head_too_large() -> HeadTooLarge:
     )
 
 
-def edge_protocol(limits: EdgeLimits) -> type[EdgeProtocol]:
+def edge_protocol(limits: ConnectionLimits) -> type[GuardedProtocol]:
     """The protocol of one server, whose connections share the places."""
 
-    class ServerProtocol(EdgeProtocol):
+    class ServerProtocol(GuardedProtocol):
         """The protocol with limits and places of its own."""
 
     ServerProtocol.limits = limits
-    ServerProtocol.crowd = Crowd()
+    ServerProtocol.crowd = ConnectionRegistry()
     return ServerProtocol

@@ -18,7 +18,7 @@ MAX_LINGERING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeLimits:
+class ConnectionLimits:
     """The limits that are settings; their meaning is told there."""
 
     head_timeout_s: float

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.server.http_protocol import edge_protocol
-from app.server.limits import EdgeLimits
+from app.server.limits import ConnectionLimits
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """How `app` is served: our own protocol, whose patience has an end, and nothing else."""
     return uvicorn.Config(
         app,
-        http=edge_protocol(EdgeLimits.of(settings)),
+        http=edge_protocol(ConnectionLimits.of(settings)),
         ws="none",
         log_config=None,
         access_log=False,

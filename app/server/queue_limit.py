@@ -19,7 +19,7 @@ MAX_AGE_S: Final = 1.0
 _MAX_RETRY_AFTER_S: Final = 3600.0
 
 
-class QueueRoom:
+class IngestQueueLimit:
     """Asks the catalog at most once a second, however many uploads come."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 NEARLY_EMPTY_BYTES = 1 << 20
 
 
-class Remover:
+class DeletionRunner:
     """Works pending removals off, some at a time.
 
     tensors : read and erased from, never written to

@@ -1,6 +1,6 @@
 """Why a command of care cannot be done; each leaf with a stable `code`.
 
-CareError
+MaintenanceError
 ├── NoLibrary          no_library
 ├── BackupImpossible   backup_impossible
 └── BackupUnusable     backup_unusable
@@ -11,25 +11,25 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class CareError(Exception):
+class MaintenanceError(Exception):
     """Root of the package's errors; the message says what to do."""
 
     code: ClassVar[str] = "care_error"
 
 
-class NoLibrary(CareError):
+class NoLibrary(MaintenanceError):
     """There is no catalog where the settings say."""
 
     code = "no_library"
 
 
-class BackupImpossible(CareError):
+class BackupImpossible(MaintenanceError):
     """A backup, or its restoring, cannot be made there or of that."""
 
     code = "backup_impossible"
 
 
-class BackupUnusable(CareError):
+class BackupUnusable(MaintenanceError):
     """A folder that is no whole backup: something of it is missing or differs."""
 
     code = "backup_unusable"

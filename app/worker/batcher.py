@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.model_scheduler import Gate
+from app.worker.model_scheduler import ModelScheduler
 from xclip.encoder import Encoder
 
 Result = TypeVar("Result")
@@ -40,7 +40,7 @@ class Batcher(Generic[Result]):
     """
 
     def __init__(
-        self, gate: Gate, compute: Callable[[Frames], Sequence[Result]], most: int
+        self, gate: ModelScheduler, compute: Callable[[Frames], Sequence[Result]], most: int
     ) -> None:
         """Batches of up to `most` segments, computed on the gate's thread.
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.model_api.messages import CutDone, CutOrder
+from app.model_api.messages import ClipExportRequest, ClipExportResult
 from app.storage.media_store import MediaStore
 from app.worker.clip_scoring import NotInClipFolder
 from app.worker.decoding import Decoder
-from xclip.video.child import cut_in_child
 from xclip.video.cut import CutRequest
+from xclip.video.sandbox.child import cut_in_child
 
 WALL_CLOCK_S = 60.0
 
 
-class Cutter:
+class ClipExporter:
     """Cuts stored videos, under the limits that decoding has, too."""
 
     def __init__(self, media: MediaStore, decoder: Decoder) -> None:
         self._media = media
         self._decoder = decoder
 
-    def cut(self, order: CutOrder) -> CutDone:
+    def cut(self, order: ClipExportRequest) -> ClipExportResult:
         """Write the stretch into the named file of the folder for incoming files.
 
         Raises NotInClipFolder, VideoError.
@@ -38,7 +38,7 @@ class Cutter:
             )
         finally:
             os.close(output)
-        return CutDone(done.container, done.start_s, done.end_s)
+        return ClipExportResult(done.container, done.start_s, done.end_s)
 
     def _open(self, name: str) -> int:
         """A descriptor of a file that is there, under its own name and not by a link."""

@@ -11,15 +11,15 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model_api.messages import ClipRequest, ClipScores, EmbedRequest, Scores
-from app.worker.confidence import Certainty
+from app.model_api.messages import ClipScoreRequest, ClipScores, EmbedRequest, Scores
+from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding
-from app.worker.model_scheduler import Gate, still_wanted
+from app.worker.model_scheduler import ModelScheduler, still_wanted
 from app.worker.prefetch import ahead
 from app.worker.scoring import Scoring
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 # Segments of a clip that are encoded while it is decoded on, each in a turn of its own: nobody's
 # query waits for more than one.
@@ -45,9 +45,9 @@ class ClipScoring:
     def __init__(
         self,
         encoder: Encoder,
-        gate: Gate,
+        gate: ModelScheduler,
         scoring: Scoring,
-        certainty: Certainty,
+        certainty: ConfidenceEstimator,
         decoder: Decoder,
         folder: Path,
         should_stop: Callable[[], bool],
@@ -73,7 +73,7 @@ class ClipScoring:
             embedded = ahead(decoding.segments(), embed, AHEAD)
             return np.concatenate([embedding for _, embedding in embedded])
 
-    def score(self, request: ClipRequest) -> ClipScores:
+    def score(self, request: ClipScoreRequest) -> ClipScores:
         """Every text against every segment.
 
         Raises NotInClipFolder, TooManyScores, VideoError, Interrupted.
@@ -106,7 +106,7 @@ class ClipScoring:
         )
 
     def _judged(
-        self, texts: NDArray[np.float32], stored: EncodedVideos, request: ClipRequest
+        self, texts: NDArray[np.float32], stored: EncodedVideos, request: ClipScoreRequest
     ) -> Scores:
         logits = self._scoring.score(texts, stored)
         if not self._certainty.needs_bank(request.confidence, request.rest):

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.model_api.messages import ConfidenceAsked, Scores
+from app.model_api.messages import ConfidenceRequest, Scores
 from app.worker.scoring import Scoring
 from xclip.confidence.calibration import Background, Floats, place, rest_of_bank
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
@@ -37,7 +37,7 @@ class CalibrationUnusable(Exception):
     code: ClassVar[str] = "calibration_unusable"
 
 
-class Certainty:
+class ConfidenceEstimator:
     """Confidence by the packaged calibration or by one that was fitted to a collection.
 
     folder : where the fitted ones are, as `<name>.safetensors`
@@ -59,7 +59,7 @@ class Certainty:
         """What K segments score for the bank's texts, float16 [K, N0]."""
         return self._scoring.score(self.bank, stored).astype(np.float16)
 
-    def needs_bank(self, asked: ConfidenceAsked | None, rest: bool) -> bool:
+    def needs_bank(self, asked: ConfidenceRequest | None, rest: bool) -> bool:
         """Whether there is anything to say beside the logits. Raises CalibrationUnusable."""
         return rest or self._asked(asked) is not None
 
@@ -68,7 +68,7 @@ class Certainty:
         texts: NDArray[np.float32],
         logits: NDArray[np.float32],
         bank: NDArray[np.float16],
-        asked: ConfidenceAsked | None,
+        asked: ConfidenceRequest | None,
         rest: bool,
     ) -> Scores:
         """Logits [K, N] of texts [N, D] with the confidence and the rest that were asked for.
@@ -91,7 +91,7 @@ class Certainty:
             rest=others,
         )
 
-    def _asked(self, asked: ConfidenceAsked | None) -> ConfidenceModel | None:
+    def _asked(self, asked: ConfidenceRequest | None) -> ConfidenceModel | None:
         if asked is None:
             return None
         return self._packaged if asked.calibration is None else self._fitted(asked.calibration)

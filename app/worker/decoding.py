@@ -16,11 +16,11 @@ from app.settings import Settings
 from xclip.encoder import Encoder
 from xclip.errors import DecoderCrashed
 from xclip.preprocess import FrameGeometry
-from xclip.video.child import DecodingProcess, decode_in_child
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.probe import VideoInfo
-from xclip.video.sample import Segmentation, windows
+from xclip.video.sampling import Segmentation, windows
+from xclip.video.sandbox.child import DecodingProcess, decode_in_child
 
 logger = logging.getLogger(__name__)
 

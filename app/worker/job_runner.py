@@ -26,7 +26,7 @@ PAUSE_AFTER_FAILURE_S = 2.0
 STORAGE_FULL_WAIT_S = 30.0
 
 
-class Puller:
+class JobRunner:
     """Claims, runs and ends ingest jobs until it is told to stop: one in each thread of `run`."""
 
     def __init__(

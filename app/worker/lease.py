@@ -19,7 +19,7 @@ LONGEST_SILENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """How far a job is.
 
     share : from 0 to 1, of the work
@@ -57,7 +57,7 @@ class Lease:
         self._clock = clock
         self._stopping = stopping
         self._on_stage = on_stage
-        self._news = Progress("probe", 0.0)
+        self._news = JobProgress("probe", 0.0)
         self._lost = threading.Event()
         self._ended = threading.Event()
         here = copy_context()  # what it logs is logged for the job, too
@@ -74,7 +74,7 @@ class Lease:
         """Whether the work must end now: the lease is lost or the worker is stopping."""
         return self._lost.is_set() or self._stopping.is_set()
 
-    def report(self, news: Progress) -> None:
+    def report(self, news: JobProgress) -> None:
         """What the next beat says."""
         self._on_stage(news.stage)
         self._news = news

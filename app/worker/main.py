@@ -18,23 +18,23 @@ from app.server.listener import run_app
 from app.settings import Settings, SettingsError
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import Cutter
+from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring
-from app.worker.confidence import Certainty
+from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder
-from app.worker.job_runner import Puller
-from app.worker.model_scheduler import Gate
+from app.worker.job_runner import JobRunner
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
-from app.worker.startup_server import Starting
-from app.worker.text_cache import TextEmbeddings
+from app.worker.startup_server import StartupServer
+from app.worker.text_cache import TextCache
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.errors import XCLIPError
 from xclip.hub import reporting
-from xclip.video.child import probe_confinement
-from xclip.video.process import start_fork_server
+from xclip.video.sandbox.child import probe_confinement
+from xclip.video.sandbox.process import start_fork_server
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         If the model that the settings name cannot be loaded.
     """
     clock = SystemClock()
-    with Starting(listener, clock) as starting, reporting(starting.downloaded):
+    with StartupServer(listener, clock) as starting, reporting(starting.downloaded):
         encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
     threading.Thread(target=_tell_what_cage, name="cage", daemon=True).start()
@@ -56,12 +56,12 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     # half of what uploads leave free: what was accepted before is still indexed then
     media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
     media.prepare()
-    gate = Gate()
+    gate = ModelScheduler()
     metrics = WorkerMetrics()
     metrics.model_calls_waiting.set_function(lambda: gate.waiting)
-    texts = TextEmbeddings(encoder, gate)
+    texts = TextCache(encoder, gate)
     scoring = Scoring(encoder, gate, texts)
-    certainty = Certainty(encoder, scoring, settings.calibrations_dir)
+    certainty = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
     decoder = Decoder.for_model(encoder, settings)
     with (
         closing(PackedTensorStore(settings.tensors_dir, writer_id=worker_id)) as tensors,
@@ -72,7 +72,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
         )
-        puller = Puller(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
+        puller = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
         with _pulling(puller, settings.ingests_at_once, settings.shutdown_grace_s):
             run_app(
@@ -83,7 +83,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
                     scoring,
                     certainty,
                     clips,
-                    Cutter(media, decoder),
+                    ClipExporter(media, decoder),
                     metrics,
                     secret=catalog.secret(SECRET),
                 ),
@@ -95,7 +95,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
 
 
 @contextmanager
-def _pulling(puller: Puller, jobs_at_once: int, grace_s: float) -> Iterator[None]:
+def _pulling(puller: JobRunner, jobs_at_once: int, grace_s: float) -> Iterator[None]:
     """Within the block jobs are pulled; those in progress at its end go back to the queue."""
     threads = [
         threading.Thread(target=puller.run, name=f"puller-{number}", daemon=True)

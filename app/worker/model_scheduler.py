@@ -20,7 +20,7 @@ MOST_COURTESY = 8
 MAX_TURNS = 256
 
 
-class GateFull(Exception):
+class SchedulerFull(Exception):
     """More calls wait for the model than may.
 
     An API lets in few queries at once, so it takes many APIs, or a mistake, to get here.
@@ -69,7 +69,7 @@ class _Turn:
     is_batch: bool
 
 
-class Gate:
+class ModelScheduler:
     """The one thread that runs the model, and the two lanes in front of it.
 
     Queries go strictly before batches of ingests, except that a batch goes once none has run for
@@ -98,7 +98,7 @@ class Gate:
         now = time.monotonic()
         with self._changed:
             if len(self._queries) >= MAX_TURNS:
-                raise GateFull(f"{MAX_TURNS} calls wait for the model.")
+                raise SchedulerFull(f"{MAX_TURNS} calls wait for the model.")
             self._queried_at.append(now)
             turn = _Turn(call, Future(), still_wanted(), now, is_batch=False)
             return self._enqueue(self._queries, turn)

@@ -32,16 +32,16 @@ from app.model_api.tensor_records import split_records
 from app.settings import PromptPrecision
 from app.storage.media_store import MediaStore
 from app.worker.batcher import Batcher, segments_at_once
-from app.worker.confidence import Certainty
+from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding, Interrupted
-from app.worker.lease import Lease, Progress
-from app.worker.model_scheduler import Gate
+from app.worker.lease import JobProgress, Lease
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.prefetch import ahead
 from app.worker.sprites import write_sprites
 from index.protocol import TensorStore
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 THUMBNAIL_QUALITY = 75
 PAIRS_AT_ONCE = 128  # of segments and texts of the bank: some 20 ms at base-patch32's size
@@ -77,9 +77,9 @@ class IngestPipeline:
     media: MediaStore
     tensors: TensorStore
     encoder: Encoder
-    gate: Gate
+    gate: ModelScheduler
     decoder: Decoder
-    certainty: Certainty
+    certainty: ConfidenceEstimator
     precision: PromptPrecision
     _batcher: Batcher[_Encoded] = field(init=False)
     _most_ahead: int = field(init=False)
@@ -122,13 +122,13 @@ class IngestPipeline:
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher,
         ):
             info = decoding.info
-            lease.report(Progress("encode", 0.0, (0.0, info.duration_s)))
+            lease.report(JobProgress("encode", 0.0, (0.0, info.duration_s)))
             publish = partial(self._begin, video.id, indexed, publisher)
             with closing(ahead(decoding.segments(), publish, self._most_ahead)) as published:
                 for segment, _ in published:
                     decoding.check()  # its segments may long have been there
                     lease.report(_progress(segment, decoding))
-        lease.report(Progress("commit", 1.0, (info.duration_s, info.duration_s)))
+        lease.report(JobProgress("commit", 1.0, (info.duration_s, info.duration_s)))
         write_sprites(self.media, video.id, indexed.segments)
         self.media.sync_thumbnails(video.id)
         self.tensors.sync()
@@ -211,9 +211,9 @@ class IngestPipeline:
         return logits
 
 
-def _progress(segment: DecodedSegment, decoding: Decoding) -> Progress:
+def _progress(segment: DecodedSegment, decoding: Decoding) -> JobProgress:
     seconds = (segment.end, decoding.info.duration_s)
-    return Progress("encode", (segment.index + 1) / decoding.total, seconds)
+    return JobProgress("encode", (segment.index + 1) / decoding.total, seconds)
 
 
 def _webp(picture: NDArray[np.uint8]) -> bytes:

@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.model_scheduler import Gate
-from app.worker.text_cache import TextEmbeddings
+from app.worker.model_scheduler import ModelScheduler
+from app.worker.text_cache import TextCache
 from xclip.encoder import EncodedVideos, Encoder
 
 # What one turn may take of the model's time: below a second with base-patch32 on two CPU cores.
@@ -32,7 +32,7 @@ class ModelUnsound(Exception):
 class Scoring:
     """Embeds labels and scores them against segments, a turn at the gate at a time; blocks."""
 
-    def __init__(self, encoder: Encoder, gate: Gate, texts: TextEmbeddings) -> None:
+    def __init__(self, encoder: Encoder, gate: ModelScheduler, texts: TextCache) -> None:
         self._encoder = encoder
         self._gate = gate
         self._texts = texts

@@ -44,9 +44,9 @@ from starlette.routing import Route
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
-    ClipRequest,
+    ClipExportRequest,
+    ClipScoreRequest,
     ConfidenceKind,
-    CutOrder,
     EmbedRequest,
     MessageError,
     ModelFacts,
@@ -54,17 +54,17 @@ from app.model_api.messages import (
     Scores,
     TextRequest,
 )
-from app.model_api.secret import Door
+from app.model_api.secret import WorkerAuthMiddleware
 from app.model_api.tensor_records import stack_bank, stack_records
 from app.telemetry.calls import CallTelemetry
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import Cutter
+from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring, NotInClipFolder, TooManyScores
-from app.worker.confidence import CalibrationUnusable, Certainty
+from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
 from app.worker.decoding import Interrupted
-from app.worker.model_scheduler import CallerGone, GateFull, while_wanted
+from app.worker.model_scheduler import CallerGone, SchedulerFull, while_wanted
 from app.worker.scoring import Scoring
-from app.worker.text_cache import TextEmbeddings
+from app.worker.text_cache import TextCache
 from index.errors import VectorStoreError
 from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder
@@ -88,7 +88,7 @@ _STATUS: Mapping[type[Exception], int] = {
     TooManyScores: 422,
     VideoError: 422,
     Interrupted: 503,
-    GateFull: 503,
+    SchedulerFull: 503,
     CallerGone: 503,  # for nobody to read
     VectorStoreError: 500,
     Exception: 500,
@@ -98,11 +98,11 @@ _STATUS: Mapping[type[Exception], int] = {
 def create_worker_app(
     encoder: Encoder,
     store: TensorStore,
-    texts: TextEmbeddings,
+    texts: TextCache,
     scoring: Scoring,
-    certainty: Certainty,
+    certainty: ConfidenceEstimator,
     clips: ClipScoring,
-    cutter: Cutter,
+    cutter: ClipExporter,
     metrics: WorkerMetrics,
     *,
     secret: bytes,
@@ -122,7 +122,10 @@ def create_worker_app(
             Route("/clip", calls.clip, methods=["POST"]),
             Route("/cut", calls.cut, methods=["POST"]),
         ],
-        middleware=[Middleware(CallTelemetry, metrics=metrics), Middleware(Door, secret=secret)],
+        middleware=[
+            Middleware(CallTelemetry, metrics=metrics),
+            Middleware(WorkerAuthMiddleware, secret=secret),
+        ],
         exception_handlers=dict.fromkeys(_STATUS, _explain),
     )
 
@@ -132,11 +135,11 @@ class _Calls:
         self,
         encoder: Encoder,
         store: TensorStore,
-        texts: TextEmbeddings,
+        texts: TextCache,
         scoring: Scoring,
-        certainty: Certainty,
+        certainty: ConfidenceEstimator,
         clips: ClipScoring,
-        cutter: Cutter,
+        cutter: ClipExporter,
         metrics: WorkerMetrics,
     ) -> None:
         self._encoder = encoder
@@ -204,7 +207,7 @@ class _Calls:
         return self._answer({"embeddings": embeddings})
 
     async def clip(self, request: Request) -> Response:
-        message = ClipRequest.from_json(await request.body())
+        message = ClipScoreRequest.from_json(await request.body())
         async with _watched(request):
             scored = await anyio.to_thread.run_sync(
                 self._clips.score, message, limiter=self._clip_slots
@@ -220,7 +223,7 @@ class _Calls:
         )
 
     async def cut(self, request: Request) -> Response:
-        order = CutOrder.from_json(await request.body())
+        order = ClipExportRequest.from_json(await request.body())
         done = await anyio.to_thread.run_sync(self._cutter.cut, order, limiter=self._clip_slots)
         return Response(done.to_json(), media_type="application/json")
 

@@ -27,7 +27,7 @@ _BODY_BYTES = 1 << 20
 _LOADING = "The model is being loaded."
 
 
-class Starting:
+class StartupServer:
     """Serves on `listener` within its block; the socket stays open for the server that follows."""
 
     def __init__(self, listener: socket.socket, clock: Clock) -> None:

@@ -14,16 +14,16 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.model_scheduler import Gate
+from app.worker.model_scheduler import ModelScheduler
 from xclip.encoder import Encoder
 
 TEXTS_KEPT = 20_000
 
 
-class TextEmbeddings:
+class TextCache:
     """Encodes texts at the gate and keeps the `capacity` used last. Shared between threads."""
 
-    def __init__(self, encoder: Encoder, gate: Gate, capacity: int = TEXTS_KEPT) -> None:
+    def __init__(self, encoder: Encoder, gate: ModelScheduler, capacity: int = TEXTS_KEPT) -> None:
         self._encoder = encoder
         self._gate = gate
         self._capacity = capacity

@@ -27,16 +27,16 @@ from app.model_api.tensor_records import stack_records
 from app.settings import Settings
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import Cutter
+from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring
-from app.worker.confidence import Certainty
+from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder
-from app.worker.job_runner import Puller
-from app.worker.model_scheduler import Gate
+from app.worker.job_runner import JobRunner
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
-from app.worker.text_cache import TextEmbeddings
+from app.worker.text_cache import TextCache
 from index import PackedTensorStore
 from tests.app.conftest import write_clip
 from xclip import scoring
@@ -76,7 +76,7 @@ class Stack:
 
     api: TestClient
     worker: AppTransport
-    puller: Puller
+    puller: JobRunner
     catalog: Catalog
     tensors: PackedTensorStore
     media: MediaStore
@@ -111,17 +111,17 @@ def open_stack(
         writer_id = new_id("wrk", clock, os.urandom)
         tensors = PackedTensorStore(settings.tensors_dir, writer_id=writer_id)
         stack.callback(tensors.close)
-        gate = Gate()
+        gate = ModelScheduler()
         stack.callback(gate.close)
-        texts = TextEmbeddings(encoder, gate)
+        texts = TextCache(encoder, gate)
         scoring = Scoring(encoder, gate, texts)
-        certainty = Certainty(encoder, scoring, settings.calibrations_dir)
+        certainty = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
         decoder = Decoder.for_model(encoder, settings)
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
         )
         metrics = WorkerMetrics()
-        puller = Puller(catalog, pipeline, writer_id, settings.lease_s, clock, metrics)
+        puller = JobRunner(catalog, pipeline, writer_id, settings.lease_s, clock, metrics)
         never = threading.Event().is_set
         clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, never)
         worker_app: Starlette = create_worker_app(
@@ -131,7 +131,7 @@ def open_stack(
             scoring,
             certainty,
             clips,
-            Cutter(media, decoder),
+            ClipExporter(media, decoder),
             metrics,
             secret=catalog.secret(SECRET),
         )

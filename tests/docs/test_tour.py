@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from tests.e2e.service import Service, running
-from xclip.motion import Subject, sample_scene
-from xclip.motion_clips import write_clip
+from xclip.motion.clips import write_clip
+from xclip.motion.world import Subject, sample_scene
 
 TOUR = (Path(__file__).parents[2] / "docs" / "api-tour.md").read_text()
 EVENTS = (Subject("red", "circle", "left"), Subject("blue", "square", "grow"))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.e2e.service import Service, all_items, running, upload, wait_for_job
-from xclip.motion import TRAINING, sample_scene
-from xclip.motion_clips import write_clip
+from xclip.motion.clips import write_clip
+from xclip.motion.world import TRAINING, sample_scene
 
 CLIPS = 12
 LEASE_S = "2"

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.e2e.service import running, upload, wait_for_job
-from xclip.motion import HELD_OUT, MOTIONS, Subject, sample_scene
-from xclip.motion_clips import write_clip
+from xclip.motion.clips import write_clip
+from xclip.motion.world import HELD_OUT, MOTIONS, Subject, sample_scene
 
 VIDEOS = "/v1/collections/default/videos"
 EVENTS = (

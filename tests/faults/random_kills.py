@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.progress import track
 
 from tests.e2e.service import all_items, free_port
-from xclip.motion import TRAINING, sample_scene
-from xclip.motion_clips import write_clip
+from xclip.motion.clips import write_clip
+from xclip.motion.world import TRAINING, sample_scene
 
 VIDEOS = "/v1/collections/default/videos"
 START_S = 90.0

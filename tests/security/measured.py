@@ -7,8 +7,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from xclip.video.child import _Decode
 from xclip.video.decode import DecodeRequest
+from xclip.video.sandbox.child import _Decode
 
 PEAK = struct.Struct("<Q")
 

@@ -13,8 +13,8 @@ import uvicorn
 
 from app.catalog import Catalog
 from app.main import create_app
-from app.security.authentication import Doors
-from app.security.principal import Caller
+from app.security.authentication import Authenticator
+from app.security.principal import Principal
 from app.server.listener import bind, server_config
 from app.settings import Settings
 from tests.app.catalog.samples import HandClock
@@ -84,9 +84,9 @@ def test_a_key_may_have_so_many_requests_served_at_once(tmp_path: Path):
     with open_doors(tmp_path, keyed=False) as opened:
         key = new_key(opened.catalog, concurrent_requests=1)
     with open_doors(tmp_path, keyed=False) as opened:
-        doors: Doors = opened.api.app_state["doors"]
+        doors: Authenticator = opened.api.app_state["doors"]
         (stored,) = opened.catalog.keys_in_force()
-        with doors.serving(Caller(stored.id, stored.name, stored.scope, at_once=1)):
+        with doors.serving(Principal(stored.id, stored.name, stored.scope, at_once=1)):
             refused = opened.api.get("/v1/collections", headers=key)
             assert_problem(refused, 429, "too_many_concurrent")
             assert refused.headers["retry-after"] == "1"

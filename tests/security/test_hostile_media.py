@@ -21,11 +21,11 @@ from tests.security import hostile_media
 from tests.security.measured import PEAK, DecodeAndTellPeak
 from xclip.errors import VideoError
 from xclip.preprocess import FrameGeometry
-from xclip.video.child import DEFAULT_MEMORY_BYTES
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.process import ConfinedProcess, open_upload, start_fork_server
-from xclip.video.sample import Segmentation
-from xclip.video.wire import EndOfVideo, receive
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
+from xclip.video.sandbox.process import ConfinedProcess, open_upload, start_fork_server
+from xclip.video.sandbox.wire import EndOfVideo, receive
 
 REQUEST = DecodeRequest(Segmentation(), 8, FrameGeometry(64, 64))
 WALL_CLOCK_S = 10.0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.catalog import Catalog
 from app.security.access_table import covers
 from app.security.api_keys import create_key, owner_of
-from app.security.rate_limits import Buckets, Turnstile
+from app.security.rate_limits import ConcurrencyLimit, TokenBuckets
 from app.security.session import COOKIE, LIFE_S, Sessions
 from tests.app.catalog.samples import HandClock
 from tests.app.stack import assert_problem
@@ -175,7 +175,7 @@ def test_wrong_keys_from_one_address_are_bounded_and_right_ones_are_not_locked_o
 def test_a_bucket_gives_no_more_than_it_holds_and_what_is_refilled(pauses: list[float], rate: int):
     """Over any stretch: one bucketful, and the rate times the time; and waiting is enough."""
     clock = HandClock()
-    buckets = Buckets(clock)
+    buckets = TokenBuckets(clock)
     given_out, elapsed = 0, 0.0
     for pause in pauses:
         clock.advance(pause)
@@ -192,7 +192,7 @@ def test_a_bucket_gives_no_more_than_it_holds_and_what_is_refilled(pauses: list[
 
 def test_strangers_cannot_fill_the_memory():
     """Only so many names are kept, those seen last; who leaves a turnstile is forgotten."""
-    buckets, turnstile = Buckets(HandClock(), names_kept=100), Turnstile()
+    buckets, turnstile = TokenBuckets(HandClock(), names_kept=100), ConcurrencyLimit()
     for number in range(1000):
         buckets.take(str(number), 1)
     assert len(buckets._levels) == 100

@@ -20,7 +20,7 @@ import pytest
 from app.fetch.errors import FetchError, InvalidUrl, UrlNotAllowed
 from app.fetch.guard import GuardedNetwork, Pace, Resolve, resolve
 from app.fetch.rules import UrlRules
-from app.services.ingest.url_fetch import Fetching
+from app.services.ingest.url_fetch import UrlFetcher
 from app.storage.media_store import MediaStore
 from tests.app.fetch.origin import Origin, redirect, serving, whole
 from tests.app.fetch.test_addresses import NOT_PUBLIC
@@ -116,7 +116,7 @@ def fetch(
     media = MediaStore(tmp_path)
     media.prepare()
     patience = Pace(connect_s=2)
-    service = Fetching(media, rules, max_bytes=1000, timeout_s=5, resolve=resolver, pace=patience)
+    service = UrlFetcher(media, rules, max_bytes=1000, timeout_s=5, resolve=resolver, pace=patience)
     try:
         with anyio.run(service.fetch, url, None).incoming as incoming:
             return incoming.path.read_bytes()

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.service import Service, running, upload, wait_for_job
 from tests.web.browser import Watched, find_chromium, launch, watched
-from xclip.motion import Subject, sample_scene
-from xclip.motion_clips import write_clip
+from xclip.motion.clips import write_clip
+from xclip.motion.world import Subject, sample_scene
 
 KEPT = {
     "circle.mp4": [Subject("red", "circle", "left")],

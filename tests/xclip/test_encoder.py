@@ -13,7 +13,7 @@ from xclip import scoring
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.errors import WeightsError
 from xclip.model import XCLIPModel
-from xclip.motion import HELD_OUT, render, sample_scene
+from xclip.motion.world import HELD_OUT, render, sample_scene
 from xclip.preprocess import FrameGeometry
 from xclip.processor import XCLIPProcessor
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
-from xclip.video.sample import TIME_TOLERANCE_S
+from xclip.video.sampling import TIME_TOLERANCE_S
 
 Style = Literal["service", "original"]
 

@@ -14,14 +14,14 @@ from xclip.errors import DecoderCrashed, NoDecodableFrame, VideoError, VideoTooL
 from xclip.evaluation.protocols import ViewProtocol
 from xclip.preprocess import FrameGeometry
 from xclip.training.readers.clips import AnnotatedClip
-from xclip.video.child import DEFAULT_MEMORY_BYTES
 from xclip.video.containers import Limits, SeekableFile
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.pictures import shown_pictures
+from xclip.video.frames import shown_pictures
 from xclip.video.probe import probe
-from xclip.video.process import ConfinedProcess, open_upload
-from xclip.video.sample import Segmentation
-from xclip.video.wire import EndOfVideo, receive, send
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
+from xclip.video.sandbox.process import ConfinedProcess, open_upload
+from xclip.video.sandbox.wire import EndOfVideo, receive, send
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from xclip.errors import UnreadableVideo
 from xclip.preprocess import FrameGeometry
 from xclip.training.samples import Sample
-from xclip.video.child import decode_in_child
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import decode_in_child
 
 _WHOLE_S = 1e6  # longer than any video: one window, which is then the video's own length
 

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from xclip.model import XCLIPModel
 from xclip.training.config import ObjectiveConfig
-from xclip.training.gathering import gather, world_size
+from xclip.training.distributed import gather, world_size
 from xclip.training.losses import caption_loss, label_loss
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

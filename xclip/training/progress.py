@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from xclip.training.gathering import rank
+from xclip.training.distributed import rank
 from xclip.training.loop import Taken
 
 

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits, SeekableFile, open_container
+from xclip.video.frames import ShownPicture, shown_pictures
 from xclip.video.hdr import is_hdr, tone_mapped
 from xclip.video.orientation import Orientation
-from xclip.video.pictures import ShownPicture, shown_pictures
 from xclip.video.probe import Probe, probe, scan
-from xclip.video.sample import Segmentation, Window, instants, windows
+from xclip.video.sampling import Segmentation, Window, instants, windows
 
 # Wider thumbnails than this are made lower instead.
 _WIDEST_THUMBNAIL = 4

@@ -17,8 +17,8 @@ from xclip.video.containers import (
     open_container,
     packets,
 )
+from xclip.video.decode_plan import PacketOrder, is_entry
 from xclip.video.orientation import Orientation
-from xclip.video.plan import PacketOrder, is_entry
 from xclip.video.timeline import PacketStamps, Timeline
 
 _CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}

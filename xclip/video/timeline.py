@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from xclip.video.plan import PacketOrder
+from xclip.video.decode_plan import PacketOrder
 
 _UNKNOWN = -(1 << 63)  # an int64 no timestamp takes
 _USUAL_RATE = 25.0  # pictures per second where nothing says otherwise

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from app.catalog.errors import CollectionNotFound, ModelMismatch
-from app.catalog.records import Collection, Metadata, Page
+from app.catalog.records import Collection, Metadata, RecordPage
 from app.catalog.sql import tables
 from app.catalog.sql.pages import fetch_page
 
@@ -47,7 +47,7 @@ def get_by_id(connection: Connection, collection_id: str) -> Collection:
     return _collection(row)
 
 
-def page(connection: Connection, cursor: str | None, limit: int) -> Page[Collection]:
+def page(connection: Connection, cursor: str | None, limit: int) -> RecordPage[Collection]:
     """Collections by name."""
     return fetch_page(
         connection,

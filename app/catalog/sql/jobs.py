@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, case, insert, or_, select, update
 
 from app.catalog.errors import JobNotFound, LeaseLost
-from app.catalog.records import Job, JobStatus, Page
+from app.catalog.records import Job, JobStatus, RecordPage
 from app.catalog.sql import tables, videos
 from app.catalog.sql.pages import fetch_page
 
@@ -81,7 +81,7 @@ def page(
     collection: str | None,
     cursor: str | None,
     limit: int,
-) -> Page[Job]:
+) -> RecordPage[Job]:
     """Jobs, the newest first."""
     statement = select(T)
     if status is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from app.catalog.errors import LabelSetNotFound
-from app.catalog.records import LabelSet, LabelSetSummary, Page
+from app.catalog.records import LabelSet, LabelSetListing, RecordPage
 from app.catalog.sql import tables
 from app.catalog.sql.pages import fetch_page
 
@@ -37,7 +37,7 @@ def replace(connection: Connection, new: LabelSet) -> None:
     connection.execute(update(T).where(T.c.name == new.name).values(**_values(new)))
 
 
-def page(connection: Connection, cursor: str | None, limit: int) -> Page[LabelSetSummary]:
+def page(connection: Connection, cursor: str | None, limit: int) -> RecordPage[LabelSetListing]:
     """Label sets by name, without their labels, which may be thousands each."""
     size = func.json_array_length(T.c.labels).label("size")
     return fetch_page(
@@ -75,8 +75,8 @@ def _label_set(row: RowMapping) -> LabelSet:
     )
 
 
-def _summary(row: RowMapping) -> LabelSetSummary:
-    return LabelSetSummary(
+def _summary(row: RowMapping) -> LabelSetListing:
+    return LabelSetListing(
         name=row[T.c.name],
         size=row["size"],
         templates=tuple(row[T.c.templates]),

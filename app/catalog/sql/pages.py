@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, Connection, RowMapping, Select
 
 from app.catalog.errors import InvalidCursor
-from app.catalog.records import Page
+from app.catalog.records import RecordPage
 
 Item = TypeVar("Item")
 
@@ -24,7 +24,7 @@ def fetch_page(
     cursor: str | None,
     limit: int,
     newest_first: bool = True,
-) -> Page[Item]:
+) -> RecordPage[Item]:
     """Up to `limit` rows after the cursor, in the order of `key`, a unique text column.
 
     Raises InvalidCursor for a cursor that does not decode, ValueError for a limit below 1.
@@ -39,7 +39,7 @@ def fetch_page(
     more = len(rows) > limit
     rows = rows[:limit]
     next_cursor = _encode(str(rows[-1][key])) if more else None
-    return Page(items=tuple(make(row) for row in rows), next_cursor=next_cursor)
+    return RecordPage(items=tuple(make(row) for row in rows), next_cursor=next_cursor)
 
 
 def _encode(key: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, case, delete, insert, select, upd
 
 from app.catalog.errors import VideoNotFound
 from app.catalog.metadata_terms import metadata_terms
-from app.catalog.records import Metadata, Page, Video, VideoFacts, VideoStatus
+from app.catalog.records import Metadata, RecordPage, Video, VideoFacts, VideoStatus
 from app.catalog.sql import tables
 from app.catalog.sql.pages import fetch_page
 
@@ -53,7 +53,7 @@ def page(
     status: VideoStatus | None,
     cursor: str | None,
     limit: int,
-) -> Page[Video]:
+) -> RecordPage[Video]:
     """The collection's videos, the newest first."""
     statement = select(T).where(T.c.collection == collection)
     if status is not None:

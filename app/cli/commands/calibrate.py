@@ -152,9 +152,9 @@ def _recall_table(measured: Measured) -> Table:
 @contextmanager
 def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
-    from app.calibration.stored_collection import TuningError
+    from app.calibration.stored_collection import CalibrationError
     from app.catalog.errors import CatalogError  # late for the same reason
     from index.errors import VectorStoreError
 
-    with reported(TuningError, CatalogError, VectorStoreError):
+    with reported(CalibrationError, CatalogError, VectorStoreError):
         yield load_settings(os.environ)

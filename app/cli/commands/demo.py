@@ -28,7 +28,7 @@ from app.server.listener import PortBusy, bind
 from app.settings import PREFIX, SettingsError, base_url, load_settings, variable
 
 if TYPE_CHECKING:
-    from app.cli.demo_clips import Question, Showcase
+    from app.cli.demo_clips import DemoQuery, Showcase
 
 COLLECTION = "default"
 MARKER = ".xclip-demo"
@@ -208,7 +208,7 @@ def _wait_until_ready(
             time.sleep(0.2)
 
 
-def _ask(client: Client, showcase: Showcase, question: Question, console: Console) -> None:
+def _ask(client: Client, showcase: Showcase, question: DemoQuery, console: Console) -> None:
     answer = client.search(COLLECTION, text=question.text, top_k=ROWS)
 
     def verdict(filename: str, start: float, end: float) -> Text:

@@ -17,7 +17,7 @@ from app.cli.tables import plain
 from app.settings import load_settings
 
 if TYPE_CHECKING:
-    from app.maintenance.doctor import Finding
+    from app.maintenance.doctor import Diagnosis
 
 _MARKS = {
     "ok": Text("✓", style="green"),
@@ -51,7 +51,7 @@ def doctor(
     raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in found) else 0)
 
 
-def _shown(finding: Finding) -> Table:
+def _shown(finding: Diagnosis) -> Table:
     """A line, or more where it is long, and below it the fix."""
     row = Table.grid(padding=(0, 1))
     row.add_column()

@@ -48,7 +48,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class IngestFailure:
     """Why a video did not become searchable: a stable code and a sentence."""
 
     source: Source
@@ -62,7 +62,7 @@ class Outcome:
 
     succeeded: int = 0
     duplicates: int = 0
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[IngestFailure] = field(default_factory=list)
     video_ids: dict[Source, str] = field(default_factory=dict)  # of those not failed
 
     @property
@@ -269,4 +269,4 @@ class _Following:
             self._fail(source, job.status, "The job was canceled.")
 
     def _fail(self, source: Source, code: str, message: str) -> None:
-        self.outcome.failures.append(Failure(source, code, message))
+        self.outcome.failures.append(IngestFailure(source, code, message))

@@ -24,7 +24,7 @@ from app.cli.tables import plain
 from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from app.maintenance.orphans import Waste
+    from app.maintenance.orphans import Orphan
     from app.maintenance.verify import Repairs, Report
 
 SHOWN = 100  # lines of a table; --json prints everything
@@ -161,7 +161,7 @@ def _damage_table(report: Report) -> Table:
     return table
 
 
-def _waste_table(waste: Sequence[Waste]) -> Table:
+def _waste_table(waste: Sequence[Orphan]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("waste")
     table.add_column("name", overflow="fold")
@@ -191,7 +191,7 @@ def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
     from app.catalog.errors import CatalogError
     from app.problems import DATABASE_ERRORS
-    from app.storage.errors import CareError
+    from app.storage.errors import MaintenanceError
 
-    with reported(CareError, CatalogError, database=DATABASE_ERRORS):
+    with reported(MaintenanceError, CatalogError, database=DATABASE_ERRORS):
         yield load_settings(os.environ)

@@ -89,7 +89,7 @@ def worker() -> None:
         with bind(settings.worker_host, settings.worker_port) as listener:
             from app.telemetry.tracing import tracing
             from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
-            from xclip.video.process import stop_fork_server
+            from xclip.video.sandbox.process import stop_fork_server
 
             with tracing(settings.otlp_url, "worker"):
                 run_worker(settings, listener)

@@ -30,8 +30,8 @@ def train(
     # imported late: clients of the service never need PyTorch
     from xclip.errors import XCLIPError
     from xclip.training.config import read_config
-    from xclip.training.engine import CHECKPOINT
-    from xclip.training.engine import train as run
+    from xclip.training.run import CHECKPOINT
+    from xclip.training.run import train as run
 
     try:
         chosen = read_config(config)

@@ -25,7 +25,7 @@ from app.catalog.filters import parse_filter
 from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
 from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
 from app.model_api.client import WorkerClient, WorkerFailed
-from app.model_api.messages import ConfidenceAsked, Flags, Scores
+from app.model_api.messages import ConfidenceRequest, Flags, Scores
 from app.services.classify.probabilities import (
     HighestScores,
     LabelScores,
@@ -51,7 +51,7 @@ _ROW_CHARACTERS = 200  # of a segment's id, its times and their names
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ClassifyOptions:
     """What to say of each video: `labels`, or those of a label set, the `top` of them or all.
 
     `templates` None takes the label set's, if any; `segments` adds each segment's own scores;
@@ -94,9 +94,9 @@ class Labelling:
     calibration: str | None = None
 
     @property
-    def confidence(self) -> ConfidenceAsked | None:
+    def confidence(self) -> ConfidenceRequest | None:
         """What the worker is asked beside logits: of each segment as if it were the only one."""
-        return ConfidenceAsked(self.calibration, 1) if self.mode == "multi" else None
+        return ConfidenceRequest(self.calibration, 1) if self.mode == "multi" else None
 
     def rows(self, scores: Scores) -> Iterator[Probabilities]:
         """Probabilities, shape (L,) or (L + 1,), one segment at a time. Raises NotCalibrated."""
@@ -182,7 +182,7 @@ class Classify:
         self._damage = damage
         self._decode_timeout_s = decode_timeout_s
 
-    def stored(self, name: str, part: Part, asked: Asked) -> Classified:
+    def stored(self, name: str, part: Part, asked: ClassifyOptions) -> Classified:
         """Label a part of the collection; in the order of the ids given, else newest first.
 
         Raises CollectionNotFound, LabelSetNotFound, VideoNotFound, VideoNotReady, SegmentNotFound,
@@ -202,7 +202,9 @@ class Classify:
             raise VideoNotReady("What is stored of these videos is damaged and has to be remade.")
         return Classified(collection.model, labelling.labels, found, sum(damaged))
 
-    def clip(self, path: Path, asked: Asked, window_s: float, stride_s: float) -> ClipLabels:
+    def clip(
+        self, path: Path, asked: ClassifyOptions, window_s: float, stride_s: float
+    ) -> ClipLabels:
         """Label a file in the media store's tmp folder; nothing of it is kept.
 
         Raises LabelSetNotFound, InvalidRequest (too much for one answer), NotCalibrated.
@@ -240,7 +242,7 @@ class Classify:
             segments if asked.segments else None,
         )
 
-    def _labelling(self, asked: Asked, calibration: str | None) -> Labelling:
+    def _labelling(self, asked: ClassifyOptions, calibration: str | None) -> Labelling:
         labels, templates = asked.labels, asked.templates
         if asked.label_set is not None:
             stored = self._catalog.get_label_set(asked.label_set)
@@ -364,7 +366,9 @@ class Classify:
 
 
 def _video_labels(
-    group: Iterator[tuple[SegmentOfVideo, Probabilities]], labelling: Labelling, asked: Asked
+    group: Iterator[tuple[SegmentOfVideo, Probabilities]],
+    labelling: Labelling,
+    asked: ClassifyOptions,
 ) -> VideoLabels:
     count = len(labelling.labels)
     pool = asked.pool()
@@ -381,7 +385,7 @@ def _video_labels(
     )
 
 
-def _check_size(labels: Sequence[str], asked: Asked, videos: int, segments: int) -> None:
+def _check_size(labels: Sequence[str], asked: ClassifyOptions, videos: int, segments: int) -> None:
     """Refuse what would not fit in memory, while nothing has been computed yet."""
     answered = min(asked.top or len(labels), len(labels))
     rows = videos + (segments if asked.segments else 0)

@@ -27,7 +27,7 @@ class Checksum:
             raise InvalidChecksum(f"Upload-Checksum must be one of {', '.join(CHECKSUMS)}.")
 
 
-class Piece:
+class Chunk:
     """Whoever holds it is the only one to write to the upload; `close` lets the next one in."""
 
     def __init__(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import KeyAnswered, NotFound
-from app.catalog.records import Job, JobStatus, Metadata, NewVideo, Page, UploadKey, Video
+from app.catalog.records import Job, JobStatus, Metadata, NewVideo, RecordPage, UploadKey, Video
 from app.errors import IdempotencyInFlight, IdempotencyKeyReused
 from app.storage.media_store import MediaStore, Received, StoredContent
 from app.telemetry.context import for_job
@@ -31,7 +31,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AcceptedUpload:
     """An upload that is safe on disk; `queued` says whether it started the job.
 
     `replayed` is True if that was said before, to an earlier request under the same key.
@@ -83,7 +83,7 @@ class Ingest:
         *,
         sender: Sender | None = None,
         upload_id: str | None = None,
-    ) -> Admission:
+    ) -> AcceptedUpload:
         """Keep the file, then commit its video and job; on return neither can be lost.
 
         The same bytes again are the same video, with a new job only if its last one failed.
@@ -123,7 +123,7 @@ class Ingest:
         new: NewVideo,
         key: UploadKey | None,
         upload_id: str | None,
-    ) -> Admission:
+    ) -> AcceptedUpload:
         with self._media.exclusive():
             self._media.keep(incoming, stored)
             failpoints.hit("content_kept")
@@ -138,9 +138,9 @@ class Ingest:
         if queued:
             with for_job(job.id):
                 logger.info("job %s: queued, video=%s", job.id, video.id)
-        return Admission(video, job, queued)
+        return AcceptedUpload(video, job, queued)
 
-    def _repeat(self, key: UploadKey) -> Admission | None:
+    def _repeat(self, key: UploadKey) -> AcceptedUpload | None:
         """What was answered under the key, with the video and the job as they are now."""
         answered = self._catalog.find_answer(key)
         if answered is None:
@@ -154,7 +154,7 @@ class Ingest:
         except NotFound:  # deleted this moment
             return None
         job = self._catalog.get_job(answered.job_id)
-        return Admission(video, job, answered.queued, replayed=True)
+        return AcceptedUpload(video, job, answered.queued, replayed=True)
 
     def job(self, job_id: str) -> Job:
         """One job; raises JobNotFound."""
@@ -162,7 +162,7 @@ class Ingest:
 
     def jobs(
         self, status: JobStatus | None, collection: str | None, cursor: str | None, limit: int
-    ) -> Page[Job]:
+    ) -> RecordPage[Job]:
         """Jobs, newest first."""
         return self._catalog.list_jobs(
             status=status, collection=collection, cursor=cursor, limit=limit

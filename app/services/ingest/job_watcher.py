@@ -29,7 +29,7 @@ _LOOKS_AT_ONCE = 2
 _ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
-class Following:
+class JobWatcher:
     """Looks at jobs until they change, and counts who watches.
 
     stopping : set when the process is told to end; then nobody is kept waiting
@@ -91,7 +91,7 @@ class Follows(Protocol):
     """Whoever can follow jobs: the services of a request."""
 
     @property
-    def following(self) -> Following:
+    def following(self) -> JobWatcher:
         """What looks at the jobs."""
 
 

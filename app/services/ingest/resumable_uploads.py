@@ -13,14 +13,14 @@ from app.catalog.errors import UploadNotFound
 from app.catalog.records import NewUpload, ResumableUpload
 from app.clock import Clock
 from app.errors import UploadExpired, UploadOffsetMismatch
-from app.services.ingest.chunk import Checksum, Piece
+from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
 from app.storage.media_store import ContentTooLarge, MediaStore, RoomChecks, StorageFull
 from app.storage.partial_uploads import PartialFile, PartialFiles, PartialLocked, PartialMissing
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class UploadProgress:
     """An upload and how many of its bytes are here; all of them are once it has a video."""
 
     upload: ResumableUpload
@@ -47,7 +47,7 @@ class ResumableUploads:
         self._clock = clock
         self._max_bytes = max_bytes
 
-    def create(self, collection: str, owner: str, new: NewUpload) -> Progress:
+    def create(self, collection: str, owner: str, new: NewUpload) -> UploadProgress:
         """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
         if new.length > self._max_bytes:
             raise ContentTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
@@ -58,30 +58,30 @@ class ResumableUploads:
         except OSError:
             self._catalog.remove_upload(upload.id)
             raise
-        return Progress(upload, 0)
+        return UploadProgress(upload, 0)
 
-    def look(self, upload_id: str, owner: str) -> Progress:
+    def look(self, upload_id: str, owner: str) -> UploadProgress:
         """How far it is, without waiting for a piece that is coming in; raises UploadNotFound."""
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
-            return Progress(upload, upload.length)
-        return Progress(upload, self._files.size_bytes(upload_id))
+            return UploadProgress(upload, upload.length)
+        return UploadProgress(upload, self._files.size_bytes(upload_id))
 
-    def settle(self, upload_id: str, owner: str) -> Progress:
+    def settle(self, upload_id: str, owner: str) -> UploadProgress:
         """How far it is for certain: that much stays, whatever happens.
 
         Raises UploadNotFound, UploadExpired, and PartialLocked while a piece is coming in.
         """
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
-            return Progress(upload, upload.length)
+            return UploadProgress(upload, upload.length)
         with self._files.locked(upload_id) as file:
             file.sync()
-            return Progress(upload, file.size_bytes)
+            return UploadProgress(upload, file.size_bytes)
 
     def begin(
         self, upload_id: str, owner: str, offset: int, checksum: Checksum | None
-    ) -> Piece | None:
+    ) -> Chunk | None:
         """Open an upload for a piece that begins at `offset`; None if all of it is a video already.
 
         Raises UploadNotFound, UploadExpired, PartialLocked, UploadOffsetMismatch.
@@ -93,7 +93,7 @@ class ResumableUploads:
         file = self._files.open(upload_id)
         try:
             _check_offset(offset, file.size_bytes)
-            return Piece(upload, file, RoomChecks(self._media.check_room), checksum)
+            return Chunk(upload, file, RoomChecks(self._media.check_room), checksum)
         except BaseException:
             file.close()
             raise
@@ -111,7 +111,7 @@ class ResumableUploads:
             self._catalog.remove_upload(upload_id)
             self._files.remove(upload_id)
 
-    def finish(self, piece: Piece) -> Progress:
+    def finish(self, piece: Chunk) -> UploadProgress:
         """All of a piece has come: keep it, and make a video of the upload if it was the last.
 
         Raises ChecksumMismatch, and what `Ingest.admit` raises: the bytes stay, and are tried
@@ -123,9 +123,9 @@ class ResumableUploads:
         else:
             self._admit(piece.upload, piece.file)
         upload = self._catalog.get_upload(piece.upload.id, piece.upload.owner)
-        return Progress(upload, piece.file.size_bytes)
+        return UploadProgress(upload, piece.file.size_bytes)
 
-    def break_off(self, piece: Piece, reason: BaseException) -> None:
+    def break_off(self, piece: Chunk, reason: BaseException) -> None:
         """A piece will not come to its end: keep what has come, unless that filled the disk."""
         disk_failed = isinstance(reason, StorageFull) or getattr(reason, "errno", None) is not None
         piece.break_off(keep=not disk_failed)

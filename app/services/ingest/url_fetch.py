@@ -23,7 +23,7 @@ _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """A received file, not yet synced, and what it is called."""
 
     incoming: IncomingFile
@@ -31,7 +31,7 @@ class Fetched:
     content_type: str
 
 
-class Fetching:
+class UrlFetcher:
     """Downloads into the media store: a few at once, each of `max_bytes` and `timeout_s` at most.
 
     `resolve` and `pace` replace the system's resolver and the usual patience.
@@ -53,7 +53,7 @@ class Fetching:
         self._downloader = None if rules.off else Downloader(rules, resolve, pace or Pace())
         self._going_on = 0
 
-    async def fetch(self, url: str, filename: str | None) -> Fetched:
+    async def fetch(self, url: str, filename: str | None) -> FetchedFile:
         """Receive the file at `url`, called `filename` or as its URL ends; the caller discards it.
 
         Raises the errors of app.fetch, ContentTooLarge and StorageFull; then, and when it is
@@ -69,7 +69,7 @@ class Fetching:
         except BaseException:
             incoming.discard()
             raise
-        return Fetched(
+        return FetchedFile(
             incoming,
             filename=file_label(filename or download.name),
             content_type=(download.content_type or _UNKNOWN_TYPE)[:MAX_LABEL_LENGTH],

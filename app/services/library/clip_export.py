@@ -28,7 +28,7 @@ class VideoClip:
     end_s: float
 
 
-class Cutting:
+class ClipExport:
     """Has the worker cut stored videos."""
 
     def __init__(self, media: MediaStore, worker: WorkerClient) -> None:

@@ -13,7 +13,7 @@ from app.catalog import Catalog
 from app.catalog.records import (
     Collection,
     Metadata,
-    Page,
+    RecordPage,
     Segment,
     Video,
     VideoStatus,
@@ -25,9 +25,9 @@ from app.errors import (
     InvalidRequest,
     ThumbnailNotFound,
 )
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from app.settings import Settings
-from app.storage.deletion import Remover
+from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 
 DEFAULT_COLLECTION = "default"
@@ -66,15 +66,15 @@ class StoredFile:
         return f"{os.fstat(self.file.fileno()).st_mtime_ns:x}"
 
 
-class Library:
+class LibraryService:
     """The library's contents; deletes rows first, then what nobody refers to any more."""
 
     def __init__(
         self,
         catalog: Catalog,
         media: MediaStore,
-        remover: Remover,
-        vectors: FollowedVectors,
+        remover: DeletionRunner,
+        vectors: IndexReplica,
         settings: Settings,
     ) -> None:
         self._catalog = catalog
@@ -125,10 +125,10 @@ class Library:
         """One collection; raises CollectionNotFound."""
         return self._view(self._catalog.get_collection(name))
 
-    def collections(self, cursor: str | None, limit: int) -> Page[CollectionView]:
+    def collections(self, cursor: str | None, limit: int) -> RecordPage[CollectionView]:
         """Collections by name."""
         page = self._catalog.list_collections(cursor, limit)
-        return Page(tuple(map(self._view, page.items)), page.next_cursor)
+        return RecordPage(tuple(map(self._view, page.items)), page.next_cursor)
 
     def describe_collection(self, name: str, metadata: Metadata) -> CollectionView:
         """Replace a collection's metadata."""
@@ -153,7 +153,7 @@ class Library:
 
     def videos(
         self, collection: str, status: VideoStatus | None, cursor: str | None, limit: int
-    ) -> Page[Video]:
+    ) -> RecordPage[Video]:
         """A collection's videos, newest first."""
         return self._catalog.list_videos(collection, cursor, limit, status)
 

@@ -11,20 +11,20 @@ from prometheus_client import generate_latest
 from app.catalog import Catalog
 from app.model_api.client import WorkerClient, WorkerError
 from app.problems import DATABASE_ERRORS
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
 _BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system
 
 
-class Figures:
+class MetricsCollector:
     """Everything there is to measure, as Prometheus text. What cannot be read is left out."""
 
     def __init__(
         self,
         catalog: Catalog,
-        vectors: FollowedVectors,
+        vectors: IndexReplica,
         worker: WorkerClient,
         settings: Settings,
         metrics: Metrics,

@@ -18,18 +18,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class PeriodicTask:
     """Something that may be done at any time and as often as you like; it blocks."""
 
     name: str
     do: Callable[[], object]
 
 
-class Housekeeping:
+class PeriodicTasks:
     """Does its chores at once, and then every minute, one after the other."""
 
     def __init__(
-        self, chores: Sequence[Chore], *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+        self,
+        chores: Sequence[PeriodicTask],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._chores = chores
         self._sleep = sleep

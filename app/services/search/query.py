@@ -17,7 +17,7 @@ ScoreKind: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextQuery:
     """What is seen, and what must rather not be seen."""
 
     text: str
@@ -25,14 +25,14 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class SimilarSegmentQuery:
     """More like this segment of the collection."""
 
     segment_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class LikeClip:
+class ClipQuery:
     """More like this file, of these bytes, in the media store's folder for incoming files."""
 
     path: Path
@@ -40,18 +40,18 @@ class LikeClip:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SequenceQuery:
     """Events in this order within one video, each at most `within_s` after the one before."""
 
     texts: tuple[str, ...]
     within_s: float
 
 
-Probe: TypeAlias = Words | Like | LikeClip | Sequence
+Probe: TypeAlias = TextQuery | SimilarSegmentQuery | ClipQuery | SequenceQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MomentQuery:
     """A probe, what it is searched in, and how the answer is cut and arranged.
 
     max_per_video : results come by video, at most so many of each; None ranks them singly
@@ -104,7 +104,7 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class SearchPage:
     """Moments, what they were chosen from, and how long it took.
 
     exact : every eligible segment was scored by the model, not only the recalled ones

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from collections.abc import Sequence as Several
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,8 +16,8 @@ import numpy.typing as npt
 from app.catalog import Catalog
 from app.catalog.records import Collection, SegmentOfVideo
 from app.model_api.client import WorkerClient
-from app.model_api.messages import MAX_SCORES, ConfidenceAsked, ConfidenceKind, Scores
-from app.services.search.query import Moment, RankedSegment, ScoreKind, Sequence, Words
+from app.model_api.messages import MAX_SCORES, ConfidenceKind, ConfidenceRequest, Scores
+from app.services.search.query import Moment, RankedSegment, ScoreKind, SequenceQuery, TextQuery
 from app.services.search.sequences import best_chain, followers
 from app.services.vectors.damage import Damage
 from app.services.vectors.replica import Recall
@@ -54,13 +53,13 @@ class Scored:
     damaged : how many could not, and are still there; gone : how many were deleted meanwhile
     """
 
-    found: Several[SegmentOfVideo]
+    found: Sequence[SegmentOfVideo]
     scores: Scores
     damaged: int
     gone: int
 
 
-class Ranker:
+class Reranker:
     """Asks the worker for exact scores; the catalog leaves out what was deleted meanwhile."""
 
     def __init__(self, catalog: Catalog, worker: WorkerClient, damage: Damage) -> None:
@@ -68,7 +67,7 @@ class Ranker:
         self._worker = worker
         self._damage = damage
 
-    def words(self, collection: Collection, probe: Words, recall: Recall) -> Ranking:
+    def words(self, collection: Collection, probe: TextQuery, recall: Recall) -> Ranking:
         """Recalled segments by their logit for the text.
 
         A negative text N takes from the logit of the text T what -log P(T | T or N) is: nothing
@@ -108,13 +107,13 @@ class Ranker:
     def sequence(
         self,
         collection: Collection,
-        probe: Sequence,
-        recalls: Several[Recall],
+        probe: SequenceQuery,
+        recalls: Sequence[Recall],
         allowed: Ids | None,
     ) -> Ranking:
         """The best chain of each video that the recalled segments point at."""
         kind: ScoreKind = "xclip_logit_sequence"
-        found: Several[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
+        found: Sequence[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
         if not found or collection.fingerprint is None:
             return Ranking(kind)
         scored = self.score(collection, probe.texts, found, recalls[0].eligible)
@@ -136,8 +135,8 @@ class Ranker:
     def score(
         self,
         collection: Collection,
-        texts: Several[str],
-        found: Several[SegmentOfVideo],
+        texts: Sequence[str],
+        found: Sequence[SegmentOfVideo],
         eligible: int,
     ) -> Scored:
         """Logits and confidence of at least one segment, of a collection that has a model."""
@@ -149,7 +148,7 @@ class Ranker:
                 texts,
                 [segment.tensor for segment in segments[start : start + step]],
                 fingerprint=collection.fingerprint,
-                confidence=ConfidenceAsked(collection.calibration, eligible),
+                confidence=ConfidenceRequest(collection.calibration, eligible),
             )
             for start in range(0, len(segments), step)
         ]
@@ -161,7 +160,7 @@ class Ranker:
         return Scored(whole, scores, damaged, len(found) - len(whole) - damaged)
 
     def _of_promising_videos(
-        self, collection: Collection, recalls: Several[Recall], allowed: Ids | None
+        self, collection: Collection, recalls: Sequence[Recall], allowed: Ids | None
     ) -> list[SegmentOfVideo]:
         """The eligible segments of the recalled segments' videos, in order of time."""
         recalled = self._catalog.segments_by_rows(
@@ -185,7 +184,7 @@ def rank_key(ranked: RankedSegment) -> tuple[float, str, float]:
 
 
 def _ranked(
-    found: Several[SegmentOfVideo],
+    found: Sequence[SegmentOfVideo],
     scores: npt.NDArray[np.float64],
     confidence: npt.NDArray[np.float64] | None,
 ) -> list[RankedSegment]:
@@ -195,7 +194,7 @@ def _ranked(
     return sorted(ranked, key=rank_key)
 
 
-def _by_promise(recalls: Several[Recall], video_of: dict[int, str]) -> list[str]:
+def _by_promise(recalls: Sequence[Recall], video_of: dict[int, str]) -> list[str]:
     """Videos by the sum over the texts of their best recalled score, the highest first."""
     promise: defaultdict[str, float] = defaultdict(float)
     for recall in recalls:
@@ -215,8 +214,8 @@ def _eligible(rows: Ids, recall: Recall, allowed: Ids | None) -> Ids:
 
 
 def _chain(
-    probe: Sequence,
-    found: Several[SegmentOfVideo],
+    probe: SequenceQuery,
+    found: Sequence[SegmentOfVideo],
     scores: Scores,
     of_video: list[int],
     eligible: int,

@@ -19,18 +19,18 @@ from app.model_api.messages import ConfidenceKind
 from app.services.search import moments
 from app.services.search.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
 from app.services.search.query import (
-    Findings,
-    Like,
-    LikeClip,
+    ClipQuery,
     Moment,
+    MomentQuery,
     Probe,
-    Question,
+    SearchPage,
+    SimilarSegmentQuery,
     Stages,
-    Words,
+    TextQuery,
 )
-from app.services.search.rerank import Ranker, Ranking
+from app.services.search.rerank import Ranking, Reranker
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import FollowedVectors, Recall
+from app.services.vectors.replica import IndexReplica, Recall
 from index import Ids, Vectors
 
 # Segments deleted between the two stages leave places that others may deserve.
@@ -61,7 +61,7 @@ class Search:
     def __init__(
         self,
         catalog: Catalog,
-        vectors: FollowedVectors,
+        vectors: IndexReplica,
         worker: WorkerClient,
         clock: Clock,
         damage: Damage,
@@ -73,12 +73,12 @@ class Search:
         self._vectors = vectors
         self._worker = worker
         self._clock = clock
-        self._ranker = Ranker(catalog, worker, damage)
+        self._ranker = Reranker(catalog, worker, damage)
         self._recall_candidates = recall_candidates
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
 
-    def ask(self, name: str, question: Question) -> Findings:
+    def ask(self, name: str, question: MomentQuery) -> SearchPage:
         """The best moments of collection `name`, best first.
 
         Raises CollectionNotFound, SegmentNotFound, InvalidCursor, CursorExpired, NotCalibrated
@@ -117,7 +117,7 @@ class Search:
                 page,
                 position,
             )
-        return Findings(
+        return SearchPage(
             moments=[moment for entry in page for moment in entry],
             next_cursor=cursor,
             recall=recall if position is None else replace(recall, sequence=position.snapshot),
@@ -152,7 +152,7 @@ class Search:
 
     def _encode(self, collection: Collection, probe: Probe) -> tuple[list[Vectors], int | None]:
         """Directions to recall by, and the row of the segment that is asked with, if one is."""
-        if isinstance(probe, Like):
+        if isinstance(probe, SimilarSegmentQuery):
             row = self._catalog.segments_by_ids(collection.name, [probe.segment_id])[0].segment.row
             directions = list(self._catalog.embeddings_by_rows([row]))
             if not directions:
@@ -161,7 +161,7 @@ class Search:
                 # deleted since it was looked up
                 raise SegmentNotFound(f"no segment {probe.segment_id!r} in {collection.name!r}")
             return directions, row
-        if isinstance(probe, LikeClip):
+        if isinstance(probe, ClipQuery):
             embeddings, fingerprint = self._worker.embed_clip(
                 probe.path,
                 window_s=collection.window_s,
@@ -170,7 +170,7 @@ class Search:
             )
             require_model(collection, fingerprint)
             return [_direction(embeddings.mean(axis=0))], None
-        texts = [probe.text] if isinstance(probe, Words) else list(probe.texts)
+        texts = [probe.text] if isinstance(probe, TextQuery) else list(probe.texts)
         embeddings, fingerprint = self._worker.encode_text(texts)
         require_model(collection, fingerprint)
         return [_direction(embedding) for embedding in embeddings], None
@@ -201,14 +201,14 @@ class Search:
         recalls: Sequence[Recall],
         allowed: Ids | None,
     ) -> Ranking:
-        if isinstance(probe, Like | LikeClip):
+        if isinstance(probe, SimilarSegmentQuery | ClipQuery):
             return self._ranker.likeness(recalls[0])
-        if isinstance(probe, Words):
+        if isinstance(probe, TextQuery):
             return self._ranker.words(collection, probe, recalls[0])
         return self._ranker.sequence(collection, probe, recalls, allowed)
 
     def _last_row(
-        self, collection: Collection, question: Question, position: Position | None
+        self, collection: Collection, question: MomentQuery, position: Position | None
     ) -> int | None:
         """The highest row that is searched; None leaves it to the moment of the recall.
 
@@ -221,7 +221,9 @@ class Search:
             return None
         return self._vectors.last_row(collection)
 
-    def _position(self, collection: Collection, question: Question, count: int) -> Position | None:
+    def _position(
+        self, collection: Collection, question: MomentQuery, count: int
+    ) -> Position | None:
         if question.cursor is None:
             return None
         return self._signer.read(
@@ -233,7 +235,7 @@ class Search:
 
     def _cursor(
         self,
-        question: Question,
+        question: MomentQuery,
         state: str,
         recall: Recall,
         page: Sequence[Sequence[Moment]],
@@ -265,7 +267,7 @@ def require_model(collection: Collection, fingerprint: str) -> None:
         )
 
 
-def _arrange(question: Question, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
+def _arrange(question: MomentQuery, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
     """Entries of a page, best first, and whether nothing was certain enough."""
     least = question.min_confidence
     if least is not None and ranking.scored and ranking.confidence_kind is None:
@@ -297,10 +299,10 @@ def _is_exact(ranking: Ranking, recall: Recall) -> bool:
     return compared or ranking.scored >= recall.eligible
 
 
-def _digest(question: Question) -> str:
+def _digest(question: MomentQuery) -> str:
     probe = question.probe
-    asked = probe.sha256 if isinstance(probe, LikeClip) else repr(probe)
-    return digest(asked, replace(question, probe=Words(""), cursor=None))
+    asked = probe.sha256 if isinstance(probe, ClipQuery) else repr(probe)
+    return digest(asked, replace(question, probe=TextQuery(""), cursor=None))
 
 
 def _direction(embedding: Vectors) -> Vectors:

@@ -46,7 +46,7 @@ class Coded:
         return grown or (len(self.asked) == MEASURED_BY and not self.measured_by_asked)
 
 
-class Coder:
+class IndexCompressor:
     """Gives indexes with more rows than `above` their codes, one index at a time."""
 
     def __init__(self, above: int) -> None:

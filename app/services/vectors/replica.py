@@ -20,7 +20,7 @@ import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.records import Change, Collection, VectorBatch
-from app.services.vectors.compression import Coded, Coder
+from app.services.vectors.compression import Coded, IndexCompressor
 from app.services.vectors.damage import rebuild
 from index import FaissRabitqIndex, Ids, Vectors
 
@@ -62,7 +62,7 @@ class _Followed:
     damaged: set[int] = field(default_factory=set)
 
 
-class FollowedVectors:
+class IndexReplica:
     """An index for each collection, shared by the threads of the API.
 
     exact_up_to : with no more segments than this, every one is compared
@@ -72,7 +72,7 @@ class FollowedVectors:
         self._catalog = catalog
         self._threads = threads
         self._exact_up_to = exact_up_to
-        self._coder = Coder(exact_up_to)
+        self._coder = IndexCompressor(exact_up_to)
         self._lock = threading.Lock()
         self._followed: dict[str, _Followed] = {}
 

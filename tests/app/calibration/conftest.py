@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.calibration.stored_collection import Footage
+from app.calibration.stored_collection import StoredCollection
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import Settings
 from index import PackedTensorStore
 from xclip.encoder import EncodedVideos, Encoder
-from xclip.motion import Subject, render, sample_scene
+from xclip.motion.world import Subject, render, sample_scene
 from xclip.text_bank import bank_digest
 
 STRIDE_S, WINDOW_S = 2.5, 5.0
@@ -29,7 +29,9 @@ _contents = itertools.count()
 
 
 @contextmanager
-def footage_in(folder: Path, encoder: Encoder, collection: str = "default") -> Iterator[Footage]:
+def footage_in(
+    folder: Path, encoder: Encoder, collection: str = "default"
+) -> Iterator[StoredCollection]:
     """An empty collection in a data folder, opened for measuring."""
     settings = Settings(data_dir=folder, model=encoder.name)
     with Catalog.open(settings.catalog_url) as catalog:
@@ -37,11 +39,11 @@ def footage_in(folder: Path, encoder: Encoder, collection: str = "default") -> I
             collection, model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S
         )
         tensors = PackedTensorStore(settings.tensors_dir, writer_id="wrk_test")
-        yield Footage(catalog, tensors, encoder, catalog.get_collection(collection))
+        yield StoredCollection(catalog, tensors, encoder, catalog.get_collection(collection))
         tensors.close()
 
 
-def put(footage: Footage, made: EncodedVideos, *, with_bank: bool = True) -> Video:
+def put(footage: StoredCollection, made: EncodedVideos, *, with_bank: bool = True) -> Video:
     """A searchable video of overlapping windows, the first of which begins at 0."""
     number, encoder = next(_contents), footage.encoder
     bank = np.zeros((len(made.embedding), 0), np.float16)
@@ -71,10 +73,10 @@ def put(footage: Footage, made: EncodedVideos, *, with_bank: bool = True) -> Vid
     return footage.catalog.get_video(name, video.id)
 
 
-def refreshed(footage: Footage) -> Footage:
+def refreshed(footage: StoredCollection) -> StoredCollection:
     """The same with the collection as it is now."""
     collection = footage.catalog.get_collection(footage.collection.name)
-    return Footage(footage.catalog, footage.tensors, footage.encoder, collection)
+    return StoredCollection(footage.catalog, footage.tensors, footage.encoder, collection)
 
 
 def filmed(encoder: Encoder, subjects: Sequence[Subject], seed: int) -> EncodedVideos:

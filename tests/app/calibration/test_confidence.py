@@ -17,8 +17,8 @@ from app.calibration.confidence import (
     fit_rising,
     remove,
 )
-from app.calibration.labelled_pairs import Shown
-from app.calibration.stored_collection import Footage, TuningError
+from app.calibration.labelled_pairs import RankedPair
+from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import filmed, footage_in, put, refreshed
 from tests.app.planted import random_videos
@@ -34,12 +34,12 @@ from xclip.confidence.calibration import (
 )
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder
-from xclip.motion import CALIBRATION, EVALUATION, HELD_OUT
+from xclip.motion.world import CALIBRATION, EVALUATION, HELD_OUT
 from xclip.text_bank import bank_digest
 
 
 @pytest.fixture(scope="module")
-def clips(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Footage]:
+def clips(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredCollection]:
     """Five clips of each held-out subject."""
     with footage_in(tmp_path_factory.mktemp("clips"), tiny) as empty:
         for seed in range(5):
@@ -48,11 +48,11 @@ def clips(tiny: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 
 
 @pytest.fixture(scope="module")
-def shown(clips: Footage) -> list[Shown]:
+def shown(clips: StoredCollection) -> list[RankedPair]:
     """Every caption, and the rows of the clips that show it (in the order they were put)."""
     rows = clips.rows().reshape(5, len(HELD_OUT))
     return [
-        Shown(subject.caption, frozenset(rows[:, number].tolist()), frozenset())
+        RankedPair(subject.caption, frozenset(rows[:, number].tolist()), frozenset())
         for number, subject in enumerate(HELD_OUT)
     ]
 
@@ -61,7 +61,9 @@ def load(folder: Path, name: str) -> ConfidenceModel:
     return ConfidenceModel.load(folder / f"{name}.safetensors")
 
 
-def test_a_fit_is_honest_about_texts_it_has_not_seen(clips: Footage, shown: list[Shown], tmp_path):
+def test_a_fit_is_honest_about_texts_it_has_not_seen(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """The bars that the embedded calibration keeps, on the fifth of the texts that is held out."""
     fitted = calibrate(clips, tmp_path, shown, background=100, seed=0)
     held_out = fitted.held_out
@@ -76,7 +78,9 @@ def test_a_fit_is_honest_about_texts_it_has_not_seen(clips: Footage, shown: list
     assert fitted.calibration.weights[STANDARD_SCORE] > 0
 
 
-def test_it_holds_for_fresh_clips_of_other_subjects(clips: Footage, shown: list[Shown], tmp_path):
+def test_it_holds_for_fresh_clips_of_other_subjects(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """Fitted to half of the subjects, right about the other half in clips that came later."""
     half = [one for one, subject in zip(shown, HELD_OUT, strict=True) if subject in CALIBRATION]
     fitted = calibrate(clips, tmp_path, half, background=200, seed=1)
@@ -86,7 +90,7 @@ def test_it_holds_for_fresh_clips_of_other_subjects(clips: Footage, shown: list[
         put(other, filmed(encoder, [HELD_OUT[number] for number in films], seed=77))
         rows = other.rows()
         of_fresh = [
-            Shown(subject.caption, frozenset(rows[films == number].tolist()), frozenset())
+            RankedPair(subject.caption, frozenset(rows[films == number].tolist()), frozenset())
             for number, subject in enumerate(HELD_OUT)
             if subject in EVALUATION
         ]
@@ -101,7 +105,7 @@ def test_it_holds_for_fresh_clips_of_other_subjects(clips: Footage, shown: list[
     assert expected_calibration_error(confidence, first.match) < 0.08
 
 
-def test_without_pairs_nothing_is_claimed(clips: Footage, tmp_path):
+def test_without_pairs_nothing_is_claimed(clips: StoredCollection, tmp_path):
     """The plain weights over a background of the collection's own, not called fitted."""
     fitted = calibrate(clips, tmp_path, None, background=64, seed=0)
     model = load(tmp_path, fitted.name)
@@ -119,13 +123,17 @@ def test_without_pairs_nothing_is_claimed(clips: Footage, tmp_path):
     assert len(set(drawn)) == 64
 
 
-def test_the_same_seed_makes_the_same_model(clips: Footage, shown: list[Shown], tmp_path):
+def test_the_same_seed_makes_the_same_model(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """Name and all; another seed draws another background."""
     names = [calibrate(clips, tmp_path, shown, background=40, seed=seed).name for seed in (3, 3, 4)]
     assert names[0] == names[1] != names[2]
 
 
-def test_bank_logits_that_are_missing_are_computed(clips: Footage, shown: list[Shown], tmp_path):
+def test_bank_logits_that_are_missing_are_computed(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """Records from before the bank get the places they would have had with it."""
     unrelated = random_videos(clips.encoder, 30, np.random.default_rng(0))
     made = stack_records([record for _, part in clips.read(clips.rows()) for record in part])
@@ -157,18 +165,20 @@ def test_too_small_a_collection_is_refused(tiny: Encoder, tmp_path):
     with footage_in(tmp_path / "data", tiny) as empty:
         put(empty, random_videos(tiny, LEAST_BACKGROUND - 1, np.random.default_rng(0)))
         footage = refreshed(empty)
-        with pytest.raises(TuningError, match=r"at least 20 segments.*'default' has 19"):
+        with pytest.raises(CalibrationError, match=r"at least 20 segments.*'default' has 19"):
             calibrate(footage, tmp_path / "made", None, background=256, seed=0)
         put(empty, random_videos(tiny, 1, np.random.default_rng(1)))
         assert calibrate(footage, tmp_path / "made", None, 256, 0).background == 20
 
 
-def test_too_few_texts_are_refused_and_change_nothing(clips: Footage, shown: list[Shown], tmp_path):
+def test_too_few_texts_are_refused_and_change_nothing(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """A text that everything or nothing matches does not count."""
     before = clips.catalog.get_collection("default").calibration
-    everything = Shown("anything", frozenset(clips.rows().tolist()), frozenset())
+    everything = RankedPair("anything", frozenset(clips.rows().tolist()), frozenset())
     few = [*shown[: LEAST_TEXTS - 1], everything]
-    with pytest.raises(TuningError, match=r"at least 20 texts.*the pairs have 19"):
+    with pytest.raises(CalibrationError, match=r"at least 20 texts.*the pairs have 19"):
         calibrate(clips, tmp_path, few, background=40, seed=0)
     assert clips.catalog.get_collection("default").calibration == before
     assert list(tmp_path.iterdir()) == []
@@ -184,11 +194,11 @@ def test_no_fit_takes_certainty_from_a_higher_score():
     examples = Examples(places, np.full(500, 10.0), match)
     assert fit_rising(examples).weights[BANK_ODDS] == 0
     assert fit_rising(examples).weights[STANDARD_SCORE] > 0
-    with pytest.raises(TuningError, match="scores no higher"):
+    with pytest.raises(CalibrationError, match="scores no higher"):
         fit_rising(replace(examples, match=~match, places=places * [1, 1, -1, 1]))
 
 
-def test_files_of_earlier_runs_go_but_for_the_last(clips: Footage, tmp_path):
+def test_files_of_earlier_runs_go_but_for_the_last(clips: StoredCollection, tmp_path):
     """A search that read the collection a moment ago finds its calibration still there."""
     other = tmp_path / "col_other-0123.safetensors"
     other.write_bytes(b"of another collection")
@@ -201,7 +211,9 @@ def test_files_of_earlier_runs_go_but_for_the_last(clips: Footage, tmp_path):
     assert not remove(clips.catalog, "default", tmp_path)
 
 
-def test_the_searches_see_what_the_service_computes(clips: Footage, shown: list[Shown], tmp_path):
+def test_the_searches_see_what_the_service_computes(
+    clips: StoredCollection, shown: list[RankedPair], tmp_path
+):
     """Logits and places are those of the encoder and of what the catalog keeps."""
     fitted = calibrate(clips, tmp_path, None, background=50, seed=0)
     background = load(tmp_path, fitted.name).background

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.calibration.labelled_pairs import Pair, locate, read_pairs
-from app.calibration.stored_collection import Footage, TuningError
+from app.calibration.labelled_pairs import LabelledPair, locate, read_pairs
+from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.catalog.records import Segment
 from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import random_videos
@@ -18,7 +18,9 @@ from xclip.encoder import Encoder
 
 
 @pytest.fixture(scope="module")
-def footage(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Footage]:
+def footage(
+    encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StoredCollection]:
     """Two videos of five windows each: 0 to 5 s, 2.5 to 7.5 s, … 10 to 15 s."""
     with footage_in(tmp_path_factory.mktemp("pairs"), encoder) as empty:
         for seed in range(2):
@@ -27,19 +29,23 @@ def footage(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def segments(footage: Footage) -> list[Segment]:
+def segments(footage: StoredCollection) -> list[Segment]:
     """Those of one of the videos."""
     return footage.catalog.list_segments("default", video_ids(footage)[0])
 
 
-def video_ids(footage: Footage) -> list[str]:
+def video_ids(footage: StoredCollection) -> list[str]:
     return [video.id for video in footage.catalog.list_videos("default").items]
 
 
-def places(footage: Footage, segments: list[Segment], **fields: object) -> tuple[list, list]:
+def places(
+    footage: StoredCollection, segments: list[Segment], **fields: object
+) -> tuple[list, list]:
     """Which windows of the video match the pair, and which show a part."""
     given = {"video_id": segments[0].video_id, **fields}
-    pair = Pair(text="red", **{name: value for name, value in given.items() if value is not None})
+    pair = LabelledPair(
+        text="red", **{name: value for name, value in given.items() if value is not None}
+    )
     (shown,) = locate(footage.catalog, "default", [(1, pair)])
     found = [
         [place for place, one in enumerate(segments) if one.row in rows]
@@ -68,18 +74,18 @@ def test_a_stretch_means_the_windows_it_fills(footage, segments, stretch, matchi
     assert places(footage, segments, **stretch) == (matching, partly)
 
 
-def test_a_segment_means_itself(footage: Footage, segments: list[Segment]):
+def test_a_segment_means_itself(footage: StoredCollection, segments: list[Segment]):
     """Those it overlaps show a part of it."""
     assert places(footage, segments, video_id=None, segment_id=segments[2].id) == ([2], [1, 3])
 
 
-def test_several_lines_of_a_text_add_up(footage: Footage, segments: list[Segment]):
+def test_several_lines_of_a_text_add_up(footage: StoredCollection, segments: list[Segment]):
     """What matches one line is no part of another; the texts come in the order of the file."""
     other = video_ids(footage)[1]
     pairs = [
-        Pair(text="red", segment_id=segments[0].id),
-        Pair(text="blue", video_id=other),
-        Pair(text="red", segment_id=segments[1].id),
+        LabelledPair(text="red", segment_id=segments[0].id),
+        LabelledPair(text="blue", video_id=other),
+        LabelledPair(text="red", segment_id=segments[1].id),
     ]
     red, blue = locate(footage.catalog, "default", enumerate(pairs, start=1))
     assert (red.text, blue.text) == ("red", "blue")
@@ -99,8 +105,8 @@ def test_several_lines_of_a_text_add_up(footage: Footage, segments: list[Segment
 def test_what_is_not_there_is_said_with_its_line(footage, segments, pair, says):
     """A typing error must not become a missing match."""
     place = {"video_id": segments[0].video_id} if "start" in pair else {}
-    with pytest.raises(TuningError, match=says):
-        locate(footage.catalog, "default", [(7, Pair(text="red", **place, **pair))])
+    with pytest.raises(CalibrationError, match=says):
+        locate(footage.catalog, "default", [(7, LabelledPair(text="red", **place, **pair))])
 
 
 def test_a_file_is_read_line_by_line(tmp_path: Path):
@@ -113,8 +119,8 @@ def test_a_file_is_read_line_by_line(tmp_path: Path):
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
     assert read_pairs(path) == [
-        (1, Pair(text="rouge", video_id="v", start=1.0)),
-        (3, Pair(text="é", segment_id="s")),
+        (1, LabelledPair(text="rouge", video_id="v", start=1.0)),
+        (3, LabelledPair(text="é", segment_id="s")),
     ]
 
 
@@ -137,7 +143,7 @@ def test_a_line_that_says_nothing_clear_is_refused(tmp_path: Path, pair: object,
     """With its number and the field."""
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"text": "ok", "video_id": "v"}\n' + json.dumps(pair))
-    with pytest.raises(TuningError, match=rf"line 2 of .*pairs.jsonl.*{says}"):
+    with pytest.raises(CalibrationError, match=rf"line 2 of .*pairs.jsonl.*{says}"):
         read_pairs(path)
 
 
@@ -146,5 +152,5 @@ def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes):
     """As is what is no text."""
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(content)
-    with pytest.raises(TuningError, match=r"no JSON|not UTF-8"):
+    with pytest.raises(CalibrationError, match=r"no JSON|not UTF-8"):
         read_pairs(path)

@@ -22,7 +22,7 @@ from app.calibration.recall import (
     ranks,
     read_queries,
 )
-from app.calibration.stored_collection import Footage, TuningError
+from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import load_strongly_conditioned, random_videos
@@ -39,7 +39,9 @@ def strong(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Encode
 
 
 @pytest.fixture(scope="module")
-def library(strong: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Footage]:
+def library(
+    strong: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StoredCollection]:
     """A data folder for collections of the tests' own; segments are read seven at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(footage_module, "SEGMENTS_AT_ONCE", 7)
@@ -47,13 +49,13 @@ def library(strong: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield opened
 
 
-def filled(library: Footage, counts: list[int], seed: int) -> Footage:
+def filled(library: StoredCollection, counts: list[int], seed: int) -> StoredCollection:
     """A fresh collection of videos with so many segments."""
     name = next(names)
     catalog, random = library.catalog, np.random.default_rng(seed)
     catalog.create_collection(name, model=library.encoder.name, window_s=5, stride_s=2.5)
     collection = catalog.get_collection(name)
-    footage = Footage(catalog, library.tensors, library.encoder, collection)
+    footage = StoredCollection(catalog, library.tensors, library.encoder, collection)
     for count in counts:
         put(footage, random_videos(library.encoder, count, random), with_bank=False)
     return refreshed(footage)
@@ -66,7 +68,7 @@ def filled(library: Footage, counts: list[int], seed: int) -> Footage:
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=40, deadline=None)
-def test_recall_is_what_brute_force_counts(library: Footage, counts, texts, top, seed):
+def test_recall_is_what_brute_force_counts(library: StoredCollection, counts, texts, top, seed):
     """Everything scored at once and sorted; vectors rounded to halves and sorted; sets compared."""
     footage = filled(library, counts, seed)
     records = [one for _, part in footage.read(footage.rows()) for one in part]
@@ -104,7 +106,7 @@ def rankings(
     return exact.tolist(), plain.tolist()
 
 
-def test_the_two_stages_do_differ(library: Footage):
+def test_the_two_stages_do_differ(library: StoredCollection):
     """Else recall would be 1 everywhere and the test above would prove little."""
     measured = measure_recall(filled(library, [60], seed=5), TEXTS, 10, threads=1)
     assert [line.candidates for line in measured.lines] == [10, 20, 50, 60]
@@ -148,7 +150,7 @@ def test_enough_is_the_fewest_that_reach_the_target():
     """And never so many that every search would be slow."""
     some = measured((10, 0.8), (20, 0.95), (50, 0.99), (70, 1.0))
     assert [some.enough(target) for target in (0.0, 0.9, 0.99, 1.0)] == [10, 20, 50, 70]
-    with pytest.raises(TuningError, match=r"10000 candidates, the most .* 99% of the best 10"):
+    with pytest.raises(CalibrationError, match=r"10000 candidates, the most .* 99% of the best 10"):
         measured((10, 0.1), (10_000, 0.98), (20_000, 1.0)).enough(0.99)
 
 
@@ -164,5 +166,5 @@ def test_queries_are_drawn_or_read(tmp_path: Path):
     assert read_queries(path) == ["red circle", "blau"]
     for nothing in (b"\n \n", b"\xff"):
         path.write_bytes(nothing)
-        with pytest.raises(TuningError, match=r"holds no text|not UTF-8"):
+        with pytest.raises(CalibrationError, match=r"holds no text|not UTF-8"):
             read_queries(path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.calibration import stored_collection as module
-from app.calibration.stored_collection import TuningError, open_catalog, open_footage
+from app.calibration.stored_collection import CalibrationError, open_catalog, open_footage
 from app.catalog.errors import CollectionNotFound
 from app.model_api.tensor_records import stack_records
 from app.settings import Settings
@@ -20,7 +20,7 @@ from xclip.encoder import Encoder
 def test_a_missing_catalog_is_not_made(tmp_path: Path):
     """A misspelt folder must not become an empty library."""
     settings = Settings(data_dir=tmp_path / "typo")
-    with pytest.raises(TuningError, match="XCLIP_DATA_DIR"), open_catalog(settings):
+    with pytest.raises(CalibrationError, match="XCLIP_DATA_DIR"), open_catalog(settings):
         pass
     assert not settings.data_dir.exists()
 
@@ -30,7 +30,7 @@ def test_a_collection_must_exist_and_hold_something(encoder: Encoder, tmp_path: 
     settings = Settings(data_dir=tmp_path, model="no/such-model")
     with footage_in(tmp_path, encoder):
         pass
-    with pytest.raises(TuningError, match="'default' holds no searchable video"):
+    with pytest.raises(CalibrationError, match="'default' holds no searchable video"):
         open_footage(settings, "default").__enter__()
     with pytest.raises(CollectionNotFound, match="'other'"):
         open_footage(settings, "other").__enter__()
@@ -41,10 +41,10 @@ def test_the_model_must_be_the_one_that_filled_it(encoder: Encoder, tmp_path: Pa
     with footage_in(tmp_path, encoder) as filled:
         put(filled, random_videos(encoder, 1, np.random.default_rng(0)))
     wrong = Settings(data_dir=tmp_path, model="motion-tiny", device="cpu")
-    with pytest.raises(TuningError, match=r"was built with .*XCLIP_MODEL is motion-tiny"):
+    with pytest.raises(CalibrationError, match=r"was built with .*XCLIP_MODEL is motion-tiny"):
         open_footage(wrong, "default").__enter__()
     missing = Settings(data_dir=tmp_path, model=str(tmp_path / "none"), device="cpu")
-    with pytest.raises(TuningError, match=r"XCLIP_MODEL=.*none cannot be loaded"):
+    with pytest.raises(CalibrationError, match=r"XCLIP_MODEL=.*none cannot be loaded"):
         open_footage(missing, "default").__enter__()
     right = Settings(data_dir=tmp_path, model=encoder.name, device="cpu", threads=1)
     with open_footage(right, "default") as opened:

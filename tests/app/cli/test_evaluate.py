@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from xclip.motion import HELD_OUT
-from xclip.motion_clips import sample_clips
+from xclip.motion.clips import sample_clips
+from xclip.motion.world import HELD_OUT
 
 RunCommand = Callable[..., Result]
 

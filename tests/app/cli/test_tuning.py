@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from app.calibration.stored_collection import Footage
+from app.calibration.stored_collection import StoredCollection
 from tests.app.calibration.conftest import filmed, put
 from tests.app.planted import ask, random_videos
 from tests.app.stack import Stack, open_stack
 from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
-from xclip.motion import HELD_OUT
+from xclip.motion.world import HELD_OUT
 from xclip.text_bank import says_the_same
 
 RunCommand = Callable[..., Result]
@@ -41,7 +41,7 @@ def served(tiny: Encoder, films: EncodedVideos, tmp_path: Path) -> Iterator[Stac
     """A service with those clips as one long video, and the environment that leads to its data."""
     with open_stack(tmp_path / "data", tiny) as stack:
         collection = stack.catalog.get_collection("default")
-        put(Footage(stack.catalog, stack.tensors, tiny, collection), films)
+        put(StoredCollection(stack.catalog, stack.tensors, tiny, collection), films)
         yield stack
 
 
@@ -215,7 +215,7 @@ def test_a_small_collection_gets_no_calibration(
     """Nineteen segments are no background."""
     served.catalog.create_collection("small", model="m", window_s=5, stride_s=2.5)
     collection = served.catalog.get_collection("small")
-    footage = Footage(served.catalog, served.tensors, tiny, collection)
+    footage = StoredCollection(served.catalog, served.tensors, tiny, collection)
     put(footage, random_videos(tiny, 19, np.random.default_rng(0)))
     assert_refused(run("calibrate", "small"), "at least 20 segments", "has 19")
 

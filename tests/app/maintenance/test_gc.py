@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from app.cli.main import build_cli
 from app.maintenance.data_folder import open_library
 from app.maintenance.gc import collect
-from app.maintenance.orphans import Waste, find_waste
+from app.maintenance.orphans import Orphan, find_waste
 from app.maintenance.verify import verify
 from app.storage.backup_lock import held_back
 from index import PackedTensorStore
@@ -111,8 +111,8 @@ def test_the_command_counts_and_can_only_look(stack: Stack, monkeypatch: pytest.
     path = write(stack.settings.data_dir / "media" / SHA[:2] / SHA)
     run = CliRunner().invoke
     dry = run(build_cli(), ["gc", "--dry-run", "--json"])
-    assert [Waste(**{**each, "runs": ()}) for each in json.loads(dry.stdout)] == [
-        Waste("content", SHA, 100)
+    assert [Orphan(**{**each, "runs": ()}) for each in json.loads(dry.stdout)] == [
+        Orphan("content", SHA, 100)
     ]
     assert path.exists()
     assert "were removed" in run(build_cli(), ["gc"]).stdout

@@ -19,7 +19,7 @@ from app.cli.main import build_cli
 from app.maintenance.data_folder import open_library
 from app.maintenance.verify import Report, repair, verify
 from app.settings import Settings
-from app.storage.deletion import Remover
+from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 from index import PackedTensorStore
 from tests.app.conftest import MakeClip, write_clip
@@ -161,7 +161,7 @@ def test_what_is_deleted_meanwhile_is_no_damage(kept: Kept):
         """Somebody deletes the video, and all of it, just before its tensors are read."""
 
         def read_each(self, references: Any) -> Any:
-            remover = Remover(kept.catalog, kept.media, self, kept.settings.calibrations_dir)
+            remover = DeletionRunner(kept.catalog, kept.media, self, kept.settings.calibrations_dir)
             remover.remove(kept.catalog.delete_video("default", kept.video.id))
             return super().read_each(references)
 

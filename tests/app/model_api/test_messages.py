@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.model_api.messages import (
     MAX_SCORES,
-    ClipRequest,
-    ConfidenceAsked,
+    ClipScoreRequest,
+    ConfidenceRequest,
     EmbedRequest,
     MessageError,
     ModelFacts,
@@ -21,13 +21,13 @@ from app.model_api.messages import (
     TextRequest,
 )
 from index.protocol import TensorReference
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 texts = st.lists(st.text(), min_size=1, max_size=4)
 counts = st.integers(0, 2**40)
 seconds = st.floats(0.1, 100)
 references = st.builds(TensorReference, st.text(), counts, counts, counts)
-confidences = st.none() | st.builds(ConfidenceAsked, st.none() | st.text(), counts)
+confidences = st.none() | st.builds(ConfidenceRequest, st.none() | st.text(), counts)
 
 
 @given(texts)
@@ -40,7 +40,7 @@ def test_a_text_request_survives_the_wire(asked: list[str]) -> None:
 def test_a_score_request_survives_the_wire(
     asked: list[str],
     refs: list[TensorReference],
-    confidence: ConfidenceAsked | None,
+    confidence: ConfidenceRequest | None,
     rest: bool,
 ) -> None:
     """References arrive exactly, in their order, and so does what is asked beside the logits."""
@@ -51,12 +51,12 @@ def test_a_score_request_survives_the_wire(
 
 @given(texts, seconds, st.floats(0.01, 1), confidences)
 def test_a_clip_request_survives_the_wire(
-    asked: list[str], window: float, share: float, confidence: ConfidenceAsked | None
+    asked: list[str], window: float, share: float, confidence: ConfidenceRequest | None
 ) -> None:
     """Durations keep every bit."""
     cut = Segmentation(window, window * share)
-    request = ClipRequest("/data/tmp/incoming-1", asked, cut, ("a video of {}",), confidence)
-    assert ClipRequest.from_json(request.to_json()) == request
+    request = ClipScoreRequest("/data/tmp/incoming-1", asked, cut, ("a video of {}",), confidence)
+    assert ClipScoreRequest.from_json(request.to_json()) == request
     embed = EmbedRequest("/data/tmp/incoming-1", cut)
     assert EmbedRequest.from_json(embed.to_json()) == embed
 
@@ -91,9 +91,9 @@ def test_model_facts_survive_the_wire() -> None:
         b"\xff\xfe",
     ],
 )
-@pytest.mark.parametrize("kind", [ScoreRequest, ClipRequest, ModelFacts])
+@pytest.mark.parametrize("kind", [ScoreRequest, ClipScoreRequest, ModelFacts])
 def test_a_malformed_message_is_refused(
-    kind: type[ScoreRequest | ClipRequest | ModelFacts], body: bytes
+    kind: type[ScoreRequest | ClipScoreRequest | ModelFacts], body: bytes
 ) -> None:
     """The worker answers 400; no other exception ever leaves the parser."""
     with pytest.raises(MessageError):

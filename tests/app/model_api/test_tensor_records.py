@@ -15,7 +15,7 @@ from index.tensors import PackedTensorStore
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, open_stack
 from xclip.encoder import EncodedVideos, Encoder
-from xclip.motion import HELD_OUT, render, sample_scene
+from xclip.motion.world import HELD_OUT, render, sample_scene
 
 # How far a logit of motion-tiny may move, of logits that span more than 20 (see decision 0007).
 MOVES = {"float16": 0.005, "int8": 0.03}

@@ -18,8 +18,8 @@ from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
-from xclip.motion import Subject
-from xclip.motion_clips import ClipPlan, long_clips
+from xclip.motion.clips import ClipPlan, long_clips
+from xclip.motion.world import Subject
 from xclip.text_bank import says_the_same
 
 SHOWN = tuple(

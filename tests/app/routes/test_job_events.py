@@ -20,7 +20,7 @@ from app.catalog import Catalog
 from app.catalog.records import Job
 from app.main import create_app
 from app.server.listener import bind, server_config
-from app.services.ingest.ingest import job_watcher
+from app.services.ingest import job_watcher
 from app.settings import Settings, base_url
 from tests.app.catalog.samples import claim, complete, new_video
 from tests.app.stack import assert_problem

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.errors import AppError
-from app.routes.multipart import Form, receive_form
+from app.routes.multipart import MultipartForm, receive_form
 from app.schemas import UploadFields
 from app.server.body_limit import BodyAllowance
 from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
@@ -41,7 +41,7 @@ def receive(
     pieces: list[bytes],
     incoming: IncomingFile,
     content_type: bytes = b"multipart/form-data; boundary=" + BOUNDARY,
-) -> Form:
+) -> MultipartForm:
     """Hand `pieces` over as the server would, one message each."""
     messages: Iterator[dict[str, object]] = iter(
         [

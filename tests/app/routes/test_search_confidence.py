@@ -13,8 +13,8 @@ from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.hub import locate
-from xclip.motion import Subject
-from xclip.motion_clips import sample_clips
+from xclip.motion.clips import sample_clips
+from xclip.motion.world import Subject
 from xclip.text_bank import says_the_same
 
 SHOWN = [

@@ -16,7 +16,7 @@ from app.catalog import Catalog
 from app.catalog.backlog import Backlog
 from app.clock import SystemClock
 from app.main import create_app
-from app.server.admission import BODIES_BYTES, Admission, Cost, cost_of, threads_needed
+from app.server.admission import BODIES_BYTES, AdmissionControl, Cost, cost_of, threads_needed
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from tests.app.stack import SEARCH, VIDEOS, assert_problem, open_stack
@@ -85,7 +85,7 @@ class Asking:
     def __init__(self, **choices: Any) -> None:
         self.inner = Inner()
         self.backlog = Backlog(0, 0, None)
-        self.layer = Admission(self.inner, Settings(**choices), SystemClock(), Metrics())
+        self.layer = AdmissionControl(self.inner, Settings(**choices), SystemClock(), Metrics())
 
     def ask(self, path: str, method: str = "POST", body: tuple[bytes, ...] = (b"{}",)) -> Client:
         return Client(self, path, method, body)
@@ -252,7 +252,7 @@ def test_a_refusal_of_the_whole_service_is_a_problem(tmp_path: Path, encoder: En
     """Through all layers: with its request's id and a time, and light requests go on."""
     with open_stack(tmp_path, encoder) as stack:
         layer: Any = stack.api.app.middleware_stack
-        while not isinstance(layer, Admission):
+        while not isinstance(layer, AdmissionControl):
             layer = getattr(layer, "app", None) or layer._app
         lane = layer._lanes[Cost.QUERY]
         lane._working, lane._request_s = 1000, 1000.0

@@ -9,7 +9,7 @@ from functools import wraps
 import pytest
 
 from app.errors import Overloaded
-from app.server.concurrency import BURST_S, CALM_S, MAX_WAITING, Lane, Place
+from app.server.concurrency import BURST_S, CALM_S, MAX_WAITING, ConcurrencyLimiter, Permit
 
 
 class Hand:
@@ -33,18 +33,18 @@ def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     return run
 
 
-def make_lane(clock: Hand, *, at_once: int = 2, max_wait_s: float = 10.0) -> Lane:
-    return Lane("queries", at_once=at_once, max_wait_s=max_wait_s, clock=clock)
+def make_lane(clock: Hand, *, at_once: int = 2, max_wait_s: float = 10.0) -> ConcurrencyLimiter:
+    return ConcurrencyLimiter("queries", at_once=at_once, max_wait_s=max_wait_s, clock=clock)
 
 
-def measured(lane: Lane, clock: Hand, seconds: float) -> None:
+def measured(lane: ConcurrencyLimiter, clock: Hand, seconds: float) -> None:
     """One request that took so long."""
     place = lane.take()
     clock.now += seconds
     place.leave(served=True)
 
 
-def turns(*places: Place) -> list[bool]:
+def turns(*places: Permit) -> list[bool]:
     return [place.ready.done() for place in places]
 
 

@@ -11,8 +11,8 @@ from app.catalog import Catalog
 from app.catalog.records import NewUpload
 from app.clock import Clock, SystemClock
 from app.services.ingest.chunk import Checksum
-from app.services.ingest.ingest import Admission, Ingest, Sender, Upload
-from app.services.ingest.resumable_uploads import Progress, ResumableUploads
+from app.services.ingest.ingest import AcceptedUpload, Ingest, Sender, Upload
+from app.services.ingest.resumable_uploads import ResumableUploads, UploadProgress
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 
@@ -43,7 +43,9 @@ class Arrivals:
         new = NewUpload(length, "a.mp4", "video/mp4", {"camera": "north"})
         return self.uploads.create("default", OWNER, new).upload.id
 
-    def send(self, upload_id: str, offset: int, part: bytes, checksum: Checksum | None) -> Progress:
+    def send(
+        self, upload_id: str, offset: int, part: bytes, checksum: Checksum | None
+    ) -> UploadProgress:
         """One piece, from its beginning to its end."""
         piece = self.uploads.begin(upload_id, OWNER, offset, checksum)
         if piece is None:
@@ -54,7 +56,7 @@ class Arrivals:
         finally:
             piece.close()
 
-    def upload(self, content: bytes, key: str) -> Admission:
+    def upload(self, content: bytes, key: str) -> AcceptedUpload:
         """An upload in one go, under an Idempotency-Key."""
         with self.media.receive(1 << 20) as incoming:
             incoming.write(content)

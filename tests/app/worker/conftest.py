@@ -25,16 +25,16 @@ from app.server.listener import bind
 from app.settings import Settings, base_url
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import Cutter
+from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring
-from app.worker.confidence import Certainty
+from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder
-from app.worker.job_runner import Puller
-from app.worker.model_scheduler import Gate
+from app.worker.job_runner import JobRunner
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
-from app.worker.text_cache import TextEmbeddings
+from app.worker.text_cache import TextCache
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 
@@ -48,20 +48,20 @@ class Parts:
     media: MediaStore
     tensors: PackedTensorStore
     encoder: Encoder
-    gate: Gate
+    gate: ModelScheduler
     decoder: Decoder
 
     @property
-    def texts(self) -> TextEmbeddings:
-        return TextEmbeddings(self.encoder, self.gate)
+    def texts(self) -> TextCache:
+        return TextCache(self.encoder, self.gate)
 
     @property
     def scoring(self) -> Scoring:
         return Scoring(self.encoder, self.gate, self.texts)
 
     @property
-    def certainty(self) -> Certainty:
-        return Certainty(self.encoder, self.scoring, self.settings.calibrations_dir)
+    def certainty(self) -> ConfidenceEstimator:
+        return ConfidenceEstimator(self.encoder, self.scoring, self.settings.calibrations_dir)
 
     @property
     def pipeline(self) -> IngestPipeline:
@@ -76,8 +76,10 @@ class Parts:
             self.settings.prompt_precision,
         )
 
-    def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> Puller:
-        return Puller(self.catalog, self.pipeline, owner, lease_s, SystemClock(), WorkerMetrics())
+    def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> JobRunner:
+        return JobRunner(
+            self.catalog, self.pipeline, owner, lease_s, SystemClock(), WorkerMetrics()
+        )
 
     def upload(self, source: Path) -> Job:
         """Queue an ingest of the file's bytes, as the API does after an upload."""
@@ -99,7 +101,7 @@ def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> bool:
 
 
 @contextmanager
-def running(puller: Puller) -> Iterator[threading.Thread]:
+def running(puller: JobRunner) -> Iterator[threading.Thread]:
     """Within the block the puller works in a thread, as in its process."""
     thread = threading.Thread(target=puller.run)
     thread.start()
@@ -128,7 +130,7 @@ def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
     media = MediaStore(settings.data_dir)
     media.prepare()
     tensors = PackedTensorStore(settings.tensors_dir, writer_id="wrk_1")
-    gate = Gate()
+    gate = ModelScheduler()
     with Catalog.open(settings.catalog_url, clock=SystemClock(), entropy=os.urandom) as catalog:
         catalog.create_collection(
             "default",
@@ -148,7 +150,7 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
     """A client of the parts' internal HTTP, served on a real port."""
     texts = parts.texts
     scoring = Scoring(parts.encoder, parts.gate, texts)
-    certainty = Certainty(parts.encoder, scoring, parts.settings.calibrations_dir)
+    certainty = ConfidenceEstimator(parts.encoder, scoring, parts.settings.calibrations_dir)
     clips = ClipScoring(
         parts.encoder, parts.gate, scoring, certainty, parts.decoder, parts.media.tmp, lambda: False
     )
@@ -160,7 +162,7 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
         scoring,
         certainty,
         clips,
-        Cutter(parts.media, parts.decoder),
+        ClipExporter(parts.media, parts.decoder),
         WorkerMetrics(),
         secret=secret,
     )

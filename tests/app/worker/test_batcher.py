@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.worker.batcher import Batcher, Frames, segments_at_once
-from app.worker.model_scheduler import Gate
+from app.worker.model_scheduler import ModelScheduler
 from benchmarks.random_model import random_encoder
 from xclip.encoder import Encoder
 
@@ -37,14 +37,14 @@ class Model:
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
+def gate() -> Iterator[ModelScheduler]:
+    gate = ModelScheduler()
     yield gate
     gate.close()
 
 
 @contextmanager
-def busy(gate: Gate) -> Iterator[None]:
+def busy(gate: ModelScheduler) -> Iterator[None]:
     """Within the block the model is in use by an ingest, so segments queue up."""
     released = threading.Event()
     holding = gate.ingest(released.wait)
@@ -67,7 +67,7 @@ def results(futures: Sequence[Future[int]]) -> list[int]:
     return [future.result(5) for future in futures]
 
 
-def test_what_waits_together_goes_together(gate: Gate) -> None:
+def test_what_waits_together_goes_together(gate: ModelScheduler) -> None:
     """In the order it came, as much as a batch may cost, whoever sent it."""
     model = Model()
     batcher = Batcher(gate, model, most=4)
@@ -77,14 +77,14 @@ def test_what_waits_together_goes_together(gate: Gate) -> None:
     assert model.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-def test_one_segment_does_not_wait_for_company(gate: Gate) -> None:
+def test_one_segment_does_not_wait_for_company(gate: ModelScheduler) -> None:
     """The model is free, so it begins."""
     model = Model()
     assert results(submit_all(Batcher(gate, model, most=100), [7])) == [7]
     assert model.batches == [[7]]
 
 
-def test_while_queries_come_a_batch_is_one_segment(gate: Gate) -> None:
+def test_while_queries_come_a_batch_is_one_segment(gate: ModelScheduler) -> None:
     """A query waits for the batch that runs."""
     model = Model()
     batcher = Batcher(gate, model, most=4)
@@ -96,7 +96,7 @@ def test_while_queries_come_a_batch_is_one_segment(gate: Gate) -> None:
     assert model.batches == [[0], [1], [2]]
 
 
-def test_a_cancelled_segment_is_left_out(gate: Gate) -> None:
+def test_a_cancelled_segment_is_left_out(gate: ModelScheduler) -> None:
     """Its job has ended: the model has better to do."""
     model = Model()
     batcher = Batcher(gate, model, most=4)
@@ -108,7 +108,7 @@ def test_a_cancelled_segment_is_left_out(gate: Gate) -> None:
     assert model.batches == [[5]]
 
 
-def test_a_segment_that_cannot_be_computed_fails_alone(gate: Gate) -> None:
+def test_a_segment_that_cannot_be_computed_fails_alone(gate: ModelScheduler) -> None:
     """Its neighbours, perhaps of other videos, are computed as if it had not been there."""
     model = Model()
     batcher = Batcher(gate, model, most=8)
@@ -124,7 +124,7 @@ def test_a_segment_that_cannot_be_computed_fails_alone(gate: Gate) -> None:
 
 
 def test_a_batch_that_needs_too_much_memory_is_halved_and_is_the_last_of_its_size(
-    gate: Gate,
+    gate: ModelScheduler,
 ) -> None:
     """Nothing is lost, and the next ones do not run into it again."""
     model = Model(memory=2)
@@ -135,7 +135,7 @@ def test_a_batch_that_needs_too_much_memory_is_halved_and_is_the_last_of_its_siz
     assert [len(batch) for batch in model.batches] == [8, 4, 2, 2, 4, 2, 2, *[2] * 6]
 
 
-def test_a_failed_attempts_memory_is_free_before_the_next_one(gate: Gate) -> None:
+def test_a_failed_attempts_memory_is_free_before_the_next_one(gate: ModelScheduler) -> None:
     """What the error holds on to would be missing where memory is short."""
     alive: list[int] = []
     living = 0
@@ -164,7 +164,7 @@ def test_a_failed_attempts_memory_is_free_before_the_next_one(gate: Gate) -> Non
 
 
 @pytest.mark.parametrize("threads", [2, 6])
-def test_many_threads_share_it(gate: Gate, threads: int) -> None:
+def test_many_threads_share_it(gate: ModelScheduler, threads: int) -> None:
     """Everyone gets the answer to what they sent."""
     batcher = Batcher(gate, Model(), most=3)
     wrong: list[int] = []

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.model_api.messages import ConfidenceAsked
-from app.worker.confidence import CalibrationUnusable, Certainty
-from app.worker.model_scheduler import Gate
+from app.model_api.messages import ConfidenceRequest
+from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.scoring import Scoring
-from app.worker.text_cache import TextEmbeddings
+from app.worker.text_cache import TextCache
 from tests.app.planted import random_videos
 from xclip.confidence.calibration import PLAIN, Background, Calibration, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
@@ -46,7 +46,7 @@ class Judged:
 
     encoder: Encoder
     scoring: CountingScoring
-    certainty: Certainty
+    certainty: ConfidenceEstimator
     folder: Path
     stored: EncodedVideos
     texts: np.ndarray
@@ -55,7 +55,7 @@ class Judged:
 
     def confidence(self, name: str | None, eligible: int = 10) -> np.ndarray | None:
         """What it says of the segments, shape = (K, N)."""
-        asked = ConfidenceAsked(name, eligible)
+        asked = ConfidenceRequest(name, eligible)
         scores = self.certainty.judge(self.texts, self.logits, self.bank, asked, rest=False)
         assert scores.logits is self.logits
         return scores.confidence
@@ -86,7 +86,7 @@ class Judged:
 def judged(parts: Parts, tmp_path: Path) -> Judged:
     encoder = parts.encoder
     scoring = CountingScoring(encoder, parts.gate, parts.texts)
-    certainty = Certainty(encoder, scoring, tmp_path / "calibrations")
+    certainty = ConfidenceEstimator(encoder, scoring, tmp_path / "calibrations")
     stored = random_videos(encoder, 5, np.random.default_rng(1))
     texts = encoder.encode_text(TEXTS)
     logits, bank = encoder.score(texts, stored), certainty.bank_logits(stored)
@@ -118,14 +118,14 @@ def test_the_kind_says_whether_it_was_measured(
 ) -> None:
     """Fitted to examples, or read from the shares as they are."""
     judged.save("one", calibration=calibration)
-    asked = ConfidenceAsked("one", 5)
+    asked = ConfidenceRequest("one", 5)
     scores = judged.certainty.judge(judged.texts, judged.logits, judged.bank, asked, rest=False)
     assert scores.confidence_kind == kind
 
 
 def test_a_model_without_a_calibration_claims_nothing(judged: Judged) -> None:
     """Neither a chance nor a kind, and nobody has to read the bank."""
-    asked = ConfidenceAsked(None, 5)
+    asked = ConfidenceRequest(None, 5)
     assert not judged.certainty.needs_bank(asked, rest=False)
     assert not judged.certainty.needs_bank(None, rest=False)
     assert judged.certainty.needs_bank(None, rest=True)
@@ -207,7 +207,7 @@ def test_the_packaged_calibration_is_used_unasked(parts: Parts, tmp_path: Path) 
     certainty = open_certainty(encoder, tmp_path, parts.gate)
     stored = random_videos(encoder, 3, np.random.default_rng(0))
     texts = encoder.encode_text(["a red circle moving left"])
-    asked = ConfidenceAsked(None, 3)
+    asked = ConfidenceRequest(None, 3)
     assert certainty.needs_bank(asked, rest=False)
     scores = certainty.judge(
         texts, encoder.score(texts, stored), certainty.bank_logits(stored), asked, rest=False
@@ -230,11 +230,11 @@ def test_a_stale_file_beside_the_model_only_takes_the_confidence(
     with caplog.at_level(logging.WARNING):
         certainty = open_certainty(loaded, tmp_path, parts.gate)
     assert "fitted to another model" in caplog.text
-    assert not certainty.needs_bank(ConfidenceAsked(None, 1), rest=False)
+    assert not certainty.needs_bank(ConfidenceRequest(None, 1), rest=False)
 
 
-def open_certainty(encoder: Encoder, folder: Path, gate: Gate) -> Certainty:
-    return Certainty(encoder, Scoring(encoder, gate, TextEmbeddings(encoder, gate)), folder)
+def open_certainty(encoder: Encoder, folder: Path, gate: ModelScheduler) -> ConfidenceEstimator:
+    return ConfidenceEstimator(encoder, Scoring(encoder, gate, TextCache(encoder, gate)), folder)
 
 
 def test_what_lies_beside_the_model_is_where_the_model_was_loaded_from(
@@ -243,6 +243,6 @@ def test_what_lies_beside_the_model_is_where_the_model_was_loaded_from(
     """Its name may be a hub's, at a revision of its own: nobody is asked for it a second time."""
     encoder = Encoder.load("motion-tiny", device="cpu", num_threads=1)
     encoder.name = "nobody/never-uploaded"
-    scoring = Scoring(encoder, parts.gate, TextEmbeddings(encoder, parts.gate))
-    certainty = Certainty(encoder, scoring, tmp_path)
-    assert certainty.needs_bank(ConfidenceAsked(None, 1), rest=False)
+    scoring = Scoring(encoder, parts.gate, TextCache(encoder, parts.gate))
+    certainty = ConfidenceEstimator(encoder, scoring, tmp_path)
+    assert certainty.needs_bank(ConfidenceRequest(None, 1), rest=False)

@@ -14,7 +14,7 @@ import pytest
 
 from app.worker.decoding import WATCH_S, Interrupted
 from xclip.errors import DecoderCrashed
-from xclip.video.sample import Segmentation, windows
+from xclip.video.sampling import Segmentation, windows
 
 from .conftest import Parts
 

@@ -25,7 +25,7 @@ from app.worker.decoding import Decoder, Decoding
 from index.protocol import TensorReference, Tensors
 from index.tensors import PackedTensorStore
 from xclip.video.decode import DecodeRequest, decode_segments
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 from .conftest import Parts, eventually, model_taken, running
 

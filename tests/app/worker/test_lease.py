@@ -11,7 +11,7 @@ import pytest
 
 from app.catalog.records import Job
 from app.clock import SystemClock
-from app.worker.lease import Lease, Progress
+from app.worker.lease import JobProgress, Lease
 
 from .conftest import Parts
 
@@ -49,7 +49,7 @@ def test_a_job_in_progress_is_not_given_to_another(parts: Parts, claimed: Job) -
 def test_the_catalog_hears_stage_and_progress(parts: Parts, claimed: Job) -> None:
     """What a person sees of a job is at most about a second old."""
     with hold(parts, claimed) as lease:
-        lease.report(Progress("encode", 0.25, (2.0, 8.0)))
+        lease.report(JobProgress("encode", 0.25, (2.0, 8.0)))
         assert eventually(lambda: parts.catalog.get_job(claimed.id).progress == 0.25)
         seen = parts.catalog.get_job(claimed.id)
         assert (seen.stage, seen.seconds_done, seen.seconds_total) == ("encode", 2.0, 8.0)

@@ -10,11 +10,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.worker.model_scheduler import MAX_TURNS, CallerGone, Gate, GateFull, while_wanted
+from app.worker.model_scheduler import (
+    MAX_TURNS,
+    CallerGone,
+    ModelScheduler,
+    SchedulerFull,
+    while_wanted,
+)
 
 
 @contextmanager
-def busy(gate: Gate) -> Iterator[None]:
+def busy(gate: ModelScheduler) -> Iterator[None]:
     """Within the block the model is in use, so turns queue up."""
     begun, released = threading.Event(), threading.Event()
 
@@ -33,7 +39,7 @@ def busy(gate: Gate) -> Iterator[None]:
 
 def test_a_query_overtakes_the_batches_that_wait() -> None:
     """Somebody who searches does not wait for an ingest's queue."""
-    gate, order = Gate(), list[str]()
+    gate, order = ModelScheduler(), list[str]()
     with busy(gate):
         batches = [gate.ingest(lambda: order.append("batch")) for _ in range(3)]
         query = gate.query(lambda: order.append("query"))
@@ -45,7 +51,7 @@ def test_a_query_overtakes_the_batches_that_wait() -> None:
 
 def test_a_batch_that_waited_long_enough_goes_before_new_queries() -> None:
     """A stream of queries slows an ingest down but does not stop it."""
-    gate, order = Gate(ingest_patience_s=0.05), list[str]()
+    gate, order = ModelScheduler(ingest_patience_s=0.05), list[str]()
     with busy(gate):
         batch = gate.ingest(lambda: order.append("batch"))
         time.sleep(0.1)
@@ -58,7 +64,7 @@ def test_a_batch_that_waited_long_enough_goes_before_new_queries() -> None:
 
 def test_batches_go_on_beside_an_endless_stream_of_queries() -> None:
     """However long the line of queries is, one batch goes each time the patience is over."""
-    gate, batches = Gate(ingest_patience_s=0.05), list[Future[None]]()
+    gate, batches = ModelScheduler(ingest_patience_s=0.05), list[Future[None]]()
 
     def ask_again() -> None:
         time.sleep(0.005)
@@ -78,7 +84,7 @@ def test_batches_go_on_beside_an_endless_stream_of_queries() -> None:
 
 def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
     """For each query of the last second as long as its last batch took; alone not at all."""
-    gate = Gate()
+    gate = ModelScheduler()
     began = time.monotonic()
     for _ in range(2):
         gate.ingest(lambda: time.sleep(0.1)).result(timeout=5)
@@ -93,7 +99,7 @@ def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
 
 def test_a_pause_is_no_time_that_a_query_waits() -> None:
     """The model is free meanwhile."""
-    gate = Gate()
+    gate = ModelScheduler()
     gate.ingest(lambda: time.sleep(0.2)).result(timeout=5)
     for _ in range(4):
         gate.query(lambda: None).result(timeout=5)
@@ -107,7 +113,7 @@ def test_a_pause_is_no_time_that_a_query_waits() -> None:
 
 def test_queries_pass_where_a_batch_lets_them() -> None:
     """Those that wait then, in order; one that comes meanwhile goes after the batch."""
-    gate, order = Gate(), list[str]()
+    gate, order = ModelScheduler(), list[str]()
     begun, waiting = threading.Event(), threading.Event()
 
     def ask(name: str) -> None:
@@ -134,7 +140,7 @@ def test_queries_pass_where_a_batch_lets_them() -> None:
 
 def test_a_query_that_fails_does_not_harm_the_batch_it_interrupts() -> None:
     """Its error is its caller's."""
-    gate = Gate()
+    gate = ModelScheduler()
     begun, waiting = threading.Event(), threading.Event()
 
     def batch() -> str:
@@ -155,7 +161,7 @@ def test_a_query_that_fails_does_not_harm_the_batch_it_interrupts() -> None:
 
 def test_it_is_crowded_while_queries_come() -> None:
     """Batches are made short then; a second after the last query they need not be."""
-    gate = Gate()
+    gate = ModelScheduler()
     assert not gate.crowded()
     gate.query(lambda: None).result(timeout=5)
     assert gate.crowded()
@@ -166,7 +172,7 @@ def test_it_is_crowded_while_queries_come() -> None:
 
 def test_equal_turns_keep_their_order() -> None:
     """Queries are answered in the order they came."""
-    gate, order = Gate(), list[int]()
+    gate, order = ModelScheduler(), list[int]()
     with busy(gate):
         turns = [gate.query(lambda number=number: order.append(number)) for number in range(20)]
     for turn in turns:
@@ -177,7 +183,7 @@ def test_equal_turns_keep_their_order() -> None:
 
 def test_every_call_runs_on_the_one_model_thread() -> None:
     """PyTorch keeps a pool of CPU threads for each thread that calls it."""
-    gate = Gate()
+    gate = ModelScheduler()
     asked = [turn(threading.get_ident) for turn in (gate.query, gate.ingest) for _ in range(5)]
     assert len({turn.result(timeout=5) for turn in asked}) == 1
     gate.close()
@@ -185,7 +191,7 @@ def test_every_call_runs_on_the_one_model_thread() -> None:
 
 def test_an_error_reaches_its_caller_and_nobody_else() -> None:
     """One failing batch must not take the model away from the next caller."""
-    gate = Gate()
+    gate = ModelScheduler()
     failing = gate.ingest(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         failing.result(timeout=5)
@@ -195,10 +201,10 @@ def test_an_error_reaches_its_caller_and_nobody_else() -> None:
 
 def test_the_line_in_front_of_the_model_has_an_end() -> None:
     """What cannot be done in time is refused, and those in line lose nothing by it."""
-    gate, ran = Gate(), list[int]()
+    gate, ran = ModelScheduler(), list[int]()
     with busy(gate):
         turns = [gate.query(lambda number=n: ran.append(number)) for n in range(MAX_TURNS)]
-        with pytest.raises(GateFull, match=f"{MAX_TURNS} calls wait"):
+        with pytest.raises(SchedulerFull, match=f"{MAX_TURNS} calls wait"):
             gate.query(lambda: ran.append(-1))
     for turn in turns:
         turn.result(timeout=5)
@@ -208,7 +214,7 @@ def test_the_line_in_front_of_the_model_has_an_end() -> None:
 
 def test_a_cancelled_turn_is_passed_over() -> None:
     """A request that went away costs the model nothing."""
-    gate, ran = Gate(), list[str]()
+    gate, ran = ModelScheduler(), list[str]()
     with busy(gate):
         cancelled = gate.query(lambda: ran.append("cancelled"))
         kept = gate.query(lambda: ran.append("kept"))
@@ -220,7 +226,7 @@ def test_a_cancelled_turn_is_passed_over() -> None:
 
 def test_a_caller_who_has_gone_costs_the_model_nothing() -> None:
     """What is in line for one is told so in its turn; others, and ingests, are not concerned."""
-    gate, ran, gone = Gate(), list[str](), threading.Event()
+    gate, ran, gone = ModelScheduler(), list[str](), threading.Event()
     with busy(gate):
         with while_wanted(lambda: not gone.is_set()):
             dropped = gate.query(lambda: ran.append("dropped"))
@@ -237,7 +243,7 @@ def test_a_caller_who_has_gone_costs_the_model_nothing() -> None:
 
 def test_closing_lets_those_in_line_through() -> None:
     """Whoever waits for a turn is not left waiting for ever."""
-    gate = Gate()
+    gate = ModelScheduler()
     with busy(gate):
         turns = [gate.query(lambda: 1), gate.ingest(lambda: 2)]
         gate.close()

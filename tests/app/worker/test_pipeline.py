@@ -13,10 +13,10 @@ from app.clock import SystemClock
 from app.model_api.tensor_records import stack_records
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Decoding
-from app.worker.job_runner import Puller
+from app.worker.job_runner import JobRunner
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.video.decode import DecodedSegment, DecodeRequest, decode_segments
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 from .conftest import Parts, eventually, model_taken, running
 
@@ -49,7 +49,7 @@ def test_decoding_goes_on_while_the_model_is_busy_but_not_for_ever(
     parts.upload(make_clip(seconds=60, fps=4))
     pipeline = parts.pipeline
     pipeline._most_ahead = 6
-    puller = Puller(parts.catalog, pipeline, "wrk_1", 30.0, SystemClock(), WorkerMetrics())
+    puller = JobRunner(parts.catalog, pipeline, "wrk_1", 30.0, SystemClock(), WorkerMetrics())
     with running(puller):
         with model_taken(parts):
             assert eventually(lambda: len(decoded) == 6)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.worker.model_scheduler import Gate
+from app.worker.model_scheduler import ModelScheduler
 from app.worker.scoring import PAIRS_A_TURN, TEXTS_A_TURN, Scoring
-from app.worker.text_cache import TextEmbeddings
+from app.worker.text_cache import TextCache
 from xclip.encoder import EncodedVideos, Encoder
 
 
-class CountingGate(Gate):
+class CountingGate(ModelScheduler):
     """A gate that counts its turns."""
 
     turns = 0
@@ -37,7 +37,7 @@ def gate() -> Iterator[CountingGate]:
 @pytest.fixture
 def scoring(encoder: Encoder, gate: CountingGate) -> Scoring:
     """Scoring with a text cache of the test's own."""
-    return Scoring(encoder, gate, TextEmbeddings(encoder, gate))
+    return Scoring(encoder, gate, TextCache(encoder, gate))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_search_takes_one_turn(
     assert gate.turns - turns == 1
 
 
-class BusyGate(Gate):
+class BusyGate(ModelScheduler):
     """A gate at which a search arrives whenever labels have: `order` tells who went when."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class BusyGate(Gate):
 def test_others_get_their_turns_between(encoder: Encoder, stored: EncodedVideos) -> None:
     """Whoever asks while labels are scored waits for one turn, not for all of them."""
     gate = BusyGate()
-    scoring = Scoring(encoder, gate, TextEmbeddings(encoder, gate))
+    scoring = Scoring(encoder, gate, TextCache(encoder, gate))
     embeddings = np.repeat(encoder.encode_text(["red"]), 3 * PAIRS_A_TURN, axis=0)
     scoring.score(embeddings, stored)
     assert gate.order[:-1] == ["labels", "search"] * 14 + ["labels"]

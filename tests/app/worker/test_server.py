@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.model_api.client import WorkerClient, WorkerFailed, WorkerUnavailable
-from app.model_api.messages import ConfidenceAsked, EmbedRequest, ScoreRequest, TextRequest
+from app.model_api.messages import ConfidenceRequest, EmbedRequest, ScoreRequest, TextRequest
 from app.model_api.secret import SECRET
 from app.model_api.tensor_records import split_records
 from app.settings import base_url
@@ -30,7 +30,7 @@ from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import EncodedVideos, Encoder
 from xclip.text_bank import bank_digest
 from xclip.video.decode import DecodeRequest, decode_segments
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 from .conftest import Parts, eventually, free_port, model_taken
 
@@ -160,8 +160,8 @@ def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: Worke
     )
     model.save(parts.settings.calibrations_dir / "tiny.safetensors")
     asked = {"fingerprint": parts.encoder.fingerprint, "rest": True}
-    few = client.score(TEXTS, references, **asked, confidence=ConfidenceAsked("tiny", 6))
-    many = client.score(TEXTS, references, **asked, confidence=ConfidenceAsked("tiny", 600))
+    few = client.score(TEXTS, references, **asked, confidence=ConfidenceRequest("tiny", 6))
+    many = client.score(TEXTS, references, **asked, confidence=ConfidenceRequest("tiny", 600))
     assert few.confidence_kind == many.confidence_kind == "calibrated"
     assert few.confidence is not None
     assert many.confidence is not None
@@ -171,7 +171,7 @@ def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: Worke
     assert few.rest.shape == (6,)
     for name in ("another", "../tiny"):
         with pytest.raises(WorkerFailed) as failure:
-            client.score(TEXTS, references, **asked, confidence=ConfidenceAsked(name, 6))
+            client.score(TEXTS, references, **asked, confidence=ConfidenceRequest(name, 6))
         assert (failure.value.code, failure.value.status) == ("calibration_unusable", 409)
 
 
@@ -180,7 +180,7 @@ def test_a_model_without_calibration_says_nothing_of_confidence(
 ) -> None:
     """No number is better than one that nothing backs."""
     _, references = stored(parts, 2)
-    asked = ConfidenceAsked(None, 2)
+    asked = ConfidenceRequest(None, 2)
     found = client.score(TEXTS, references, fingerprint=parts.encoder.fingerprint, confidence=asked)
     assert (found.confidence, found.confidence_kind) == (None, None)
 

@@ -20,14 +20,14 @@ from app.clock import SystemClock
 from app.model_api.client import WorkerClient, WorkerUnavailable
 from app.server.listener import bind
 from app.settings import base_url
-from app.worker.startup_server import Starting
+from app.worker.startup_server import StartupServer
 
 
 def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixture) -> None:
     """A search or a probe learns what it waits for; the log says it every few seconds."""
     with bind("127.0.0.1", 0) as listener, caplog.at_level(logging.INFO):
         url = base_url(*listener.getsockname())
-        with Starting(listener, SystemClock()) as starting:
+        with StartupServer(listener, SystemClock()) as starting:
             worker = WorkerClient(url, secret=b"any")
             with pytest.raises(WorkerUnavailable, match="is being loaded"):
                 worker.facts()
@@ -56,7 +56,7 @@ def test_the_socket_goes_on_to_the_models_server() -> None:
     app = Starlette(routes=[Route("/model", model)])
     with bind("127.0.0.1", 0) as listener:
         url = base_url(*listener.getsockname())
-        with Starting(listener, SystemClock()):
+        with StartupServer(listener, SystemClock()):
             assert httpx.get(f"{url}/model").status_code == 503
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         with ThreadPoolExecutor(2) as pool:
@@ -68,7 +68,7 @@ def test_the_socket_goes_on_to_the_models_server() -> None:
 
 def test_a_caller_that_goes_away_is_no_event(capfd: pytest.CaptureFixture[str]) -> None:
     """A probe gives up after seconds; the log must not fill with tracebacks meanwhile."""
-    with bind("127.0.0.1", 0) as listener, Starting(listener, SystemClock()):
+    with bind("127.0.0.1", 0) as listener, StartupServer(listener, SystemClock()):
         url = base_url(*listener.getsockname())
         for _ in range(3):
             with socket.create_connection(listener.getsockname()) as impatient:
@@ -81,6 +81,9 @@ def test_a_caller_that_goes_away_is_no_event(capfd: pytest.CaptureFixture[str]) 
 def test_a_caller_that_sends_nothing_does_not_hold_up_the_start() -> None:
     """The model is ready when it is ready."""
     with bind("127.0.0.1", 0) as listener:
-        with Starting(listener, SystemClock()), socket.create_connection(listener.getsockname()):
+        with (
+            StartupServer(listener, SystemClock()),
+            socket.create_connection(listener.getsockname()),
+        ):
             began = time.monotonic()
         assert time.monotonic() - began < 5

@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.worker.model_scheduler import Gate
-from app.worker.text_cache import TextEmbeddings
+from app.worker.model_scheduler import ModelScheduler
+from app.worker.text_cache import TextCache
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, open_stack
 from xclip.encoder import Encoder
@@ -20,7 +20,7 @@ from xclip.encoder import Encoder
 Result = TypeVar("Result")
 
 
-class CountingGate(Gate):
+class CountingGate(ModelScheduler):
     """The real gate; `turns` is how often a query came to it."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def test_a_text_known_already_does_not_come_to_the_gate(
     encoder: Encoder, gate: CountingGate
 ) -> None:
     """The second asking is answered at once, with the same numbers, in any company and order."""
-    texts = TextEmbeddings(encoder, gate)
+    texts = TextCache(encoder, gate)
     first = texts.embed(["red", "a blue circle"]).result(5)
     again = texts.embed(["a blue circle", "red", "red"])
     assert again.done()
@@ -64,7 +64,7 @@ def test_a_text_asked_for_by_several_at_once_is_encoded_once(
         return encode_text(encoder, texts)
 
     monkeypatch.setattr(Encoder, "encode_text", noted)
-    texts, released = TextEmbeddings(encoder, gate), threading.Event()
+    texts, released = TextCache(encoder, gate), threading.Event()
     gate.query(released.wait)
     asked = [texts.embed(["red", other]) for other in ("blue", "left", "blue")]
     released.set()
@@ -78,7 +78,7 @@ def test_only_the_unknown_of_several_texts_are_encoded(
     encoder: Encoder, gate: CountingGate
 ) -> None:
     """What is kept is given as it is, even when its neighbours need a turn."""
-    texts = TextEmbeddings(encoder, gate)
+    texts = TextCache(encoder, gate)
     kept = texts.embed(["red"]).result(5)
     mixed = texts.embed(["blue", "red", "blue", "left"]).result(5)
     np.testing.assert_array_equal(mixed[1], kept[0])
@@ -90,7 +90,7 @@ def test_only_the_unknown_of_several_texts_are_encoded(
 
 def test_the_bound_holds_and_the_text_used_last_stays(encoder: Encoder, gate: CountingGate) -> None:
     """However many texts come, even in one call, only the newest `capacity` are kept."""
-    texts = TextEmbeddings(encoder, gate, capacity=3)
+    texts = TextCache(encoder, gate, capacity=3)
     many = [f"a {'red ' * i}circle" for i in range(10)]
     table = texts.embed(many).result(5)
     np.testing.assert_allclose(table, encoder.encode_text(many), atol=1e-6)
@@ -107,13 +107,13 @@ def test_the_bound_holds_and_the_text_used_last_stays(encoder: Encoder, gate: Co
 
 def test_no_texts_need_no_turn(encoder: Encoder, gate: CountingGate) -> None:
     """An empty list has an empty table."""
-    assert TextEmbeddings(encoder, gate).embed([]).result(0).shape == (0, encoder.dim)
+    assert TextCache(encoder, gate).embed([]).result(0).shape == (0, encoder.dim)
     assert gate.turns == 0
 
 
 def test_a_failure_is_the_callers_and_is_not_kept(encoder: Encoder, gate: CountingGate) -> None:
     """One text that cannot be encoded leaves the others usable."""
-    texts = TextEmbeddings(encoder, gate)
+    texts = TextCache(encoder, gate)
     with pytest.raises(TypeError):
         texts.embed(["red", 3]).result(5)  # type: ignore[list-item]
     assert len(texts) == 0
@@ -122,7 +122,7 @@ def test_a_failure_is_the_callers_and_is_not_kept(encoder: Encoder, gate: Counti
 
 def test_many_threads_share_it(encoder: Encoder, gate: CountingGate) -> None:
     """Under contention and eviction every caller gets the rows of its own texts."""
-    texts = TextEmbeddings(encoder, gate, capacity=4)
+    texts = TextCache(encoder, gate, capacity=4)
     words = ["red", "blue", "left", "right", "up", "down", "a circle", "a square"]
     expected = dict(zip(words, encoder.encode_text(words), strict=True))
     wrong: list[str] = []

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from xclip.encoder import Encoder
-from xclip.motion import HELD_OUT
-from xclip.motion_clips import sample_clips
+from xclip.motion.clips import sample_clips
+from xclip.motion.world import HELD_OUT
 from xclip.training.readers import read_clips
 from xclip.training.readers.clips import AnnotatedClip
 

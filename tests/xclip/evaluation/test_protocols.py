@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xclip.evaluation.protocols import ViewProtocol, picture_numbers
 from xclip.preprocess import FrameGeometry, resize_and_crop
-from xclip.video.sample import Window, instants
+from xclip.video.sampling import Window, instants
 
 GEOMETRY = FrameGeometry(short_edge=56, crop=56)
 

@@ -16,9 +16,9 @@ from xclip.evaluation.errors import EvaluationError
 from xclip.evaluation.retrieval import querybank_normalised, retrieval_lines, score_retrieval
 from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip
-from xclip.video.child import decode_in_child
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import decode_in_child
 
 COSINES = st.floats(-1, 1, width=32)
 

@@ -12,9 +12,9 @@ from xclip.errors import NoDecodableFrame, UnreadableVideo
 from xclip.evaluation.protocols import ViewProtocol
 from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip
-from xclip.video.child import decode_in_child
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import decode_in_child
 
 
 def viewing(encoder: Encoder, protocol: ViewProtocol | None = None) -> Viewing:

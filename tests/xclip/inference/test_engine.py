@@ -15,7 +15,7 @@ from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.inference.engine import Engine, batches
 from xclip.inference.precision import quicker_dtype
 from xclip.model import XCLIPModel
-from xclip.motion import HELD_OUT, render, sample_scene
+from xclip.motion.world import HELD_OUT, render, sample_scene
 from xclip.preprocess import FrameGeometry, Preprocessing, normalise
 from xclip.processor import XCLIPProcessor
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xclip.motion import TRAINING
-from xclip.motion_clips import ClipPlan, sample_clips
+from xclip.motion.clips import ClipPlan, sample_clips
+from xclip.motion.world import TRAINING
 
 CLIPS = 6
 

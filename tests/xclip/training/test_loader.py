@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from xclip.errors import VideoError
-from xclip.motion import TRAINING, sample_scene
-from xclip.motion_clips import ClipPlan
+from xclip.motion.clips import ClipPlan
+from xclip.motion.world import TRAINING, sample_scene
 from xclip.training.clip_frames import read_frames, stretch
 from xclip.training.config import AugmentConfig, DataConfig
 from xclip.training.errors import TrainingError
 from xclip.training.loader import Loader, Plan
 from xclip.training.samples import Sample, collect, few_shot
-from xclip.video.sample import windows
+from xclip.video.sampling import windows
 
 PLAN = Plan(num_frames=4, edge=20, batch_size=3, seed=1, workers=2, decode_s=30.0)
 

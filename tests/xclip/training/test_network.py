@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from xclip.config import XCLIPConfig
 from xclip.model import XCLIPModel
-from xclip.training.cached import backward_in_parts
 from xclip.training.config import ObjectiveConfig
+from xclip.training.gradient_cache import backward_in_parts
+from xclip.training.initialisation import set_drop_path
 from xclip.training.network import Batch, TrainingNetwork
-from xclip.training.start import set_drop_path
 
 VIDEOS = 5
 

@@ -9,9 +9,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from xclip.model import XCLIPModel
-from xclip.training.cached import backward_in_parts
 from xclip.training.config import ObjectiveConfig
-from xclip.training.gathering import average_gradients, process_group, rank, world_size
+from xclip.training.distributed import average_gradients, process_group, rank, world_size
+from xclip.training.gradient_cache import backward_in_parts
 from xclip.training.network import Batch, TrainingNetwork
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xclip.preprocess import FrameGeometry
 from xclip.video.decode import DecodeRequest
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 BLOCK = 16  # pixels: one macroblock, so that lossy codecs keep a bit apart from its neighbours
 EDGE = 4 * BLOCK  # of the numbered square: 4 x 4 blocks, 16 bits

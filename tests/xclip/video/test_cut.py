@@ -17,11 +17,11 @@ from xclip.errors import (
     VideoError,
     VideoTooLarge,
 )
-from xclip.video.child import cut_in_child
 from xclip.video.containers import Limits
 from xclip.video.cut import Cut, CutRequest, cut
 from xclip.video.probe import probe
-from xclip.video.process import start_fork_server
+from xclip.video.sandbox.child import cut_in_child
+from xclip.video.sandbox.process import start_fork_server
 
 RATE, GOP, COUNT = 25, 8, 50
 MAX_BYTES = 50 << 20

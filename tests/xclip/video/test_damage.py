@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from xclip.video.child import decode_in_child
 from xclip.video.containers import Limits
 from xclip.video.decode import Segments
 from xclip.video.probe import probe
+from xclip.video.sandbox.child import decode_in_child
 
 
 def lost_s(content, request):

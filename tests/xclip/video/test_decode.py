@@ -16,7 +16,7 @@ from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.probe import probe
-from xclip.video.sample import Segmentation, instants
+from xclip.video.sampling import Segmentation, instants
 
 
 def decoded(content, request):

@@ -12,11 +12,11 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from xclip.preprocess import FrameGeometry
-from xclip.video.child import decode_in_child
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.hdr import is_hdr, tone_mapped
-from xclip.video.process import start_fork_server
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
+from xclip.video.sandbox.child import decode_in_child
+from xclip.video.sandbox.process import start_fork_server
 
 REQUEST = DecodeRequest(Segmentation(), 2, FrameGeometry(96, 96), thumbnail_height=64)
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])

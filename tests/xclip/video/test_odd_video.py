@@ -13,7 +13,7 @@ from xclip.preprocess import FrameGeometry
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodeRequest, Segments, decode_segments
 from xclip.video.probe import probe
-from xclip.video.sample import Segmentation
+from xclip.video.sampling import Segmentation
 
 REQUEST = DecodeRequest(Segmentation(2.0, 1.0), 4, FrameGeometry(64, 64))
 

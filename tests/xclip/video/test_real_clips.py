@@ -10,10 +10,10 @@ import pytest
 
 from xclip.errors import VideoError
 from xclip.preprocess import FrameGeometry, resize_and_crop
-from xclip.video.child import decode_in_child
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.probe import VideoInfo
-from xclip.video.sample import Segmentation, instants
+from xclip.video.sampling import Segmentation, instants
+from xclip.video.sandbox.child import decode_in_child
 
 REQUEST = DecodeRequest(Segmentation(), 8, FrameGeometry(224, 224))
 

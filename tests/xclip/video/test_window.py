@@ -14,7 +14,7 @@ from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodeRequest, Segments, decode_window
 from xclip.video.probe import probe
-from xclip.video.sample import Segmentation, Window, instants
+from xclip.video.sampling import Segmentation, Window, instants
 
 REQUEST = DecodeRequest(Segmentation(), 4, FrameGeometry(48, 48))
 COUNT, RATE = 200, 25

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from app.cli.commands.demo import ELSEWHERE, MARKER, run_demo
 from app.cli.demo_clips import Showcase, draw_showcase
-from xclip.motion import HELD_OUT, OPPOSITE
+from xclip.motion.world import HELD_OUT, OPPOSITE
 
 RunCommand = Callable[..., Result]
 ROOT = Path(__file__).parents[3]

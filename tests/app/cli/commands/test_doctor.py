@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from app.maintenance.doctor import Finding, diagnose
+from app.maintenance.doctor import Diagnosis, diagnose
 from app.settings import Settings
 
 RunCommand = Callable[..., Result]
@@ -20,9 +20,9 @@ CHECKS = [
 ]
 
 
-def findings(until: str, **choices: object) -> dict[str, Finding]:
+def findings(until: str, **choices: object) -> dict[str, Diagnosis]:
     """The findings up to a check: those after it take seconds."""
-    found: dict[str, Finding] = {}
+    found: dict[str, Diagnosis] = {}
     for finding in diagnose(Settings(**choices)):  # type: ignore[arg-type]
         found[finding.check] = finding
         if finding.check == until:
@@ -48,7 +48,7 @@ def test_a_sound_machine_is_called_so(
     }.items():
         monkeypatch.setenv(f"XCLIP_{name}", str(value))
     printed = command("doctor", "--json")
-    found = [Finding(**each) for each in json.loads(printed.output)]
+    found = [Diagnosis(**each) for each in json.loads(printed.output)]
     assert [finding.check for finding in found] == CHECKS
     assert printed.exit_code == 0, printed.output
     assert {finding.verdict for finding in found} <= {"ok", "note"}

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from app.settings import describe_settings
-from xclip.video.sample import Segmentation, windows
+from xclip.video.sampling import Segmentation, windows
 
 ROOT = Path(__file__).parents[3]
 GRACE_S = 5.0

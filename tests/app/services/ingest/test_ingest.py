@@ -8,12 +8,14 @@ from contextlib import suppress
 import pytest
 
 from app.catalog.errors import CollectionNotFound, NotFound
-from app.services.ingest.ingest import Admission, Ingest, Upload
-from app.services.library.library import Library
+from app.services.ingest.ingest import AcceptedUpload, Ingest, Upload
+from app.services.library.library import LibraryService
 from tests.app.stack import Stack
 
 
-def admit(ingest: Ingest, stack: Stack, content: bytes, collection: str = "default") -> Admission:
+def admit(
+    ingest: Ingest, stack: Stack, content: bytes, collection: str = "default"
+) -> AcceptedUpload:
     with stack.media.receive(1000) as incoming:
         incoming.write(content)
         return ingest.admit(collection, Upload(incoming, "a.mp4", "video/mp4", {}))
@@ -40,7 +42,7 @@ def test_a_refused_upload_spares_bytes_that_others_need(stack: Stack):
 def test_uploads_and_deletes_of_the_same_bytes_never_lose_them(stack: Stack):
     """Whatever the order of threads, a video in the catalog has its bytes on disk."""
     ingest = Ingest(stack.catalog, stack.media)
-    library: Library = stack.api.app_state["services"].library
+    library: LibraryService = stack.api.app_state["services"].library
 
     def come_and_go(_: int) -> None:
         video = admit(ingest, stack, b"the same").video

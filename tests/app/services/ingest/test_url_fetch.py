@@ -13,7 +13,7 @@ import pytest
 from app.fetch.errors import FetchError, TooManyDownloads, UrlIngestOff, UrlTooSlow, UrlUnreachable
 from app.fetch.guard import Pace
 from app.fetch.rules import UrlRules
-from app.services.ingest.url_fetch import MAX_DOWNLOADS, Fetching
+from app.services.ingest.url_fetch import MAX_DOWNLOADS, UrlFetcher
 from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull
 from tests.app.fetch.origin import Origin, drip, head, serving, whole
 
@@ -34,13 +34,13 @@ def media(tmp_path: Path) -> MediaStore:
     return media
 
 
-def fetching(origin: Origin, media: MediaStore, *, timeout_s: float = 10) -> Fetching:
+def fetching(origin: Origin, media: MediaStore, *, timeout_s: float = 10) -> UrlFetcher:
     """A service that fetches from the origin."""
     rules = UrlRules.parse(f"127.0.0.1:{origin.port}")
-    return Fetching(media, rules, max_bytes=LIMIT, timeout_s=timeout_s)
+    return UrlFetcher(media, rules, max_bytes=LIMIT, timeout_s=timeout_s)
 
 
-def fetch(service: Fetching, url: str, filename: str | None = None) -> tuple[str, str, str]:
+def fetch(service: UrlFetcher, url: str, filename: str | None = None) -> tuple[str, str, str]:
     """Fetch a file; returns its hash, name and type."""
 
     fetched = anyio.run(service.fetch, url, filename)
@@ -85,7 +85,7 @@ def test_names_are_labels(
 
 def test_off_is_off(media: MediaStore):
     """The refusal names the setting, and says so before it looks at the URL."""
-    off = Fetching(media, UrlRules.parse("off"), max_bytes=LIMIT, timeout_s=1)
+    off = UrlFetcher(media, UrlRules.parse("off"), max_bytes=LIMIT, timeout_s=1)
     with pytest.raises(UrlIngestOff, match="XCLIP_URL_INGEST"):
         fetch(off, "nonsense")
 
@@ -164,6 +164,6 @@ def test_patience_is_the_usual_one_unless_said(origin: Origin, media: MediaStore
     origin.answers["/"] = drip(b"a", 0.02, before=head(200))
     rules = UrlRules.parse(f"127.0.0.1:{origin.port}")
     pace = Pace(window_s=0.2, window_bytes=1000)
-    hasty = Fetching(media, rules, max_bytes=LIMIT, timeout_s=9, pace=pace)
+    hasty = UrlFetcher(media, rules, max_bytes=LIMIT, timeout_s=9, pace=pace)
     with pytest.raises(FetchError, match="1000 bytes"):
         fetch(hasty, origin.url("/"))

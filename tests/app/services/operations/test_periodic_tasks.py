@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from app.services.operations.periodic_tasks import INTERVAL_S, Chore, Housekeeping
+from app.services.operations.periodic_tasks import INTERVAL_S, PeriodicTask, PeriodicTasks
 
 
 def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(
@@ -25,9 +25,9 @@ def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(
         if done.count("fail") == 2:
             raise asyncio.CancelledError
 
-    chores = (Chore("dust", fail), Chore("dishes", lambda: done.append("dishes")))
+    chores = (PeriodicTask("dust", fail), PeriodicTask("dishes", lambda: done.append("dishes")))
     with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
-        asyncio.run(Housekeeping(chores, sleep=sleep).run())
+        asyncio.run(PeriodicTasks(chores, sleep=sleep).run())
     assert done == ["fail", "dishes", f"sleep {INTERVAL_S:g}"] * 2
     assert [record.message for record in caplog.records] == [
         "the chore dust failed and will be tried again"

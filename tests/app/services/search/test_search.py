@@ -17,10 +17,10 @@ from app.catalog.records import SegmentOfVideo
 from app.clock import SystemClock
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
-from app.services.search.query import Findings, Like, Question, Words
+from app.services.search.query import MomentQuery, SearchPage, SimilarSegmentQuery, TextQuery
 from app.services.search.search import Search
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import FollowedVectors
+from app.services.vectors.replica import IndexReplica
 from app.telemetry.metrics import Metrics
 from tests.app.planted import plant
 from tests.app.stack import Stack
@@ -72,11 +72,11 @@ def searching(
     stack: Stack,
     catalog: BusyCatalog,
     recall_candidates: int = 200,
-    vectors: FollowedVectors | None = None,
+    vectors: IndexReplica | None = None,
 ) -> Search:
     return Search(
         catalog,
-        vectors or FollowedVectors(catalog, threads=1),
+        vectors or IndexReplica(catalog, threads=1),
         WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=stack.worker),
         SystemClock(),
         Damage(catalog, Metrics().damaged_segments),
@@ -85,7 +85,7 @@ def searching(
     )
 
 
-def rows(pages: list[Findings]) -> list[int]:
+def rows(pages: list[SearchPage]) -> list[int]:
     return [moment.best.found.segment.row for page in pages for moment in page.moments]
 
 
@@ -101,10 +101,10 @@ def test_pages_agree_although_a_video_comes_while_the_first_is_made(
         "eligible_rows",
         lambda: plant(stack, encoder, rng, segments=5, metadata=metadata),
     )
-    question = {"probe": Words("red"), "top_k": 2, "condition": parse_filter(wanted)}
-    pages = [search.ask("default", Question(**question))]
+    question = {"probe": TextQuery("red"), "top_k": 2, "condition": parse_filter(wanted)}
+    pages = [search.ask("default", MomentQuery(**question))]
     while cursor := pages[-1].next_cursor:
-        pages.append(search.ask("default", Question(**question, cursor=cursor)))
+        pages.append(search.ask("default", MomentQuery(**question, cursor=cursor)))
     found = rows(pages)
     own = {segment.row for segment in stack.catalog.list_segments("default", first.id)}
     everything = set(search_rows(search))
@@ -114,7 +114,7 @@ def test_pages_agree_although_a_video_comes_while_the_first_is_made(
 
 
 def search_rows(search: Search) -> list[int]:
-    return rows([search.ask("default", Question(Words("red"), top_k=100))])
+    return rows([search.ask("default", MomentQuery(TextQuery("red"), top_k=100))])
 
 
 def test_a_segment_that_is_deleted_while_it_is_asked_with_is_not_found(
@@ -125,7 +125,7 @@ def test_a_segment_that_is_deleted_while_it_is_asked_with_is_not_found(
     (segment, *_) = stack.catalog.list_segments("default", video.id)
     catalog.after = ("segments_by_ids", lambda: stack.catalog.delete_video("default", video.id))
     with pytest.raises(SegmentNotFound):
-        search.ask("default", Question(Like(segment.id)))
+        search.ask("default", MomentQuery(SimilarSegmentQuery(segment.id)))
 
 
 @pytest.mark.parametrize("by_example", [False, True], ids=["words", "like"])
@@ -137,7 +137,9 @@ def test_what_is_deleted_between_the_stages_gives_its_place_to_the_next(
     videos = [plant(stack, encoder, rng, segments=5) for _ in range(4)]
     (example, *_) = stack.catalog.list_segments("default", videos[0].id)
     search = searching(stack, catalog, recall_candidates=5)
-    question = Question(Like(example.id) if by_example else Words("red"), top_k=5)
+    question = MomentQuery(
+        SimilarSegmentQuery(example.id) if by_example else TextQuery("red"), top_k=5
+    )
     before = search.ask("default", question)
     found = [moment.best.found.video.id for moment in before.moments]
     victim = next(video for video in found if video != videos[0].id)
@@ -157,17 +159,17 @@ def test_an_answer_by_codes_is_not_exact_and_says_what_they_recall(
     """Before the codes are there, and where everything was compared or scored, it is."""
     videos = [plant(stack, encoder, np.random.default_rng(4), segments=60) for _ in range(3)]
     (example, *_) = stack.catalog.list_segments("default", videos[0].id)
-    probe = Like(example.id) if by_example else Words("red")
-    with closing(FollowedVectors(catalog, threads=1, exact_up_to=0)) as vectors:
+    probe = SimilarSegmentQuery(example.id) if by_example else TextQuery("red")
+    with closing(IndexReplica(catalog, threads=1, exact_up_to=0)) as vectors:
         search = searching(stack, catalog, recall_candidates=5, vectors=vectors)
-        before = search.ask("default", Question(probe, top_k=5))
+        before = search.ask("default", MomentQuery(probe, top_k=5))
         assert (before.exact, before.recall.measured) == (by_example, None)
         collection, direction = catalog.get_collection("default"), np.ones(encoder.dim, np.float32)
         while vectors.recall(collection, direction, 5, None).measured is None:
             time.sleep(0.01)
-        after = search.ask("default", Question(probe, top_k=5))
+        after = search.ask("default", MomentQuery(probe, top_k=5))
         assert not after.exact
         assert after.recall.measured is not None
         assert len(rows([after])) == 5
-        all_of_it = search.ask("default", Question(probe, top_k=200))
+        all_of_it = search.ask("default", MomentQuery(probe, top_k=200))
         assert (all_of_it.exact, all_of_it.recall.measured) == (True, None)

@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from app.services.vectors.compression import MEASURED_BY, Coded, Coder
+from app.services.vectors.compression import MEASURED_BY, Coded, IndexCompressor
 from index import FaissRabitqIndex, Vectors
 
 DIM, ABOVE = 64, 1_000
@@ -36,7 +36,7 @@ def grow(coded: Coded, count: int, seed: int) -> None:
         coded.index.add(np.arange(first, first + count, dtype=np.int64), vectors_of(count, seed))
 
 
-def looked_after(coder: Coder, coded: Coded) -> None:
+def looked_after(coder: IndexCompressor, coded: Coded) -> None:
     """Have it done what is due, and wait."""
     with coded.lock:
         coder.look_after(coded)
@@ -47,12 +47,12 @@ def looked_after(coder: Coder, coded: Coded) -> None:
 
 
 @pytest.fixture
-def coder() -> Iterator[Coder]:
-    with closing(Coder(ABOVE)) as opened:
+def coder() -> Iterator[IndexCompressor]:
+    with closing(IndexCompressor(ABOVE)) as opened:
         yield opened
 
 
-def test_only_a_large_index_gets_codes(coder: Coder) -> None:
+def test_only_a_large_index_gets_codes(coder: IndexCompressor) -> None:
     """At the size up to which searches are exact nothing is begun; one row more, and it is."""
     coded = collection_of(ABOVE)
     looked_after(coder, coded)
@@ -63,7 +63,7 @@ def test_only_a_large_index_gets_codes(coder: Coder) -> None:
     assert not coded.index.search(vectors_of(1, 2), 5).exact
 
 
-def test_says_the_recall_that_a_measurement_gives(coder: Coder) -> None:
+def test_says_the_recall_that_a_measurement_gives(coder: IndexCompressor) -> None:
     """By the queries that were asked: the mean share of an exact scan's rows that are found."""
     coded = collection_of(6_000)
     queries = vectors_of(MEASURED_BY, 3)
@@ -74,7 +74,7 @@ def test_says_the_recall_that_a_measurement_gives(coder: Coder) -> None:
     assert 0.9 < np.mean(shares) <= 1
 
 
-def test_is_measured_again_by_queries_and_when_it_has_grown(coder: Coder) -> None:
+def test_is_measured_again_by_queries_and_when_it_has_grown(coder: IndexCompressor) -> None:
     """First by rows; by what was asked once that is enough; then not before a fifth was added."""
     coded = collection_of(4_000)
     looked_after(coder, coded)
@@ -91,7 +91,7 @@ def test_is_measured_again_by_queries_and_when_it_has_grown(coder: Coder) -> Non
     assert coded.coded_rows == 4_000
 
 
-def test_codes_are_made_again_around_the_mean_of_twice_the_rows(coder: Coder) -> None:
+def test_codes_are_made_again_around_the_mean_of_twice_the_rows(coder: IndexCompressor) -> None:
     """A collection that has doubled may lie elsewhere than when its codes were made."""
     coded = collection_of(2_000)
     looked_after(coder, coded)
@@ -102,7 +102,7 @@ def test_codes_are_made_again_around_the_mean_of_twice_the_rows(coder: Coder) ->
 
 def test_closing_leaves_off_at_once() -> None:
     """Half-made codes are dropped, and searches go on as they were."""
-    coded, coder = collection_of(60_000), Coder(ABOVE)
+    coded, coder = collection_of(60_000), IndexCompressor(ABOVE)
     with coded.lock:
         coder.look_after(coded)
     coder.close()

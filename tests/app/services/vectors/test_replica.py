@@ -13,7 +13,7 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.records import Collection, NewSegment, NewVideo, VideoFacts
-from app.services.vectors.replica import FollowedVectors, Recall
+from app.services.vectors.replica import IndexReplica, Recall
 from index import TensorReference
 
 DIM = 8
@@ -55,7 +55,7 @@ def rows(catalog: Catalog, name: str = "default") -> set[int]:
 QUERY = np.eye(DIM, dtype=np.float32)[0]
 
 
-def recall(vectors: FollowedVectors, catalog: Catalog, name: str = "default") -> Recall:
+def recall(vectors: IndexReplica, catalog: Catalog, name: str = "default") -> Recall:
     return vectors.recall(catalog.get_collection(name), QUERY, 1000, None)
 
 
@@ -63,7 +63,7 @@ def recall(vectors: FollowedVectors, catalog: Catalog, name: str = "default") ->
 def test_following_equals_loading(catalog: Catalog, seed: int):
     """After any history of additions and deletions, at any reading, both see the same rows."""
     random = np.random.default_rng(seed)
-    following = FollowedVectors(catalog, threads=1)
+    following = IndexReplica(catalog, threads=1)
     alive: list[str] = []
     for number in range(25):
         if alive and random.random() < 0.4:
@@ -73,7 +73,7 @@ def test_following_equals_loading(catalog: Catalog, seed: int):
         if random.random() < 0.5:
             seen = recall(following, catalog)
             assert set(seen.rows.tolist()) == rows(catalog)
-    loading = FollowedVectors(catalog, threads=1)
+    loading = IndexReplica(catalog, threads=1)
     loading.load_all()
     one, other = recall(following, catalog), recall(loading, catalog)
     assert one.rows.tolist() == other.rows.tolist()
@@ -85,7 +85,7 @@ def test_allowed_rows_are_counted_and_chosen_first(catalog: Catalog):
     """The best of the allowed, not the allowed of the best."""
     add_video(catalog, 1, 40)
     chosen = np.array(sorted(rows(catalog))[::10], np.int64)
-    vectors = FollowedVectors(catalog, threads=1)
+    vectors = IndexReplica(catalog, threads=1)
     found = vectors.recall(catalog.get_collection("default"), QUERY, 2, chosen)
     assert len(found.rows) == 2
     assert set(found.rows.tolist()) <= set(chosen.tolist())
@@ -97,7 +97,7 @@ def test_a_recall_says_how_near_its_rows_are_and_which_row_was_the_last(catalog:
     gone = add_video(catalog, 1, 5)
     add_video(catalog, 2, 5)
     last = add_video(catalog, 3, 5)
-    vectors = FollowedVectors(catalog, threads=1)
+    vectors = IndexReplica(catalog, threads=1)
     before = recall(vectors, catalog)
     assert before.last_row == max(rows(catalog))
     assert before.scores.tolist() == sorted(before.scores.tolist(), reverse=True)
@@ -114,7 +114,7 @@ def test_a_recall_says_how_near_its_rows_are_and_which_row_was_the_last(catalog:
 def test_a_collection_made_again_starts_empty(catalog: Catalog):
     """A name is not an identity: what the old collection held never shows in the new one."""
     catalog.create_collection("again", model="m", window_s=1, stride_s=1)
-    vectors = FollowedVectors(catalog, threads=1)
+    vectors = IndexReplica(catalog, threads=1)
     add_video(catalog, 1, 3, "again")
     assert recall(vectors, catalog, "again").total == 3
     catalog.delete_collection("again")
@@ -128,7 +128,7 @@ def test_a_stale_view_never_turns_the_index_back(catalog: Catalog):
     """A search that read the collection long ago sees at least what it read, and harms nobody."""
     before: Collection = catalog.get_collection("default")
     add_video(catalog, 1, 2)
-    vectors = FollowedVectors(catalog, threads=1)
+    vectors = IndexReplica(catalog, threads=1)
     assert recall(vectors, catalog).total == 2
     assert vectors.recall(before, QUERY, 10, None).total == 2
     assert recall(vectors, catalog).total == 2
@@ -136,7 +136,7 @@ def test_a_stale_view_never_turns_the_index_back(catalog: Catalog):
 
 def test_searches_beside_changes_see_whole_videos(catalog: Catalog):
     """Threads that search while videos come and go never see half of one, nor fail."""
-    vectors = FollowedVectors(catalog, threads=1)
+    vectors = IndexReplica(catalog, threads=1)
     keep = add_video(catalog, 0, 3)
     assert keep
 
@@ -161,8 +161,8 @@ def test_a_large_collection_is_searched_by_codes_after_a_while(catalog: Catalog)
     """Searches are exact until the codes are there; then they say what those recall."""
     for number in range(10):
         add_video(catalog, number, 100)
-    with closing(FollowedVectors(catalog, threads=1, exact_up_to=500)) as vectors:
-        exact = FollowedVectors(catalog, threads=1)
+    with closing(IndexReplica(catalog, threads=1, exact_up_to=500)) as vectors:
+        exact = IndexReplica(catalog, threads=1)
         collection = catalog.get_collection("default")
         found = vectors.recall(collection, QUERY, 10, None)
         while found.measured is None:

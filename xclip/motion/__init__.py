@@ -1,0 +1,1 @@
+"""Motion: the generated world of moving shapes that motion-tiny is trained on."""

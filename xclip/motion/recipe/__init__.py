@@ -1,0 +1,1 @@
+"""Training recipe of motion-tiny, in four stages."""

@@ -1,0 +1,1 @@
+"""Sandbox: the disposable, confined process that libav runs in."""
