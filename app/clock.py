@@ -1,4 +1,4 @@
-"""Time as a port: what the service reads instead of the machine's clock."""
+"""Clock: time as a port, so that nothing reads the machine's clock directly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named moments at which a test may make the process die or an operation fail.
+"""Failpoints: named moments at which a test may kill the process or make an operation fail.
 
 A failpoint does nothing unless `configure` was told of it, which the commands do from
 `XCLIP_TEST_FAILPOINTS` and the fault tests do themselves: `content_kept:kill`, or with several

@@ -1,4 +1,4 @@
-"""Identifiers: a prefix that says what is meant, and 128 bits that sort by time of making."""
+"""Identifiers: a prefix that names the kind, and 128 bits that sort by creation time."""
 
 from __future__ import annotations
 

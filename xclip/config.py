@@ -1,4 +1,4 @@
-"""X-CLIP configurations: every number of a network, as Hugging Face's config.json holds it."""
+"""Configuration: every number of an X-CLIP network, as Hugging Face's config.json holds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loaded model as the service uses it: NumPy in, NumPy out, nothing of torch outside.
+"""Encoder: a loaded model as the service uses it; NumPy in, NumPy out, no torch outside.
 
 Letters: B videos or segments, T frames, S crop edge, N texts, P patches, D width.
 """

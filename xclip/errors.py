@@ -1,4 +1,4 @@
-"""Everything that goes wrong in `xclip`, each leaf with a stable `code`.
+"""Errors of `xclip`, each leaf with a stable `code`.
 
 XCLIPError
 ├── ConfigError            config_invalid

@@ -1,4 +1,4 @@
-"""Where a checkpoint's files are: in this package, in a folder, or in a Hugging Face repository."""
+"""Checkpoint location: in this package, in a folder, or in a Hugging Face repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first weights of an X-CLIP network."""
+"""Weight initialisation of an X-CLIP network."""
 
 from __future__ import annotations
 

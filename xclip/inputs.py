@@ -1,4 +1,4 @@
-"""Named tensors on their way into the network: `model(**inputs)`."""
+"""Model inputs: named tensors, passed as `model(**inputs)`."""
 
 from __future__ import annotations
 

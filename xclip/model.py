@@ -1,4 +1,4 @@
-"""The X-CLIP network in the order of the paper (Ni et al. 2022, arXiv 2208.02816).
+"""X-CLIP model: the network in the order of the paper (Ni et al. 2022, arXiv 2208.02816).
 
 Text tower (CLIP), vision tower with cross-frame communication (section 3.2), multi-frame
 integration transformer (MIT, 3.2), video-specific prompting (3.3), and `XCLIPModel`, their sum.

@@ -1,4 +1,4 @@
-"""What the networks return."""
+"""Model outputs: what the networks return."""
 
 from __future__ import annotations
 

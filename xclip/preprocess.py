@@ -1,4 +1,4 @@
-"""Frames as the vision tower wants them: short edge resized, centre cropped, normalised.
+"""Preprocessing: resizes the short edge, crops the centre and normalises frames.
 
 Sizes follow the image processor the published checkpoints were made with: the short edge becomes
 `short_edge`, the long edge is truncated (not rounded), bilinear with antialiasing on 8-bit RGB.

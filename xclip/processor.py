@@ -1,4 +1,4 @@
-"""Frames and texts to the tensors the network takes, under the names Hugging Face documents."""
+"""Processor: frames and texts to input tensors, under the names Hugging Face documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact X-CLIP scores from what is stored of a video, without running the vision tower again.
+"""Exact X-CLIP scores from stored tensors, without running the vision tower again.
 
 A score needs the video's embedding v and the patches X that texts attend to, after the prompt
 generator's layer norm; nothing else of the video. Two forms compute the same:

@@ -1,4 +1,4 @@
-"""A bank of texts that have nothing to do with a query: what else a segment might show.
+"""Text bank: texts unrelated to any query, which a segment is scored for beside it.
 
 A segment that scores high for everything says little by scoring high for one text. How high it
 scores for the bank tells such hubs apart (Bogolin et al., CVPR 2022, querybank normalisation).

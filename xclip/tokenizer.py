@@ -1,4 +1,4 @@
-"""Words to token ids: CLIP's lower-cased byte-level BPE, run by the `tokenizers` library.
+"""Tokenizer: CLIP's lower-cased byte-level BPE, run by the `tokenizers` library.
 
 The text tower reads a sentence's meaning at its first `<|endoftext|>`. A person who types that
 very string would cut their own sentence, so the text of a special token is always read as plain

@@ -1,4 +1,4 @@
-"""Weights in and out of files, in the layout transformers reads and writes.
+"""Weights: loads and saves them in the layout that transformers uses.
 
 Every tensor of the network must be in the file with its shape, and no other: a network that is
 partly random is worse than none. The one exception is two tables of positions 0, 1, 2, … that old

@@ -1,1 +1,1 @@
-"""What is measured over a whole collection on disk, beside or without a running service."""
+"""Calibration: measures a whole collection on disk, beside a running service or without one."""

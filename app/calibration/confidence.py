@@ -1,4 +1,4 @@
-"""A confidence model for one collection: its own footage as background, fitted if pairs are given.
+"""Confidence calibration: fits a collection's confidence model to its own videos and pairs.
 
 K segments, N texts, B background segments, N0 bank texts.
 """

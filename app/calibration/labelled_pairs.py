@@ -1,4 +1,4 @@
-"""Labelled examples: texts, and where in the collection each of them is to be seen."""
+"""Labelled pairs: texts, and where in the collection each of them is right."""
 
 from __future__ import annotations
 

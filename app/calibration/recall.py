@@ -1,4 +1,4 @@
-"""How many candidates of the index a search must score to find what scoring everything would find.
+"""Recall calibration: how many candidates to rerank to find what scoring everything would find.
 
 K segments, Q queries.
 """

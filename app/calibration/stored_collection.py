@@ -1,4 +1,4 @@
-"""A collection as it lies on disk, read past the service, and the model that made it.
+"""Stored collection: reads a collection from disk, without the service, with its model.
 
 Segments may come and go while they are read: those that are gone are left out.
 """

@@ -1,4 +1,4 @@
-"""API keys: who may use the service, as what, and how much. The secrets themselves are not kept."""
+"""API keys in the catalog: scopes and limits of each; only hashes of the secrets are kept."""
 
 from __future__ import annotations
 

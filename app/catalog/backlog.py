@@ -1,4 +1,4 @@
-"""How long the line of videos is that wait for their ingest."""
+"""Ingest backlog: how many videos wait in the queue, and for how long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured for a collection and kept with it, and the secrets that all processes share."""
+"""Calibration results kept with a collection, and the secrets that all processes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalog: every question and every change the service may put to its database.
+"""Catalog: every query and every change that the service sends to its database.
 
 Each method is one transaction. What it returns is a value; when it has returned, the change has
 reached the disk. All of it may be called from any thread and from several processes.

@@ -1,4 +1,4 @@
-"""How the database is opened: durable, one writer at a time, brought to the newest schema."""
+"""Database connection: opens SQLite or PostgreSQL durably and migrates the schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything the catalog refuses, each leaf with a stable `code`.
+"""Errors of the catalog, each leaf with a stable `code`.
 
 CatalogError
 ├── NotFound

@@ -1,4 +1,4 @@
-"""The filter language: a JSON object read into conditions, as `docs/filters.md` tells users.
+"""Filter language: parses a JSON object into conditions, as `docs/filters.md` describes.
 
 Nothing here knows how a condition is answered: that is `eligible.py`.
 """

@@ -1,4 +1,4 @@
-"""The library: collections, videos, segments and the changes to them."""
+"""Library: collections, videos and segments in the catalog, and the changes to them."""
 
 from __future__ import annotations
 

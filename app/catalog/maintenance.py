@@ -1,4 +1,4 @@
-"""Care of what is kept: pending removals, rebuilding, and what the files are compared with."""
+"""Maintenance of the catalog: pending removals, rebuilds, and records to compare files with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata as terms: scalars in forms that every database compares alike, and as JSON does.
+"""Metadata index: turns JSON scalars into terms that every database compares alike.
 
 A term is a scalar's JSON text, so `true`, `1` and `"1"` stay three things; whole floats are written
 as integers, so `1.0` is `1`. JSON text is pure ASCII: NUL characters and lone surrogates, which

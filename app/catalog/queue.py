@@ -1,4 +1,4 @@
-"""The queue: jobs under leases, and the one step that makes a video findable."""
+"""Job queue: jobs under leases, and the one transaction that makes a video searchable."""
 
 from __future__ import annotations
 

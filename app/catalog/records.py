@@ -1,4 +1,4 @@
-"""What the catalog hands out and takes in: immutable values, no SQL."""
+"""Records: the immutable values that the catalog takes and returns; no SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of an SQLite catalog, consistent while others write, that is one plain file."""
+"""Snapshot: a consistent copy of an SQLite catalog in one plain file, while others write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One transaction a call: what every part of the catalog stands on."""
+"""Transactions: each call of the catalog is one; every part of the catalog builds on this."""
 
 from __future__ import annotations
 

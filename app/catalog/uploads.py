@@ -1,4 +1,4 @@
-"""What arrives: videos with their jobs, what their senders were answered, resumable uploads."""
+"""Uploads in the catalog: new videos with their jobs, idempotent answers, resumable uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a raw score to the chance that it is a true match.
+"""Confidence calibration: turns a raw score into the probability of a true match.
 
 X-CLIP's logits are not comparable from text to text, nor from segment to segment. A logit is
 therefore placed twice: among what its text scores on a background of unrelated segments, and among

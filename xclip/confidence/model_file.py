@@ -1,4 +1,4 @@
-"""What confidence needs beside the model, in one file: a background, the bank's name, the weights.
+"""Confidence model file: background, name of the text bank, and weights, in one file.
 
 The file is safetensors: `embedding` and `prompt` of the background's segments, and the rest as
 metadata. B background segments, P patches, D width.

@@ -1,4 +1,4 @@
-"""The 18 X-CLIP checkpoints that Microsoft published: sizes, and what each says of one clip.
+"""Published checkpoints: Microsoft's 18, with sizes and each one's golden outputs for one clip.
 
 The golden values are those that the authors of the Hugging Face conversion computed: three texts
 against one clip of a man eating spaghetti, of as many frames as the network takes. They are quoted

@@ -1,4 +1,4 @@
-"""Whether a checkpoint computes what it should, on one clip and three texts."""
+"""Golden test: checks that a checkpoint computes what it should, for one clip and three texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original X-CLIP code's layout of the weights (microsoft/VideoX), to Hugging Face's and back.
+"""Weight conversion between the original X-CLIP code (microsoft/VideoX) and Hugging Face.
 
 Both hold the same numbers under other names, with two differences: the original keeps the query,
 key and value projections of an attention as one `in_proj`, stacked in that order, and it stores

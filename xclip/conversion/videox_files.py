@@ -1,4 +1,4 @@
-"""Checkpoint files of the original X-CLIP code: `.pth` to a Hugging Face folder and back."""
+"""File conversion: `.pth` of the original X-CLIP code to a Hugging Face folder and back."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measuring a model as the literature does: retrieval, classification, their protocols."""
+"""Evaluation: retrieval and classification metrics and protocols, as the literature has them."""

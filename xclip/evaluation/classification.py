@@ -1,4 +1,4 @@
-"""Top-1 and top-5 of clips that each show one label, zero-shot or with a model trained for it.
+"""Classification: top-1 and top-5 of clips with one label each, zero-shot or fine-tuned.
 
 The two differ in the checkpoint and the list alone: in both the labels are texts that the model
 scores. V views, L labels, B clips.

@@ -1,4 +1,4 @@
-"""The clips of a list, decoded a few ahead of who looks at them; broken ones are put aside."""
+"""Clip loader: decodes the clips of a list a few ahead, and sets broken ones aside."""
 
 from __future__ import annotations
 

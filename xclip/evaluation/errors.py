@@ -1,4 +1,4 @@
-"""What goes wrong in an evaluation, for the person who started it."""
+"""Errors of an evaluation, worded for the person who started it."""
 
 from __future__ import annotations
 

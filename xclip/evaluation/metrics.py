@@ -1,4 +1,4 @@
-"""Ranks and what is reported of them, equal to the code that published figures come from.
+"""Retrieval metrics: ranks, R@K, MdR and MnR, equal to the code of published figures.
 
 Every rank counts from 0. Where scores tie, three rules are in use:
 

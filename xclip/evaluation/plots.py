@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as files of the format that their name ends in (.svg, .png, .pdf).
+"""Plots of an evaluation, in the format that the file name ends in (.svg, .png, .pdf).
 
 Drawn with matplotlib, which only the extra `plots` installs.
 """

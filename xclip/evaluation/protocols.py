@@ -1,4 +1,4 @@
-"""Which pictures of a clip a model is shown, and which squares of them.
+"""View protocols: which frames of a clip a model sees, and which crops of them.
 
 service   what a search sees: the pictures on screen at the centres of T equal stretches of time,
           resized with antialiasing. With C clips, C such samples that interleave evenly.

@@ -1,4 +1,4 @@
-"""Text→video and video→text over a list of captioned clips, by three ways to score.
+"""Retrieval: text→video and video→text over captioned clips, scored in three ways.
 
 plain      cosine of the text and the video as they are encoded, what an index of vectors can do
 exact      X-CLIP's own score: each text is conditioned on each video before they are compared

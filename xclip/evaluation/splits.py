@@ -1,4 +1,4 @@
-"""Lists cut in a part for training and one for testing, and what tells one list from another.
+"""Splits: divides a list into training and test parts, and records what identifies each.
 
 What is written are tables as `xclip.training.readers` reads them, and a record beside them.
 """

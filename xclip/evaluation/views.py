@@ -1,4 +1,4 @@
-"""The views of a clip, decoded by a confined process of their own as the service decodes."""
+"""Views of a clip, decoded by a sandboxed process as the service decodes."""
 
 from __future__ import annotations
 

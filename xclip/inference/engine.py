@@ -1,4 +1,4 @@
-"""The network for inference: the weights of an `XCLIPModel`, arranged to be quick.
+"""Inference engine: the weights of an `XCLIPModel`, arranged for speed.
 
 `xclip.model` is how to read it; what is computed here is equal, up to rounding:
 

@@ -1,4 +1,4 @@
-"""Layers of the network as inference wants them: fused, packed, matrices in one dtype.
+"""Inference layers: fused and packed, with matrices in one dtype.
 
 Matrices multiply in `dtype`. Norms and the stream that layers add to stay float32: what bfloat16
 rounds there would be lost for all layers after it.

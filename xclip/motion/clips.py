@@ -1,4 +1,4 @@
-"""The generated world as video files: which clips to make, and their encoding as H.264 in mp4.
+"""Clip generator: which clips of the generated world to make, encoded as H.264 in mp4.
 
 A clip shows one event or several in a row; its plan says what it shows when, so that an answer
 about the file can be checked.

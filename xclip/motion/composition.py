@@ -1,4 +1,4 @@
-"""Pictures of the wider world: several shapes, one after the other or together, a moving camera.
+"""Scene composition: frames with several shapes, in sequence or together, and a moving camera.
 
 Each shape is an `Actor` that plays a `Scene`; a `Composition` puts actors before one background.
 Places, sizes and time are those of `xclip.motion.world`.

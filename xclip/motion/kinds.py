@@ -1,4 +1,4 @@
-"""What the wider world's clips show: each kind with its captions, its contrast and its pictures.
+"""Clip kinds of the wider world: each with its captions, its contrast and its frames.
 
 A contrast is the same clip's caption with the one word changed, or the two events swapped, that the
 kind is about. As in `xclip.motion.world`, some combinations never occur in training: events of

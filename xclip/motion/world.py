@@ -1,4 +1,4 @@
-"""A generated world of captioned clips: one coloured shape that moves in one of eight ways.
+"""Generated world of captioned clips: one coloured shape that moves in one of eight ways.
 
 Direction is the point: every motion has an opposite that shows the same pictures in another order,
 so a model that ignores time cannot tell them apart. A fixed eighth of all combinations of colour,

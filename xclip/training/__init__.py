@@ -1,1 +1,1 @@
-"""Training: the contrastive loop, and the recipe of the embedded checkpoint."""
+"""Training: contrastive and classification fine-tuning of X-CLIP models."""

@@ -1,4 +1,4 @@
-"""What is done to clips in training: the same to all frames of one, and mixtures of several.
+"""Augmentation: the same for all frames of a clip, and mixtures of several clips.
 
 Letters: B clips, T frames, E edge of a decoded square, S edge of the model's square, N labels.
 """

@@ -1,4 +1,4 @@
-"""The frames of one stretch of one file, by the service's own decoding process."""
+"""Clip frames: the frames of one interval of one file, from the sandboxed decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training run in one frozen value, read from TOML or JSON; docs/training.md lists the keys."""
+"""Training configuration: one frozen value, read from TOML or JSON (see docs/training.md)."""
 
 from __future__ import annotations
 

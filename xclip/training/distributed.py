@@ -1,4 +1,4 @@
-"""Several processes on one batch: `torchrun` starts them, gradients end up as of one process."""
+"""Distributed training: several processes share a batch; gradients equal one process's."""
 
 from __future__ import annotations
 

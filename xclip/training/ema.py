@@ -1,4 +1,4 @@
-"""The weights averaged over the steps, which often do better than the last ones."""
+"""Exponential moving average of the weights over the steps."""
 
 from __future__ import annotations
 

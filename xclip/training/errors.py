@@ -1,4 +1,4 @@
-"""What goes wrong in training, for the person who started it."""
+"""Errors of training, worded for the person who started it."""
 
 from __future__ import annotations
 

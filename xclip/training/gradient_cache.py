@@ -1,4 +1,4 @@
-"""Cached gradients: the gradient of a whole batch while holding the activations of a part of it.
+"""Gradient cache: the gradient of a whole batch with the activations of only a part in memory.
 
 The loss compares every video with every text, so it cannot be summed over parts of the batch. It
 needs of the towers only v, X and t (see `network`), which are small. So the towers run once without

@@ -1,4 +1,4 @@
-"""The network a run begins with: from nothing, from CLIP, or from an X-CLIP checkpoint."""
+"""Initialisation of a training run: from nothing, from CLIP, or from an X-CLIP checkpoint."""
 
 from __future__ import annotations
 

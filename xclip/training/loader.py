@@ -1,4 +1,4 @@
-"""Batches from files: decoded beside the training, a function of the seed and the step alone.
+"""Data loader: batches decoded beside the training, a function of seed and step alone.
 
 A file that cannot be decoded is noted and another sample takes its place, the next in a fixed
 order, so that a run that is resumed draws what the run before it would have drawn.

@@ -1,4 +1,4 @@
-"""What a run leaves to read: a line per step, and which files it could not use."""
+"""Training log: one line per step, and the files that could not be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step of training after another: rates, scaling, clipping, averaging, and a saved state.
+"""Training loop: learning rate, scaling, clipping, averaging, and a saved state per step.
 
 What a step draws is a function of the seed and its number alone, so the state needs no generator:
 weights, optimiser, scaler, average and the number of steps done go on exactly where they stopped.

@@ -1,4 +1,4 @@
-"""The two losses: captions to videos, and labels."""
+"""Losses: contrastive for captions and videos, cross-entropy for labels."""
 
 from __future__ import annotations
 

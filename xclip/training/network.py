@@ -1,4 +1,4 @@
-"""The network as training takes it: each side by itself, then every video with every text.
+"""Training network: encodes each side alone, then scores every video with every text.
 
 X-CLIP conditions a text on each video, so features of both sides are not enough for a logit: the
 patches X of the video are needed too. What the two sides hand over is therefore v, X and t.

@@ -1,4 +1,4 @@
-"""Which parameters are trained, and which of them fast and which decaying.
+"""Parameter groups: which are trained, with which learning rate and weight decay.
 
 As the original repository: what X-CLIP adds to CLIP learns ten times as fast as what CLIP brings,
 and what is a vector (biases, norms, gains) or a table of positions does not decay.

@@ -1,4 +1,4 @@
-"""The bar that shows how far a run is, its loss, and how long the rest will take."""
+"""Progress bar: how far a run is, its loss, and the time that is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole run: from a configuration to a checkpoint, going on where an earlier one stopped."""
+"""Training run: from a configuration to a checkpoint, resuming where an earlier one stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From annotations to what is drawn from: stretches of video with all their texts, and labels."""
+"""Samples: annotations grouped into intervals of video with all their texts or labels."""
 
 from __future__ import annotations
 

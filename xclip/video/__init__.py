@@ -1,1 +1,1 @@
-"""Video files in, segments of frames out."""
+"""Video: reads files and returns segments of frames."""

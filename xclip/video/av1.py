@@ -1,4 +1,4 @@
-"""Which AV1 pictures no other depends on, read from their headers.
+"""AV1 header parser: which frames no other frame refers to.
 
 libdav1d can be told once, when it opens, to leave such pictures out, not picture by picture as
 other decoders can. But a frame that refreshes no reference leaves no trace in a decoder: its packet

@@ -1,4 +1,4 @@
-"""Which files are opened, how, and which of their streams is the moving picture.
+"""Containers: which files are opened, how, and which stream is the video.
 
 The bytes are hostile until proven otherwise. What keeps libav from reading anything but them:
 only self-contained container formats are recognised (a playlist or a concat script would open

@@ -1,4 +1,4 @@
-"""A stretch of a video as a file of its own: packets are copied, no picture is decoded.
+"""Clip cutting by stream copy: an interval of a video as a file, without decoding.
 
 A copy can only begin at a picture that needs no other, so it begins at the last such one at or
 before the start that was asked for. Seconds count from the first picture shown; stamps are in units

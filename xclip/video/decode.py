@@ -1,4 +1,4 @@
-"""Segments of a video as the model takes them: T square frames each, plus a thumbnail.
+"""Segment decoder: T square frames for each segment of a video, plus a thumbnail.
 
 Letters: T frames of a segment, S edge of the model's square frames.
 """

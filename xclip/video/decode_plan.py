@@ -1,4 +1,4 @@
-"""Which packets have to be decoded for the pictures that are due, and which need not be touched.
+"""Decode plan: which packets must be decoded for the frames that are wanted, and which not.
 
 Decoding may begin at an entry: a packet from which on every picture, shown no earlier than the
 packet's own, comes out as if all of the file had been decoded.

@@ -1,4 +1,4 @@
-"""What the installed libav can decode of that which the service accepts."""
+"""Decoders: which codecs the installed libav can decode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of a file that are on screen at given instants: those a full decode would show."""
+"""Frame selection: the frames on screen at given instants, as a full decode shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of high dynamic range (BT.2100: PQ and HLG) as an ordinary screen would show them.
+"""HDR tone mapping: BT.2100 frames (PQ and HLG) as a standard screen shows them.
 
 Taken as they are, their signals look washed out: models and people know BT.709. The way there is
 light: signal → light on the reference display → BT.709 primaries → highlights compressed → signal.

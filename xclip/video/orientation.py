@@ -1,4 +1,4 @@
-"""How a stored picture is turned and mirrored for display, from its 3x3 display matrix.
+"""Orientation: rotation and mirroring of frames from the 3x3 display matrix.
 
 Only the eight orientations that map pixels onto pixels are applied; a matrix that is singular or
 turns by another angle leaves the picture as stored, as players do.

@@ -1,4 +1,4 @@
-"""Reading a stream's packets run by run, wherever in the file the runs lie."""
+"""Packet reader: reads a stream's packets run by run, wherever they are in the file."""
 
 from __future__ import annotations
 

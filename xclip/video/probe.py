@@ -1,4 +1,4 @@
-"""What a file really holds: one pass over its packets, and its first picture decoded."""
+"""Probe: what a file really holds, from one pass over its packets and its first frame."""
 
 from __future__ import annotations
 

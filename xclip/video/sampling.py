@@ -1,4 +1,4 @@
-"""Which instants of a video are looked at: fixed windows, and the centres of T equal parts of each.
+"""Frame sampling: fixed windows, and the centres of T equal parts of each.
 
 Centres, because X-CLIP was trained on the middle frame of each of T equal parts of a clip.
 """

@@ -1,4 +1,4 @@
-"""When each picture of a stream is shown, from the timestamps its packets really carry.
+"""Timeline: when each frame of a stream is shown, from its packets' timestamps.
 
 Headers lie about frame counts, rates and durations; packets rarely do. Where they do (clocks that
 jump, no clock at all), pictures are timed by their order instead.

@@ -1,4 +1,4 @@
-"""Vectors in SQL and the log that an index follows: what was added and removed, in commit order."""
+"""Change log in SQL: vectors added and removed, in commit order, for an index to follow."""
 
 from __future__ import annotations
 

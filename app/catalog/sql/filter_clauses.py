@@ -1,4 +1,4 @@
-"""Conditions in SQL: which of a collection's segment rows a filter allows.
+"""Filter clauses in SQL: which segment rows of a collection a filter allows.
 
 Every condition is either true or false of a segment and never NULL, so that NOT is its complement.
 """

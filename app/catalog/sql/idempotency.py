@@ -1,4 +1,4 @@
-"""What uploads under an Idempotency-Key were answered, in SQL."""
+"""Idempotency in SQL: the answers given to uploads under an Idempotency-Key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold between rows at every moment, asked of the database in one transaction."""
+"""Invariants between rows, checked in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in SQL: queued work, held by one worker at a time under a lease that expires.
+"""Jobs in SQL: each is held by one worker at a time under a lease that expires.
 
 Every change of a row adds one to its `revision`, so that followers know what they have seen.
 """

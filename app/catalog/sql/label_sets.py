@@ -1,4 +1,4 @@
-"""Label sets in SQL: lists of labels that are classified with under a name."""
+"""Label sets in SQL: named lists of labels to classify with."""
 
 from __future__ import annotations
 

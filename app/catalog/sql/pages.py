@@ -1,4 +1,4 @@
-"""Lists in pages: a cursor is the key of the last row seen, so rows that come or go shift none."""
+"""Keyset pagination: a cursor is the last row's key, so inserts and deletes shift no page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pending removals in SQL: what committed deletions still have to take off the disk.
+"""Outbox of removals in SQL: files that committed deletions still have to delete from disk.
 
 They are written in the transaction that deletes the rows, so neither is ever there without the
 other. Content is named whether or not another video holds the same bytes: that is looked at when it

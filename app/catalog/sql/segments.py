@@ -1,4 +1,4 @@
-"""Segments in SQL."""
+"""Segments in SQL: their times, embeddings and tensor references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalog's tables, in types that SQLite and PostgreSQL both take."""
+"""Schema: the catalog's tables, in types that SQLite and PostgreSQL both accept."""
 
 from __future__ import annotations
 

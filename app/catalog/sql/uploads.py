@@ -1,4 +1,4 @@
-"""Resumable uploads in SQL; how far one has come is the length of its file."""
+"""Resumable uploads in SQL; the length of its file says how far an upload has come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos in SQL, with the terms their metadata is found by."""
+"""Videos in SQL, with the terms that their metadata is found by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contrastive loop of the embedded checkpoint's lessons, whose batches are drawn, not read.
+"""Training loop of motion-tiny: contrastive, on batches that are generated, not read.
 
 The batch of a step is a function of the seed and the step's number alone, so an interrupted run
 goes on exactly where it stopped.

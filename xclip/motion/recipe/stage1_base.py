@@ -1,4 +1,4 @@
-"""The recipe of `motion-tiny`, the checkpoint that ships inside the package.
+"""Training stage 1 of `motion-tiny`, the checkpoint that ships in the package: the base.
 
 python -m xclip.motion.recipe.stage1_base FOLDER trains it, about twenty minutes on two cores, and
 writes the folder; interrupted, the same command goes on. Its figures are in the folder's README.

@@ -1,4 +1,4 @@
-"""The second lesson of `motion-tiny`: which way a shape circles.
+"""Training stage 2 of `motion-tiny`: which way a shape circles.
 
 python -m xclip.motion.recipe.stage2_turns FROM TO goes on from the checkpoint in FROM, where
 `motion_tiny` leaves it, for about twelve minutes on two cores, and writes the folder TO;

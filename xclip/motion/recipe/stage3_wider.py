@@ -1,4 +1,4 @@
-"""The third lesson of `motion-tiny`: two events in a row, two shapes, counts, speed, texture, pans.
+"""Training stage 3 of `motion-tiny`: event order, two shapes, counts, speed, texture, pans.
 
 python -m xclip.motion.recipe.stage3_wider FROM TO goes on from the checkpoint in FROM, where
 `motion_turns` leaves it, for about forty minutes on two cores, and writes the folder TO;

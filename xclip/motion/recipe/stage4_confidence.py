@@ -1,4 +1,4 @@
-"""What `motion-tiny` needs to say how sure it is: a background, and a calibration fitted to clips.
+"""Training stage 4 of `motion-tiny`: confidence, from a background and a calibration.
 
 python -m xclip.motion.recipe.stage4_confidence FOLDER writes `bank.txt` and
 `confidence.safetensors` beside the weights in FOLDER, from seeds, in about a minute.

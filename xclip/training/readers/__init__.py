@@ -1,4 +1,4 @@
-"""Annotations of known data sets, read into clips: which file, from when to when, and its text."""
+"""Dataset readers: annotations of known data sets as clips with times and texts."""
 
 from __future__ import annotations
 

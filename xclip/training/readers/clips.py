@@ -1,4 +1,4 @@
-"""The record that all readers give, and where the file of a name is."""
+"""Annotated clip: the record that all readers return, and the file that a name stands for."""
 
 from __future__ import annotations
 

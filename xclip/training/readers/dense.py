@@ -1,4 +1,4 @@
-"""Captions in JSON: MSR-VTT, with many captions for a file, and ActivityNet, with many moments."""
+"""Dense caption readers (JSON): MSR-VTT with captions per file, ActivityNet with moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinetics' CSV: label, youtube_id, time_start, time_end, split.
+"""Kinetics reader: CSV with label, youtube_id, time_start, time_end, split.
 
 Files are what its downloaders leave: already cut to the ten seconds, called `{id}_{start}_{end}`
 with six digits each, or `{id}` alone, in the folder or in one named after the label or the split.

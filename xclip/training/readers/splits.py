@@ -1,4 +1,4 @@
-"""HMDB-51 and UCF-101: a folder of split files, videos in a folder per label.
+"""HMDB-51 and UCF-101 reader: split files, and videos in a folder per label.
 
 A split is named `train1` … `train3` and `test1` … `test3`; without a digit it is the first.
 """

@@ -1,4 +1,4 @@
-"""A folder of videos with a table: CSV with a head line, or JSON lines.
+"""Table reader: a folder of videos with a CSV with a header, or JSON lines.
 
 Columns: `path`, `caption` or `label`, and optionally `start`, `end` (seconds) and `split`. Lines of
 another split are left out; without that column all lines are read.

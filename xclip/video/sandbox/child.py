@@ -1,4 +1,4 @@
-"""Decoding in a process of its own that may hang, crash or swell without hurting its caller.
+"""Decoder process: decodes in a child that may hang, crash or grow without harming its caller.
 
 The caller pulls segments from the process's pipe and kills it when its time is up or nobody wants
 more.

@@ -1,4 +1,4 @@
-"""What a process that decodes a stranger's file gives up before it reads the first byte (Linux)."""
+"""Confinement: what a decoding process gives up before it reads an untrusted byte (Linux)."""
 
 from __future__ import annotations
 

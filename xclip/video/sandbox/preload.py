@@ -1,4 +1,4 @@
-"""Imported by the fork server alone: everything that decoding loads the first time it needs it.
+"""Preload for the fork server: imports everything that decoding loads on first use.
 
 A confined process can open no file, so what PyAV imports late and PyTorch looks up late has to be
 there before the fork. Decoding a tiny clip from start to end finds what a list would miss.

@@ -1,4 +1,4 @@
-"""A confined process for one file, made by a fork server and killed when nobody wants more of it.
+"""Sandboxed process for one file, started by a fork server and killed when not needed.
 
 A fork server that has imported the decoder once gives each file a fresh process within
 milliseconds. The process gets the opened file and the write end of a pipe, and where a file is to

@@ -1,4 +1,4 @@
-"""The system calls a process that decodes a stranger's file may still make (Linux).
+"""Seccomp filter: the system calls that a decoding process may still make (Linux).
 
 An allow-list in classic BPF, given to the kernel as it is: libseccomp is not on every machine, and
 forty calls do not need it. What decoding uses was read from `strace` over the real clips. Whatever

@@ -1,4 +1,4 @@
-"""How a decoding process hands over its results: a small JSON header, then raw pixels.
+"""Wire format of a decoding process's results: a small JSON header, then raw pixels.
 
 Never pickle: the process has parsed a stranger's bytes and may be theirs by now. Everything read is
 checked against the request, so the worst it can do is lie about pixels.
