@@ -39,7 +39,6 @@ from app.model_api.secret import credentials
 from app.telemetry import tracing
 from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
 from index.protocol import TensorReference
-from xclip.video.sampling import Segmentation
 
 CONNECT_TIMEOUT_S = 2.0
 FACTS_TIMEOUT_S = 2.0
@@ -159,7 +158,7 @@ class WorkerClient:
         `fingerprint` is the model that made the segments; a worker with another model answers
         WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """
-        request = ScoreRequest(texts, references, fingerprint, templates, confidence, rest)
+        request = ScoreRequest(texts, references, fingerprint, tuple(templates), confidence, rest)
         return _scores(self._call("POST", "/score", request.to_json(), MODEL_TIMEOUT_S))
 
     def embed_clip(
@@ -170,7 +169,7 @@ class WorkerClient:
         The file lies in the media store's tmp folder and is not kept; an unreadable one is
         WorkerFailed with the code of the VideoError.
         """
-        request = EmbedRequest(str(path), Segmentation(window_s, stride_s))
+        request = EmbedRequest(str(path), window_s, stride_s)
         answer = self._call("POST", "/embed", request.to_json(), timeout_s)
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
@@ -192,8 +191,9 @@ class WorkerClient:
         answer may hold are WorkerFailed `too_many_scores`; a stride longer than the window is
         ValueError.
         """
-        segmentation = Segmentation(window_s, stride_s)
-        request = ClipScoreRequest(str(path), texts, segmentation, templates, confidence, rest)
+        request = ClipScoreRequest(
+            str(path), window_s, stride_s, texts, tuple(templates), confidence, rest
+        )
         answer = self._call("POST", "/clip", request.to_json(), timeout_s)
         arrays = _arrays(answer)
         return ClipScores(

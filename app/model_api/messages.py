@@ -1,19 +1,19 @@
-"""What the API and the worker say to each other: JSON requests, JSON facts, safetensors answers.
+"""Message schema of the model API: what the API and the worker say to each other.
 
-Both ends use these values, so neither can drift. The requests are checked where they are read:
-`MessageError` is the worker's 400, never a crash.
+Requests and facts are JSON objects of exactly the fields named here, answers of the model are
+safetensors. Both ends use these values, so neither can drift. A message is checked where it is
+read: `MessageError` is the worker's 400, never a crash.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from index.protocol import TensorReference
 from xclip.video.sampling import Segmentation
@@ -25,6 +25,8 @@ CONFIDENCE_HEADER = "x-confidence-kind"
 # Fitted to labelled examples, or read from the softmax shares as they are.
 ConfidenceKind = Literal["calibrated", "estimated"]
 MAX_SCORES = 1_000_000  # of one answer of `/score`: 4 MB
+_ERRORS_NAMED = 3  # of a message with more; enough to find the mistake
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 class MessageError(Exception):
@@ -33,9 +35,40 @@ class MessageError(Exception):
     code: ClassVar[str] = "invalid_request"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What the worker's model is: its identity and the sizes that others depend on.
+def _check_template(template: str) -> str:
+    if template.count("{}") != 1:
+        raise ValueError("a template must hold {} once")
+    return template
+
+
+Texts: TypeAlias = Annotated[Sequence[str], Field(min_length=1)]
+Templates: TypeAlias = tuple[Annotated[str, AfterValidator(_check_template)], ...]
+
+
+class _Message:
+    """A JSON object of exactly the fields of the dataclass that derives from this."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False
+    )
+
+    def to_json(self) -> bytes:
+        """The message as the body of a request or an answer."""
+        return _adapter(type(self)).dump_json(self)
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """The message in a body; raises MessageError."""
+        try:
+            message: Self = _adapter(cls).validate_json(body)
+        except ValidationError as error:
+            raise MessageError(f"the message cannot be read: {_explain(error)}") from error
+        return message
+
+
+@dataclass(frozen=True)
+class ModelFacts(_Message):
+    """The answer of `GET /model`: the model's identity and the sizes that others depend on.
 
     calls_waiting : how many calls are in line for it now
     """
@@ -51,40 +84,17 @@ class ModelFacts:
     dtype: str
     calls_waiting: int
 
-    def to_json(self) -> bytes:
-        """The answer of `GET /model`."""
-        return json.dumps(asdict(self)).encode()
 
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The facts in an answer of `GET /model`."""
-        with _checked():
-            fields = _object(body)
-            prompts, width = fields.pop("prompt_shape")
-            return cls(prompt_shape=(int(prompts), int(width)), **fields)
+@dataclass(frozen=True)
+class TextRequest(_Message):
+    """`POST /text`: embed these texts, and on request say how many tokens they are."""
 
-
-@dataclass(frozen=True, slots=True)
-class TextRequest:
-    """`POST /text`: embed these texts, and if asked say how many tokens they are."""
-
-    texts: Sequence[str]
+    texts: Texts
     count_tokens: bool = False
 
-    def to_json(self) -> bytes:
-        """The request's body."""
-        return json.dumps({"texts": list(self.texts), "count_tokens": self.count_tokens}).encode()
 
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The request in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            return cls(_texts(fields["texts"]), bool(fields["count_tokens"]))
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceRequest:
+@dataclass(frozen=True)
+class ConfidenceRequest(_Message):
     """That scores shall come with confidence: by which calibration, among how many segments.
 
     `calibration` names one that was fitted to a collection; None is the model's own.
@@ -94,116 +104,63 @@ class ConfidenceRequest:
     eligible: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
+@dataclass(frozen=True)
+class ScoreRequest(_Message):
     """`POST /score`: every text against every stored segment, by the model `fingerprint` names.
 
     With `templates`, each of which holds `{}` once, a text is the mean of itself in each of them.
     `rest` asks how high each segment scores for all that is none of the texts.
     """
 
-    texts: Sequence[str]
-    references: Sequence[TensorReference]
+    texts: Texts
+    segments: Sequence[TensorReference]
     fingerprint: str
-    templates: Sequence[str] = ()
+    templates: Templates = ()
     confidence: ConfidenceRequest | None = None
     rest: bool = False
 
-    def to_json(self) -> bytes:
-        """The request's body."""
-        return json.dumps(
-            {
-                "texts": list(self.texts),
-                "segments": [asdict(reference) for reference in self.references],
-                "fingerprint": self.fingerprint,
-                "templates": list(self.templates),
-                "confidence": asdict(self.confidence) if self.confidence else None,
-                "rest": self.rest,
-            }
-        ).encode()
-
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """The request in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            texts, segments = _texts(fields["texts"]), fields["segments"]
-            if len(texts) * len(segments) > MAX_SCORES:
-                raise ValueError(f"more than {MAX_SCORES} scores in one answer")
-            return cls(
-                texts=texts,
-                references=[_reference(segment) for segment in segments],
-                fingerprint=str(fields["fingerprint"]),
-                templates=_templates(fields["templates"]),
-                confidence=_confidence(fields["confidence"]),
-                rest=bool(fields["rest"]),
-            )
+        """The request in a body; raises MessageError, also for more than `MAX_SCORES` scores."""
+        request = super().from_json(body)
+        if len(request.texts) * len(request.segments) > MAX_SCORES:
+            raise MessageError(f"more than {MAX_SCORES} scores in one answer")
+        return request
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """`POST /embed`: the embedding of every segment of a file that is not kept."""
+@dataclass(frozen=True)
+class EmbedRequest(_Message):
+    """`POST /embed`: the embedding of every segment of a file that is not kept.
+
+    window_s, stride_s : length of a segment and distance between two starts, in seconds
+    """
 
     path: str
-    segmentation: Segmentation
+    window_s: float
+    stride_s: float
 
-    def to_json(self) -> bytes:
-        """The request's body."""
-        return json.dumps({"path": self.path, **asdict(self.segmentation)}).encode()
+    def __post_init__(self) -> None:
+        _ = self.segmentation  # refuses a stride that is longer than the window
 
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The request in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            return cls(
-                path=str(fields["path"]),
-                segmentation=Segmentation(float(fields["window_s"]), float(fields["stride_s"])),
-            )
+    @property
+    def segmentation(self) -> Segmentation:
+        """The segments the file is cut into."""
+        return Segmentation(self.window_s, self.stride_s)
 
 
-@dataclass(frozen=True, slots=True)
-class ClipScoreRequest:
+@dataclass(frozen=True)
+class ClipScoreRequest(EmbedRequest):
     """`POST /clip`: every text, as in `ScoreRequest`, against every segment of a file not kept."""
 
-    path: str
-    texts: Sequence[str]
-    segmentation: Segmentation
-    templates: Sequence[str] = ()
+    texts: Texts
+    templates: Templates = ()
     confidence: ConfidenceRequest | None = None
     rest: bool = False
 
-    def to_json(self) -> bytes:
-        """The request's body."""
-        return json.dumps(
-            {
-                "path": self.path,
-                "texts": list(self.texts),
-                "templates": list(self.templates),
-                "confidence": asdict(self.confidence) if self.confidence else None,
-                "rest": self.rest,
-                **asdict(self.segmentation),
-            }
-        ).encode()
 
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The request in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            return cls(
-                path=str(fields["path"]),
-                texts=_texts(fields["texts"]),
-                segmentation=Segmentation(float(fields["window_s"]), float(fields["stride_s"])),
-                templates=_templates(fields["templates"]),
-                confidence=_confidence(fields["confidence"]),
-                rest=bool(fields["rest"]),
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class ClipExportRequest:
-    """`POST /cut`: a stretch of stored content into an empty file of the folder for such files."""
+@dataclass(frozen=True)
+class ClipExportRequest(_Message):
+    """`POST /cut`: seconds of stored content into an empty file of the folder for such files."""
 
     sha256: str
     into: str
@@ -211,43 +168,14 @@ class ClipExportRequest:
     end_s: float
     max_bytes: int
 
-    def to_json(self) -> bytes:
-        """The request's body."""
-        return json.dumps(asdict(self)).encode()
 
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The request in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            return cls(
-                sha256=str(fields["sha256"]),
-                into=str(fields["into"]),
-                start_s=float(fields["start_s"]),
-                end_s=float(fields["end_s"]),
-                max_bytes=int(fields["max_bytes"]),
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class ClipExportResult:
+@dataclass(frozen=True)
+class ClipExportResult(_Message):
     """The answer of `/cut`: what was written, in seconds of the source."""
 
     container: Literal["mp4", "webm"]
     start_s: float
     end_s: float
-
-    def to_json(self) -> bytes:
-        """The answer's body."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, body: bytes) -> Self:
-        """The answer in a body; raises MessageError."""
-        with _checked():
-            fields = _object(body)
-            container: Literal["mp4", "webm"] = "webm" if fields["container"] == "webm" else "mp4"
-            return cls(container, float(fields["start_s"]), float(fields["end_s"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,51 +238,17 @@ class ClipScores:
     fingerprint: str
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    fields = json.loads(body)
-    if not isinstance(fields, dict):
-        raise TypeError("it is no JSON object")
-    return fields
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """The compiled schema of a message, which takes milliseconds to make."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
-def _texts(value: object) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-        raise ValueError("texts must be a list of at least one string")
-    return value
-
-
-def _templates(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(
-        isinstance(template, str) and template.count("{}") == 1 for template in value
-    ):
-        raise ValueError("templates must be a list of strings that hold {} once")
-    return tuple(value)
-
-
-def _confidence(value: Mapping[str, object] | None) -> ConfidenceRequest | None:
-    if value is None:
-        return None
-    calibration, eligible = value["calibration"], value["eligible"]
-    if not (calibration is None or isinstance(calibration, str)) or not isinstance(eligible, int):
-        raise ValueError("confidence is the name of a calibration or null, and a whole number")
-    return ConfidenceRequest(calibration, eligible)
-
-
-def _reference(value: Mapping[str, object]) -> TensorReference:
-    file, offset, length, crc32 = (value[key] for key in ("file", "offset", "length", "crc32"))
-    if not (
-        isinstance(file, str)
-        and isinstance(offset, int)
-        and isinstance(length, int)
-        and isinstance(crc32, int)
-    ):
-        raise ValueError("a segment is a file name and three whole numbers")
-    return TensorReference(file=file, offset=offset, length=length, crc32=crc32)
-
-
-@contextmanager
-def _checked() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, KeyError, TypeError) as error:
-        raise MessageError(f"the message cannot be read: {error}") from error
+def _explain(error: ValidationError) -> str:
+    """The first few mistakes in one line, without an echo of the message."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
+        for problem in problems[:_ERRORS_NAMED]
+    )

@@ -11,9 +11,9 @@
                                               with {damaged bool [all]} when some of the tensors
                                               cannot be read, K are the others
     POST /embed   EmbedRequest -> safetensors {embeddings float32 [K, D]}
-    POST /clip    ClipRequest  -> safetensors {starts, ends float64 [K], duration_s float64 [1]}
+    POST /clip    ClipScoreRequest -> safetensors {starts, ends float64 [K], duration_s float64 [1]}
                                               and what /score answers
-    POST /cut     CutOrder     -> CutDone as JSON; the file is written
+    POST /cut     ClipExportRequest -> ClipExportResult as JSON; the file is written
 
 A request shows the secret that API and worker share, or it is a 401; /livez needs none.
 Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
@@ -54,7 +54,6 @@ from app.model_api.messages import (
     Scores,
     TextRequest,
 )
-from app.model_api.secret import WorkerAuthMiddleware
 from app.model_api.tensor_records import stack_bank, stack_records
 from app.telemetry.calls import CallTelemetry
 from app.telemetry.metrics import WorkerMetrics
@@ -62,6 +61,7 @@ from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring, NotInClipFolder, TooManyScores
 from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
 from app.worker.decoding import Interrupted
+from app.worker.middleware import WorkerAuthMiddleware
 from app.worker.model_scheduler import CallerGone, SchedulerFull, while_wanted
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache
@@ -233,8 +233,8 @@ class _Calls:
     def _score(self, message: ScoreRequest) -> Scores:
         texts = self._scoring.embed(message.texts, message.templates)
         parts = []
-        for start in range(0, len(message.references), SCORE_BATCH):
-            read = self._store.read_each(message.references[start : start + SCORE_BATCH])
+        for start in range(0, len(message.segments), SCORE_BATCH):
+            read = self._store.read_each(message.segments[start : start + SCORE_BATCH])
             records = [record for record in read if not isinstance(record, VectorStoreError)]
             scores = self._score_records(texts, records, message)
             if len(records) < len(read):

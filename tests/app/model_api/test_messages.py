@@ -21,7 +21,6 @@ from app.model_api.messages import (
     TextRequest,
 )
 from index.protocol import TensorReference
-from xclip.video.sampling import Segmentation
 
 texts = st.lists(st.text(), min_size=1, max_size=4)
 counts = st.integers(0, 2**40)
@@ -54,10 +53,10 @@ def test_a_clip_request_survives_the_wire(
     asked: list[str], window: float, share: float, confidence: ConfidenceRequest | None
 ) -> None:
     """Durations keep every bit."""
-    cut = Segmentation(window, window * share)
-    request = ClipScoreRequest("/data/tmp/incoming-1", asked, cut, ("a video of {}",), confidence)
+    cut = ("/data/tmp/incoming-1", window, window * share)
+    request = ClipScoreRequest(*cut, asked, ("a video of {}",), confidence)
     assert ClipScoreRequest.from_json(request.to_json()) == request
-    embed = EmbedRequest("/data/tmp/incoming-1", cut)
+    embed = EmbedRequest(*cut)
     assert EmbedRequest.from_json(embed.to_json()) == embed
 
 
@@ -100,11 +99,46 @@ def test_a_malformed_message_is_refused(
         kind.from_json(body)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"another": 1}, {"rest": 1}, {"rest": "yes"}, {"fingerprint": 3}, {"texts": []}],
+)
+def test_a_field_of_another_name_or_type_is_refused(change: dict[str, object]) -> None:
+    """The schema is strict: nothing is converted, and no field is passed over."""
+    sound = json.loads(ScoreRequest(["a"], [], "f").to_json())
+    with pytest.raises(MessageError, match=next(iter(change))):
+        ScoreRequest.from_json(json.dumps({**sound, **change}).encode())
+
+
+def test_the_fields_on_the_wire_keep_their_names() -> None:
+    """Both ends of two versions meet during an upgrade, so the names are fixed here."""
+    confidence = ConfidenceRequest("c", 2)
+    score = ScoreRequest(["a"], [TensorReference("x", 1, 2, 3)], "f", ("{}",), confidence, True)
+    assert json.loads(score.to_json()) == {
+        "texts": ["a"],
+        "segments": [{"file": "x", "offset": 1, "length": 2, "crc32": 3}],
+        "fingerprint": "f",
+        "templates": ["{}"],
+        "confidence": {"calibration": "c", "eligible": 2},
+        "rest": True,
+    }
+    clip = ClipScoreRequest("p", 2.0, 1.0, ["a"], (), None)
+    assert json.loads(clip.to_json()) == {
+        "path": "p",
+        "window_s": 2.0,
+        "stride_s": 1.0,
+        "texts": ["a"],
+        "templates": [],
+        "confidence": None,
+        "rest": False,
+    }
+
+
 def test_an_answer_of_scores_is_bounded() -> None:
     """Whoever wants more asks again, so that no answer fills the memory."""
     some = [TensorReference("f", 0, 0, 0)] * 1_000
     most = ScoreRequest(["a"] * (MAX_SCORES // 1_000), some, "fingerprint")
-    assert len(ScoreRequest.from_json(most.to_json()).references) == 1_000
+    assert len(ScoreRequest.from_json(most.to_json()).segments) == 1_000
     with pytest.raises(MessageError, match=str(MAX_SCORES)):
         ScoreRequest.from_json(ScoreRequest([*most.texts, "b"], some, "fingerprint").to_json())
 

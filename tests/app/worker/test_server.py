@@ -320,7 +320,7 @@ def test_a_clip_is_decoded_no_further_once_its_caller_has_hung_up(
     monkeypatch.setattr(Decoder, "open", noted)
     path = make_clip(seconds=60, fps=4)
     incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
-    message = EmbedRequest(str(incoming), Segmentation(1.0, 0.5))
+    message = EmbedRequest(str(incoming), 1.0, 0.5)
     with model_taken(parts):
         with pytest.raises(httpx.ReadTimeout):
             client._http.post("/embed", content=message.to_json(), timeout=1.0)
