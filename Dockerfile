@@ -12,6 +12,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY app app
 COPY index index
 COPY xclip xclip
+COPY xclip_search xclip_search
 # hadolint ignore=SC2086  the options are several words
 RUN pip install --no-cache-dir --constraint constraints.txt ${PIP_OPTIONS} ".[otel,postgresql]"
 

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-SOURCES := app xclip index tests benchmarks
+SOURCES := app xclip xclip_search index tests benchmarks
 
 .PHONY: help demo serve test check format bench bench-speed faults check-image motion-tiny clean
 

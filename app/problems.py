@@ -21,11 +21,11 @@ from app.catalog import errors as catalog
 from app.errors import AppError, ChecksumMismatch, ModelMismatch
 from app.fetch import errors as fetch
 from app.model_api.client import WorkerFailed, WorkerUnavailable
-from app.schemas import Problem as ProblemSchema
 from app.security import errors as refusals
 from app.storage.media_store import ContentTooLarge, MediaError, StorageFull
 from app.storage.partial_uploads import PartialError, PartialLocked, PartialMissing
 from xclip.errors import VideoError, VideoTooLarge
+from xclip_search.schemas import Problem as ProblemSchema
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError,)

@@ -8,7 +8,6 @@ An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLI
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -225,14 +224,6 @@ def base_url(host: str, port: int) -> str:
     """The http URL a client on this machine uses; a wildcard address is reached by loopback."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing binds
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`; of names only localhost is trusted to be so."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

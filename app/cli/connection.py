@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.errors import reported
-from app.client import ApiError, Client
 from app.settings import KEY_VARIABLE, base_url, load_settings
+from xclip_search import ApiError, Client
 
 PANEL = "Clients"
 

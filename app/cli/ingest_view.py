@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from app import schemas
 from app.cli.tables import moment, plain
+from xclip_search import schemas
 
 _MOST_ROWS = 8  # of running jobs: a terminal is about three times as high
 

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app import schemas
+from xclip_search import schemas
 
 Verdict = Callable[[str, float, float], Text]  # filename, start and end in seconds
 

@@ -25,8 +25,9 @@ from app.catalog.errors import CatalogError
 from app.maintenance.data_folder import check_library
 from app.problems import DATABASE_ERRORS
 from app.server.listener import PortBusy, bind
-from app.settings import Settings, base_url, is_loopback
+from app.settings import Settings, base_url
 from app.storage.errors import NoLibrary
+from xclip_search.addresses import is_loopback
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
-from app import schemas
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
@@ -13,6 +12,7 @@ from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer
 from app.services.classify.classify import ClassifyOptions, Part
 from app.storage.media_store import IncomingFile
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from app import schemas
 from app.problems import problem_responses
 from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf
 from app.routes.responses import collection_answer, page_answer
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

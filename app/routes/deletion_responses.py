@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import Response
 
-from app import schemas
 from app.problems import problem_responses
+from xclip_search import schemas
 
 
 def deleted_answer(pending: int) -> Response:

@@ -8,9 +8,9 @@ import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
 
-from app import schemas
 from app.problems import problem_responses
 from app.routes.dependencies import ServicesOf
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/embeddings", tags=["models"])
 

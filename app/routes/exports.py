@@ -6,10 +6,10 @@ import base64
 
 from fastapi import APIRouter
 
-from app import schemas
 from app.catalog.records import StoredSegment
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, ServicesOf, VideoId
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 

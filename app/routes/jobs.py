@@ -8,13 +8,13 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import APIRouter, Query, Response
 
-from app import schemas
 from app.catalog.records import JobStatus
 from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer
 from app.services.ingest.job_watcher import wait_for_end
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

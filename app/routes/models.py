@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from app import schemas
 from app.problems import problem_responses
 from app.routes.dependencies import ServicesOf
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

@@ -20,10 +20,10 @@ from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
 from app.routes.request_bodies import declared_length, receive_body
-from app.schemas import Accepted
 from app.server.body_limit import FORM_OVERHEAD_BYTES
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from app.storage.media_store import IncomingFile
+from xclip_search.schemas import Accepted
 
 Fields = TypeVar("Fields", bound=Accepted)
 

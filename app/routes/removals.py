@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app import schemas
 from app.routes.dependencies import ServicesOf
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/removals", tags=["system"])
 

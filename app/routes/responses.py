@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from app import schemas
 from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
 from app.services.classify.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.classify.probabilities import LabelScores
@@ -15,6 +14,7 @@ from app.services.ingest.resumable_uploads import UploadProgress
 from app.services.library.library import CollectionView, middle
 from app.services.search.query import Moment, RankedSegment, ScoreKind, SearchPage
 from app.services.search.search import Heatmap
+from xclip_search import schemas
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")

@@ -9,7 +9,6 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 
-from app import schemas
 from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
@@ -28,6 +27,7 @@ from app.services.search.query import (
     TextQuery,
 )
 from app.storage.media_store import IncomingFile
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from app import schemas
 from app.routes.dependencies import ServicesOf
+from xclip_search import schemas
 
 router = APIRouter(tags=["system"])
 _METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
-from app import schemas
 from app.catalog.records import NewUpload, ResumableUpload
 from app.errors import InvalidChecksum, InvalidRequest, TusVersionUnsupported
 from app.services.ingest.chunk import CHECKSUMS, Checksum
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
+from xclip_search import schemas
 
 VERSION: Final = "1.0.0"
 PIECE_TYPE: Final = "application/offset+octet-stream"

@@ -10,7 +10,6 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from app import schemas
 from app.catalog.errors import VideoNotFound
 from app.errors import UnsupportedMediaType
 from app.problems import problem_responses
@@ -20,6 +19,7 @@ from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
 from app.services.ingest.chunk import Chunk
 from app.services.ingest.resumable_uploads import UploadProgress
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
 

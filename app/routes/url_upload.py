@@ -12,10 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from app import schemas
 from app.routes.multipart import COMPONENT
 from app.services.ingest.ingest import Upload
 from app.services.ingest.url_fetch import UrlFetcher
+from xclip_search import schemas
 
 _JSON = "application/json"
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from app import failpoints, schemas
+from app import failpoints
 from app.catalog.errors import NotFound
 from app.catalog.records import VideoStatus
 from app.problems import problem_responses
@@ -33,6 +33,7 @@ from app.routes.url_upload import also_json, names_url, receive_url
 from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
 from app.services.ingest.job_watcher import wait_for_end
 from app.services.library.library import StoredFile
+from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 

@@ -31,7 +31,8 @@ from app.security.errors import (
 from app.security.principal import ANONYMOUS, Principal
 from app.security.rate_limits import ConcurrencyLimit, TokenBuckets
 from app.security.session import SECRET, Sessions
-from app.settings import Settings, is_loopback
+from app.settings import Settings
+from xclip_search.addresses import is_loopback
 
 PUBLIC_PATIENCE_S = 0.2
 _RETRY_CONCURRENT_S = 1.0

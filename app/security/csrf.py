@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from app.settings import is_loopback
+from xclip_search.addresses import is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 

@@ -49,6 +49,7 @@ def _within(module: str, names: tuple[str, ...]) -> bool:
     [
         ("xclip", ("app", "index", "fastapi", "starlette", "sqlalchemy", "transformers")),
         ("index", ("app", "xclip", "fastapi", "starlette", "sqlalchemy", "torch", "av")),
+        ("xclip_search", ("app", "xclip", "index", "fastapi", "starlette", "sqlalchemy", "torch")),
         ("app", ("transformers", "av")),
         ("app/routes", ("sqlalchemy", "app.catalog.sql.tables", "torch", "faiss", "xclip")),
         ("app/services", ("sqlalchemy", "fastapi", "starlette", "app.routes", "torch", "xclip")),

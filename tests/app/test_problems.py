@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 from app import errors, problems
 from app.catalog import errors as catalog
 from app.model_api.client import WorkerFailed, WorkerUnavailable
-from app.schemas import SearchRequest
 from app.server.body_limit import BodyLimit
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing
@@ -20,6 +19,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
 from tests.app.stack import assert_problem
 from xclip.errors import VideoError
+from xclip_search.schemas import SearchRequest
 
 
 def make_client(error: Exception | None = None) -> TestClient:

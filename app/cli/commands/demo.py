@@ -23,9 +23,9 @@ from rich.text import Text
 from app.cli.commands.ingest import Item, ingest, summary
 from app.cli.supervisor import die_with
 from app.cli.tables import moments_labelled, plain, ranking
-from app.client import ApiError, Client
 from app.server.listener import PortBusy, bind
 from app.settings import PREFIX, SettingsError, base_url, load_settings, variable
+from xclip_search import ApiError, Client
 
 if TYPE_CHECKING:
     from app.cli.demo_clips import DemoQuery, Showcase

@@ -13,10 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app import schemas
 from app.cli.connection import PANEL, Collection, Key, Url, connected
 from app.cli.errors import reported
-from app.client import ApiError, Client
+from xclip_search import ApiError, Client, schemas
 
 Row = dict[str, Any]
 Write = Callable[[Sequence[Row]], None]

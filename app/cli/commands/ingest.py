@@ -16,11 +16,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from app import schemas
 from app.cli.ingest_view import IngestView
 from app.cli.tables import plain
-from app.client import ApiError, Client, ServiceAway, Unfinished, Uploaded
-from app.client.library import JobStatus
+from xclip_search import ApiError, Client, ServiceAway, Unfinished, Uploaded, schemas
+from xclip_search.library import JobStatus
 
 # In a folder only these are sent; a file that is named itself is sent whatever its name.
 VIDEO_SUFFIXES = frozenset(

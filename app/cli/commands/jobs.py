@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from app import schemas
 from app.cli.connection import PANEL, AsJson, Key, Url, connected
 from app.cli.tables import plain, print_items
-from app.client import Client
-from app.client.library import JobStatus, jobs_page
+from xclip_search import Client, schemas
+from xclip_search.library import JobStatus, jobs_page
 
 JobId = Annotated[str, typer.Argument(help="The id of a job; `jobs` prints them.")]
 SHOWN = 20

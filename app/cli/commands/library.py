@@ -12,7 +12,6 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from app import schemas
 from app.cli.connection import (
     PANEL,
     AsJson,
@@ -24,6 +23,7 @@ from app.cli.connection import (
     json_object,
 )
 from app.cli.tables import length, plain, print_items, span
+from xclip_search import schemas
 
 VideoId = Annotated[str, typer.Argument(help="The id of a video; `videos` prints them.")]
 SetName = Annotated[str, typer.Argument(help="The label set's name.")]

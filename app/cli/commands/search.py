@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from app import schemas
 from app.cli.commands import demo
 from app.cli.commands.ingest import ingest as ingest_items
 from app.cli.commands.ingest import items_of, summary
@@ -25,7 +24,7 @@ from app.cli.connection import (
     json_object,
 )
 from app.cli.tables import labelled, nothing_found, ranking, videos_labelled
-from app.client import ApiError, Client, Unfinished
+from xclip_search import ApiError, Client, Unfinished, schemas
 
 INGEST_PATIENCE_S = 3600.0  # a queue that is full empties in its own time
 

@@ -21,11 +21,11 @@ from app.settings import (
     Settings,
     SettingsError,
     base_url,
-    is_loopback,
     load_settings,
     variable,
 )
 from app.telemetry.logs import configure_logging
+from xclip_search.addresses import is_loopback
 
 # A supervisor that sees one of these stops: starting the same thing again would end the same way.
 EXIT_CONFIG = os.EX_CONFIG

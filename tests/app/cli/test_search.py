@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from app import schemas
 from app.cli.commands.ingest import Item, ingest
 from app.cli.tables import moment, nothing_found, percent, plain
-from app.client import Client
 from tests.app.conftest import write_clip
+from xclip_search import Client, schemas
 
 RunCommand = Callable[..., Result]
 Ask = Callable[..., schemas.SearchAnswer]

@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from app.errors import AppError
 from app.routes.multipart import MultipartForm, receive_form
-from app.schemas import UploadFields
 from app.server.body_limit import BodyAllowance
 from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
+from xclip_search.schemas import UploadFields
 
 BOUNDARY = b"frontier"
 

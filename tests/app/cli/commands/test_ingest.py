@@ -13,10 +13,9 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app import schemas
 from app.cli.commands.ingest import files_under, items_of
 from app.cli.ingest_view import IngestView
-from app.client import Client
+from xclip_search import Client, schemas
 
 RunCommand = Callable[..., Result]
 MakeClip = Callable[..., Path]

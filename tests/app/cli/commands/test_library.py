@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
-from app.client import Client
 from tests.app.conftest import write_clip
+from xclip_search import Client
 
 RunCommand = Callable[..., Result]
 COLLECTION = "kept"

@@ -6,8 +6,8 @@ import random
 
 import httpx
 
-from app.client.errors import ApiError, ServiceAway
-from app.client.steps import Call, Flow, Pause, T, refusal
+from xclip_search.errors import ApiError, ServiceAway
+from xclip_search.steps import Call, Flow, Pause, T, refusal
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 PASSING_STATUSES = frozenset({423, 429, 503})  # 423: a piece of the same upload is coming in

@@ -20,8 +20,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from app import schemas
-from app.client.errors import ApiError
+from xclip_search import schemas
+from xclip_search.errors import ApiError
 
 T = TypeVar("T")
 AnswerT = TypeVar("AnswerT", bound=BaseModel)

@@ -6,7 +6,7 @@ refused. Answered: snake_case, seconds as numbers, RFC 3339 UTC.
 
 from __future__ import annotations
 
-from app.schemas.classify import (
+from xclip_search.schemas.classify import (
     ClassifiedSegment,
     ClassifiedStretch,
     ClassifiedVideo,
@@ -19,13 +19,13 @@ from app.schemas.classify import (
     LabelSetPut,
     LabelSetSummary,
 )
-from app.schemas.embeddings import (
+from xclip_search.schemas.embeddings import (
     EmbeddingAnswer,
     EmbeddingList,
     EmbeddingRequest,
     EmbeddingUsage,
 )
-from app.schemas.library import (
+from xclip_search.schemas.library import (
     CollectionAnswer,
     CollectionPut,
     Failure,
@@ -40,7 +40,7 @@ from app.schemas.library import (
     VideoAnswer,
     VideoEmbeddings,
 )
-from app.schemas.search import (
+from xclip_search.schemas.search import (
     HeatmapAnswer,
     HeatmapPiece,
     IndexState,
@@ -53,7 +53,7 @@ from app.schemas.search import (
     SearchStep,
     SearchTimings,
 )
-from app.schemas.system import (
+from xclip_search.schemas.system import (
     CheckAnswer,
     DeletedAnswer,
     ModelAnswer,
@@ -64,8 +64,8 @@ from app.schemas.system import (
     ReadyAnswer,
     RemovalsAnswer,
 )
-from app.schemas.uploads import ResumableUploadAnswer
-from app.schemas.values import Accepted, Answer, Page, Text
+from xclip_search.schemas.uploads import ResumableUploadAnswer
+from xclip_search.schemas.values import Accepted, Answer, Page, Text
 
 __all__ = [
     "Accepted",

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from app.schemas.values import Answer
+from xclip_search.schemas.values import Answer
 
 
 class QueueAnswer(Answer):

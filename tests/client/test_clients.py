@@ -12,11 +12,10 @@ import anyio
 import numpy as np
 import pytest
 
-from app import schemas
-from app.client import ApiError, AsyncClient, Client, StillWaiting
-from app.client.searches import ClipCut, SearchOptions, SearchQuery, StoredPart
-from tests.app.client.conftest import clients
 from tests.app.stack import Stack
+from tests.client.conftest import clients
+from xclip_search import ApiError, AsyncClient, Client, StillWaiting, schemas
+from xclip_search.searches import ClipCut, SearchOptions, SearchQuery, StoredPart
 
 MakeClip = Callable[..., Path]
 LABELS = ["a red square", "a blue circle"]
@@ -117,7 +116,7 @@ def test_an_upload_in_pieces_from_either(
     kind: str, stack: Stack, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes that arrive are the file's."""
-    monkeypatch.setattr("app.client.uploads.PIECE_BYTES", 512)
+    monkeypatch.setattr("xclip_search.uploads.PIECE_BYTES", 512)
     blocking, awaited = clients(stack)
     clip = make_clip(seconds=2, size=128)
 
@@ -131,7 +130,7 @@ def test_an_upload_in_pieces_from_either(
 
 def test_pages_are_walked_to_their_end(library: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists and searches alike: every item once, in the order of the service."""
-    monkeypatch.setattr("app.client.library.PAGE", 3)
+    monkeypatch.setattr("xclip_search.library.PAGE", 3)
     client, _ = clients(library)
     videos = [video.id for video in client.videos()]
     assert videos == [video.id for video in library.catalog.list_videos("default").items]

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.client import ApiError, Client, ServiceAway, Unfinished
-from tests.app.client.conftest import Network
 from tests.app.stack import HERE, Stack
+from tests.client.conftest import Network
+from xclip_search import ApiError, Client, ServiceAway, Unfinished
 
 MakeClip = Callable[..., Path]
 Deliver = Callable[[httpx.Request], httpx.Response]
@@ -28,7 +28,7 @@ def clip(make_clip: MakeClip) -> Path:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small clip is sent as a large one is."""
-    monkeypatch.setattr("app.client.uploads.PIECE_BYTES", PIECE)
+    monkeypatch.setattr("xclip_search.uploads.PIECE_BYTES", PIECE)
 
 
 def answer_lost(request: httpx.Request, deliver: Deliver) -> httpx.Response | None:

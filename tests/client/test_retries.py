@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.client import ApiError, Client, ServiceAway
-from tests.app.client.conftest import Network
 from tests.app.conftest import write_clip
 from tests.app.stack import HERE, open_stack
+from tests.client.conftest import Network
+from xclip_search import ApiError, Client, ServiceAway
 
 SERVICE = "http://service"
 
@@ -61,7 +61,7 @@ def test_a_full_queue_is_waited_for(
             really_sleep(1.1)  # the service counts the queue once a second
 
         really_sleep = time.sleep
-        monkeypatch.setattr("app.client.clients.time.sleep", work_meanwhile)
+        monkeypatch.setattr("xclip_search.clients.time.sleep", work_meanwhile)
         network = Network(stack)
         client = Client(HERE, transport=network)
         client.upload(write_clip(tmp_path / "a.mp4", seconds=1, seed=1))

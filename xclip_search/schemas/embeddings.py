@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.schemas.values import Accepted, Answer, Text
+from xclip_search.schemas.values import Accepted, Answer, Text
 
 
 class EmbeddingRequest(Accepted):

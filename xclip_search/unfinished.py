@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.client.library import Metadata
+from xclip_search.library import Metadata
 
 _ID = re.compile(r"upl_[0-9a-z]{1,36}")
 _KEPT_S = 2 * 24 * 3600.0  # the service forgets an unfinished upload after a day

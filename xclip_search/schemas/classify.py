@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from app.schemas.values import (
+from xclip_search.schemas.values import (
     Accepted,
     Answer,
     Filter,

@@ -13,12 +13,11 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from app import schemas
-from app.client import library, searches, uploads
-from app.client.errors import ApiError, ServiceAway
-from app.client.retries import retried
-from app.client.steps import Call, FileChunk, Flow, Pause, content_of, credentials
-from app.settings import is_loopback
+from xclip_search import library, schemas, searches, uploads
+from xclip_search.addresses import is_loopback
+from xclip_search.errors import ApiError, ServiceAway
+from xclip_search.retries import retried
+from xclip_search.steps import Call, FileChunk, Flow, Pause, content_of, credentials
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from app.schemas.values import Accepted, Answer, Metadata, Seconds, Text
+from xclip_search.schemas.values import Accepted, Answer, Metadata, Seconds, Text
 
 
 class CollectionPut(Accepted):

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from app import schemas
-from app.client.errors import StillWaiting
-from app.client.steps import Call, Flow, Pause, ask, get, parse, part, within
+from xclip_search import schemas
+from xclip_search.errors import StillWaiting
+from xclip_search.steps import Call, Flow, Pause, ask, get, parse, part, within
 
 DEFAULT = "default"  # the collection that always exists
 PAGE = 200  # items, the most that a list answers at once

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from app.schemas.library import JobAnswer, VideoAnswer
-from app.schemas.values import Answer
+from xclip_search.schemas.library import JobAnswer, VideoAnswer
+from xclip_search.schemas.values import Answer
 
 
 class ResumableUploadAnswer(Answer):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from app.client import ApiError, Client, ServiceAway
-from app.schemas import Problem, ProblemField
+from xclip_search import ApiError, Client, ServiceAway
+from xclip_search.schemas import Problem, ProblemField
 
 
 def client(answer: httpx.Response | Exception, patience_s: float = 60) -> Client:

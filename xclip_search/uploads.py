@@ -12,11 +12,22 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
-from app import schemas
-from app.client.errors import ApiError, ServiceAway
-from app.client.library import DEFAULT, Metadata
-from app.client.steps import Call, FileChunk, Flow, FormBody, Pause, ask, get, label, parse, within
-from app.client.unfinished import Unfinished
+from xclip_search import schemas
+from xclip_search.errors import ApiError, ServiceAway
+from xclip_search.library import DEFAULT, Metadata
+from xclip_search.steps import (
+    Call,
+    FileChunk,
+    Flow,
+    FormBody,
+    Pause,
+    ask,
+    get,
+    label,
+    parse,
+    within,
+)
+from xclip_search.unfinished import Unfinished
 
 PIECE_BYTES = 8 << 20
 _TUS = {"tus-resumable": "1.0.0"}

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from app import schemas
-from app.client.library import DEFAULT
-from app.client.steps import AnswerT, Call, Flow, FormBody, ask, get, parse, part, within
+from xclip_search import schemas
+from xclip_search.library import DEFAULT
+from xclip_search.steps import AnswerT, Call, Flow, FormBody, ask, get, parse, part, within
 
 
 class SearchOptions(TypedDict, total=False):

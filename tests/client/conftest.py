@@ -10,10 +10,11 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from app.client import AsyncClient, Client
+from tests.app.conftest import checkpoint, encoder, make_clip
 from tests.app.stack import HERE, Stack, library, stack
+from xclip_search import AsyncClient, Client
 
-__all__ = ["library", "stack"]
+__all__ = ["checkpoint", "encoder", "library", "make_clip", "stack"]
 
 Fault = Callable[[httpx.Request, Callable[[httpx.Request], httpx.Response]], httpx.Response | None]
 
@@ -78,7 +79,7 @@ def client(network: Network) -> Client:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the client waited each time; it does not really."""
     waited: list[float] = []
-    monkeypatch.setattr("app.client.clients.time.sleep", waited.append)
+    monkeypatch.setattr("xclip_search.clients.time.sleep", waited.append)
     return waited
 
 

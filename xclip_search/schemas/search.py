@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from app.schemas.values import Accepted, Answer, Filter, Identifier, Text
+from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text
 
 ScoreKind = Literal["xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"]
 
