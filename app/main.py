@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -58,7 +57,7 @@ from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.factory import open_vectors
 from app.settings import Settings
 from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
@@ -172,18 +171,14 @@ def _open(
     partials.prepare()
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     worker = worker or WorkerClient(settings.worker_base_url, secret=catalog.secret(SECRET))
-    vectors = IndexReplica(
-        catalog,
-        threads=settings.threads or os.cpu_count() or 1,
-        exact_up_to=settings.exact_up_to,
-    )
+    vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     damage = Damage(catalog, metrics.damaged_segments)
     tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing
     remover = DeletionRunner(catalog, media, tensors, settings.calibrations_dir)
     library = LibraryService(catalog, media, remover, vectors, settings)
     library.ensure_default()
     ingest = Ingest(catalog, media)
-    vectors.load_all()
+    vectors.prepare()
     return Services(
         settings=settings,
         clock=clock,

@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.catalog import Catalog
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.factory import open_vectors
+from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
 
@@ -155,14 +156,14 @@ def read(file: Path) -> int:
     return count
 
 
-def opened(catalog: Catalog, threads: int) -> closing[IndexReplica]:
+def opened(catalog: Catalog, threads: int) -> closing[VectorPort]:
     """Fill the index from the catalog, as the API does."""
-    vectors = IndexReplica(catalog, threads=threads, exact_up_to=Settings().exact_up_to)
-    vectors.load_all()
+    vectors = open_vectors(catalog, threads=threads, exact_up_to=Settings().exact_up_to)
+    vectors.prepare()
     return closing(vectors)
 
 
-def search(catalog: Catalog, vectors: IndexReplica, seed: int = 2) -> float | None:
+def search(catalog: Catalog, vectors: VectorPort, seed: int = 2) -> float | None:
     """Recall once, as near a centre as the rows; the measured recall, None after an exact scan."""
     random = np.random.default_rng(seed)
     query = CENTRES[random.integers(0, CLUSTERS)] + unit_vectors(random, 1, DIM)[0]
@@ -172,7 +173,7 @@ def search(catalog: Catalog, vectors: IndexReplica, seed: int = 2) -> float | No
     return found.measured
 
 
-def wait_for_codes(catalog: Catalog, vectors: IndexReplica) -> tuple[float | None, float]:
+def wait_for_codes(catalog: Catalog, vectors: VectorPort) -> tuple[float | None, float]:
     """Seconds until a search goes by codes, and the median milliseconds of those before it.
 
     None where codes recall too little to be used, or are not made in time.

@@ -5,7 +5,6 @@ K segments, Q queries.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count as count_from
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.factory import open_vectors
 from index import Ids, Vectors
 
 MOST_CANDIDATES = 10_000  # as the setting: beyond it every search would be slow
@@ -79,7 +78,7 @@ def measure_recall(
     """Score every segment for each text, and see how far down the index has the best of them."""
     embeddings = footage.encoder.encode_text(texts)
     rows, best = exact_best(footage, embeddings, top)
-    vectors = IndexReplica(footage.catalog, threads=threads or os.cpu_count() or 1)
+    vectors = open_vectors(footage.catalog, threads=threads)
     found = np.empty_like(best)
     for query, embedding in enumerate(embeddings):
         direction = embedding / np.linalg.norm(embedding).clip(np.finfo(np.float32).tiny)

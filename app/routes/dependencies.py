@@ -24,7 +24,7 @@ from app.services.operations.metrics import MetricsCollector
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
@@ -49,7 +49,7 @@ class Services:
     fetching: UrlFetcher
     library: LibraryService
     remover: DeletionRunner
-    vectors: IndexReplica
+    vectors: VectorPort
     cutting: ClipExport
     embeddings: Embeddings
     search: Search

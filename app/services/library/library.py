@@ -25,7 +25,7 @@ from app.errors import (
     InvalidRequest,
     ThumbnailNotFound,
 )
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
@@ -74,7 +74,7 @@ class LibraryService:
         catalog: Catalog,
         media: MediaStore,
         remover: DeletionRunner,
-        vectors: IndexReplica,
+        vectors: VectorPort,
         settings: Settings,
     ) -> None:
         self._catalog = catalog

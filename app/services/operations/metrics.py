@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from app.catalog import Catalog
 from app.model_api.client import WorkerClient, WorkerError
 from app.problems import DATABASE_ERRORS
-from app.services.vectors.replica import IndexReplica
+from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 
@@ -24,7 +24,7 @@ class MetricsCollector:
     def __init__(
         self,
         catalog: Catalog,
-        vectors: IndexReplica,
+        vectors: VectorPort,
         worker: WorkerClient,
         settings: Settings,
         metrics: Metrics,

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from app.catalog.filters import Condition
 from app.catalog.records import Segment, SegmentOfVideo
 from app.model_api.messages import ConfidenceKind
-from app.services.vectors.replica import Recall
+from app.services.vectors.port import Recall
 
 ScoreKind: TypeAlias = Literal[
     "xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"

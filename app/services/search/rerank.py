@@ -20,7 +20,7 @@ from app.model_api.messages import MAX_SCORES, ConfidenceKind, ConfidenceRequest
 from app.services.search.query import Moment, RankedSegment, ScoreKind, SequenceQuery, TextQuery
 from app.services.search.sequences import best_chain, followers
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import Recall
+from app.services.vectors.port import Recall
 from index import Ids
 from xclip.confidence.calibration import share_among, sigmoid
 

@@ -30,7 +30,7 @@ from app.services.search.query import (
 )
 from app.services.search.rerank import Ranking, Reranker
 from app.services.vectors.damage import Damage
-from app.services.vectors.replica import IndexReplica, Recall
+from app.services.vectors.port import Recall, VectorPort
 from index import Ids, Vectors
 
 # Segments deleted between the two stages leave places that others may deserve.
@@ -61,7 +61,7 @@ class Search:
     def __init__(
         self,
         catalog: Catalog,
-        vectors: IndexReplica,
+        vectors: VectorPort,
         worker: WorkerClient,
         clock: Clock,
         damage: Damage,

@@ -1,1 +1,1 @@
-"""Vector index replicas of the collections, and their compression."""
+"""Vector search inside the API: the port, its implementation, and damaged vectors."""

@@ -1,4 +1,7 @@
-"""What is unreadable is left out, counted and made again from the video, which is still there."""
+"""Self-repair: segments whose stored data cannot be read are counted and ingested again.
+
+A search leaves them out; the video they were made from is still there.
+"""
 
 from __future__ import annotations
 

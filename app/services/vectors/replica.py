@@ -1,11 +1,11 @@
-"""The vectors of every collection in memory, following the catalog change by change.
+"""In-memory index replica: the vectors of every collection, following the catalog's changes.
 
-The catalog is the truth; what is here can be dropped at any time and is brought up to the
-catalog's sequence before each search, so a finished job is searchable at once. A stored vector that
-cannot be one is left out, and its video is ingested again.
+The catalog is the source of truth. The replica can be dropped at any time, and is brought up to the
+catalog's sequence before each search, so the segments of a finished job are found at once. A stored
+vector that is no valid vector is left out, and its video is ingested again.
 
-Large collections are searched by codes, which are made beside the searches
-(`app.services.vectors.compression`).
+Large collections are searched by quantized codes, which are made in the background
+(`index.maintenance`).
 """
 
 from __future__ import annotations
@@ -22,32 +22,11 @@ from app.catalog import Catalog
 from app.catalog.records import Change, Collection, VectorBatch
 from app.services.vectors.compression import Coded, IndexCompressor
 from app.services.vectors.damage import rebuild
+from app.services.vectors.port import Recall, VectorPort
 from index import FaissRabitqIndex, Ids, Vectors
 
 _CHANGES_AT_ONCE = 10_000
 _COLLECTIONS_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """What the vectors recall for one query, at one moment of the collection's sequence.
-
-    rows : int64, shape = (K,), best first, with K = min(count, eligible)
-    scores : float32, shape = (K,), the inner products
-    last_row : the highest row there has been; every later one will be higher
-    measured : None if every eligible vector was compared, else the share of the nearest rows that
-        was found when that was last measured
-    damaged : how many eligible rows have no vector that could be read, and so are in no count
-    """
-
-    rows: Ids
-    scores: Vectors
-    total: int
-    eligible: int
-    sequence: int
-    last_row: int
-    damaged: int = 0
-    measured: float | None = None
 
 
 @dataclass(slots=True)
@@ -76,7 +55,7 @@ class IndexReplica:
         self._lock = threading.Lock()
         self._followed: dict[str, _Followed] = {}
 
-    def load_all(self) -> None:
+    def prepare(self) -> None:
         """Bring every collection up to date, so that the first search need not."""
         cursor: str | None = None
         while True:
@@ -208,3 +187,6 @@ def _apply(index: FaissRabitqIndex, changes: list[Change]) -> set[int]:
     return {
         change.row for change in changes if change.kind == "add" and change.vector is None
     } - removed
+
+
+_: type[VectorPort] = IndexReplica

@@ -20,6 +20,7 @@ from app.model_api.secret import SECRET
 from app.services.search.query import MomentQuery, SearchPage, SimilarSegmentQuery, TextQuery
 from app.services.search.search import Search
 from app.services.vectors.damage import Damage
+from app.services.vectors.port import VectorPort
 from app.services.vectors.replica import IndexReplica
 from app.telemetry.metrics import Metrics
 from tests.app.planted import plant
@@ -72,7 +73,7 @@ def searching(
     stack: Stack,
     catalog: BusyCatalog,
     recall_candidates: int = 200,
-    vectors: IndexReplica | None = None,
+    vectors: VectorPort | None = None,
 ) -> Search:
     return Search(
         catalog,

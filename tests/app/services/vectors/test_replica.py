@@ -13,7 +13,8 @@ import pytest
 
 from app.catalog import Catalog
 from app.catalog.records import Collection, NewSegment, NewVideo, VideoFacts
-from app.services.vectors.replica import IndexReplica, Recall
+from app.services.vectors.port import Recall
+from app.services.vectors.replica import IndexReplica
 from index import TensorReference
 
 DIM = 8
@@ -74,7 +75,7 @@ def test_following_equals_loading(catalog: Catalog, seed: int):
             seen = recall(following, catalog)
             assert set(seen.rows.tolist()) == rows(catalog)
     loading = IndexReplica(catalog, threads=1)
-    loading.load_all()
+    loading.prepare()
     one, other = recall(following, catalog), recall(loading, catalog)
     assert one.rows.tolist() == other.rows.tolist()
     assert (one.total, one.sequence) == (other.total, other.sequence)
