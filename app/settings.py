@@ -102,8 +102,9 @@ class Settings(BaseModel):
     """Seconds without a heartbeat after which another worker may take a job over."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """How often a job is begun before it counts as failed."""
-    max_ingests: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Videos that a worker ingests at once; not set: one for each processor, at most 8."""
+    max_ingests: Annotated[int, Field(ge=0, le=64)] | None = None
+    """Videos that a worker ingests at once; 0: it answers queries only; not set: one for each
+    processor, at most 8."""
     recall_candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Segments the index recalls for each search, which the model then scores exactly."""
     exact_up_to: Annotated[int, Field(ge=0)] = 300_000
@@ -154,7 +155,9 @@ class Settings(BaseModel):
     @property
     def ingests_at_once(self) -> int:
         """How many jobs a worker has in progress, with the default filled in."""
-        return self.max_ingests or min(_MOST_INGESTS, len(os.sched_getaffinity(0)))
+        if self.max_ingests is not None:
+            return self.max_ingests
+        return min(_MOST_INGESTS, len(os.sched_getaffinity(0)))
 
     @property
     def tensors_dir(self) -> Path:

@@ -19,7 +19,7 @@ from app.telemetry.tracing import serving
 
 _log = logging.getLogger("app.worker.calls")
 _MODEL_CALLS: Final = frozenset({"/text", "/score", "/embed", "/clip", "/check"})
-_PROBES: Final = frozenset({"/livez", "/model", "/metrics"})
+_PROBES: Final = frozenset({"/livez", "/readyz", "/model", "/metrics"})
 
 
 class CallTelemetry:

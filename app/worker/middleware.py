@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.model_api.secret import credentials
 
-_OPEN = frozenset({"/livez"})
+_OPEN = frozenset({"/livez", "/readyz"})
 
 
 class WorkerAuthMiddleware:

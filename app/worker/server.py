@@ -1,6 +1,7 @@
-"""The worker's internal HTTP: model facts, text embeddings, exact scores. Never for users.
+"""Model server: the worker's internal HTTP for facts, embeddings, exact scores; never for users.
 
     GET  /livez   200 as long as the process answers
+    GET  /readyz  200 once the model has run, 503 until then
     GET  /model   ModelFacts as JSON
     GET  /metrics Prometheus text
     POST /check   200 once the model has run on next to nothing
@@ -15,7 +16,7 @@
                                               and what /score answers
     POST /cut     ClipExportRequest -> ClipExportResult as JSON; the file is written
 
-A request shows the secret that API and worker share, or it is a 401; /livez needs none.
+A request shows the secret that API and worker share, or it is a 401; /livez and /readyz need none.
 Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
 in `x-model-fingerprint`, a confidence its kind in `x-confidence-kind`. An error is JSON
 {code, message}.
@@ -24,6 +25,7 @@ in `x-model-fingerprint`, a confidence its kind in `x-confidence-kind`. An error
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -63,12 +65,15 @@ from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
 from app.worker.decoding import Interrupted
 from app.worker.middleware import WorkerAuthMiddleware
 from app.worker.model_scheduler import CallerGone, SchedulerFull, while_wanted
+from app.worker.readiness import ModelReadiness
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache
 from index.errors import VectorStoreError
 from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder
 from xclip.errors import VideoError
+
+logger = logging.getLogger(__name__)
 
 SCORE_BATCH = 256
 CLIPS_AT_ONCE = 2
@@ -113,6 +118,7 @@ def create_worker_app(
     return Starlette(
         routes=[
             Route("/livez", calls.livez),
+            Route("/readyz", calls.readyz),
             Route("/model", calls.model),
             Route("/metrics", calls.metrics),
             Route("/check", calls.check, methods=["POST"]),
@@ -150,9 +156,20 @@ class _Calls:
         self._clips = clips
         self._cutter = cutter
         self._metrics = metrics
+        self._readiness = ModelReadiness(scoring.check)
         self._clip_slots = anyio.CapacityLimiter(CLIPS_AT_ONCE)
 
     async def livez(self, _: Request) -> Response:
+        return Response(status_code=200)
+
+    async def readyz(self, _: Request) -> Response:
+        try:
+            await self._readiness.require()
+        except Exception as error:  # noqa: BLE001  whatever keeps the model from running
+            logger.warning("the model does not run: %s", error)
+            # who asks may be a stranger: the reason is in the log only
+            body = {"code": "model_not_ready", "message": "The model does not run."}
+            return JSONResponse(body, 503)
         return Response(status_code=200)
 
     async def model(self, _: Request) -> Response:

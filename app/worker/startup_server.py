@@ -1,7 +1,7 @@
-"""What answers at the worker's address until the model does: 503, and what is being waited for.
+"""Startup probe server: answers at the worker's address until the model does, with 503 and why.
 
-A checkpoint of gigabytes takes minutes to come. Whoever asks meanwhile, `/readyz` above all, is
-told how far it is; nothing else of the worker is there yet.
+A checkpoint of gigabytes takes minutes to come. Every request meanwhile, the probe `/readyz` too,
+is told how far it is. Only `/livez` is 200 already.
 """
 
 from __future__ import annotations

@@ -265,8 +265,9 @@ def test_a_proxy_in_the_environment_is_passed_by(
 def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClient) -> None:
     """Strangers at the worker's port learn that it lives; a wrong secret is as good as none."""
     url = str(client._http.base_url)
-    assert httpx.get(f"{url}/livez").status_code == 200
-    for path in ("/model", "/livez/", "/none"):
+    for path in ("/livez", "/readyz"):
+        assert httpx.get(f"{url}{path}").status_code == 200
+    for path in ("/model", "/livez/", "/readyz/", "/none"):
         assert httpx.get(f"{url}{path}").status_code == 401
     for secret in (b"wrong", parts.catalog.secret("session")):
         stranger = WorkerClient(url, secret=secret)
@@ -276,6 +277,50 @@ def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClien
         stranger.close()
     header = {"authorization": "Bearer é".encode("latin-1")}
     assert httpx.get(f"{url}/model", headers=header).status_code == 401
+
+
+@pytest.fixture
+def model_runs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Grows by one each time the model scores."""
+    runs: list[bool] = []
+    score = Encoder.score
+
+    def noted(*arguments: Any) -> NDArray[np.float32]:
+        runs.append(True)
+        return score(*arguments)
+
+    monkeypatch.setattr(Encoder, "score", noted)
+    return runs
+
+
+def test_a_worker_is_ready_once_its_model_has_run(
+    client: WorkerClient, model_runs: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 while the model fails, 200 from its first run on, and no run for any later probe."""
+    probe = f"{client._http.base_url}/readyz"
+
+    def failing(*_: Any) -> NDArray[np.float32]:
+        raise RuntimeError("no memory on the device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Encoder, "encode_text", failing)
+        answer = httpx.get(probe)
+    assert (answer.status_code, answer.json()["code"]) == (503, "model_not_ready")
+    assert [httpx.get(probe).status_code for _ in range(3)] == [200, 200, 200]
+    assert len(model_runs) == 1
+
+
+def test_probes_that_come_together_share_one_run(
+    parts: Parts, client: WorkerClient, model_runs: list[bool]
+) -> None:
+    """Strangers who probe many times cost the model no more than one run."""
+    probe = f"{client._http.base_url}/readyz"
+    with ThreadPoolExecutor(8) as pool:
+        with model_taken(parts):
+            answers = [pool.submit(httpx.get, probe, timeout=30) for _ in range(8)]
+            time.sleep(0.5)
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert len(model_runs) == 1
 
 
 def test_work_for_a_caller_who_has_hung_up_is_dropped(

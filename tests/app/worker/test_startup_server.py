@@ -58,6 +58,7 @@ def test_the_socket_goes_on_to_the_models_server() -> None:
         url = base_url(*listener.getsockname())
         with StartupServer(listener, SystemClock()):
             assert httpx.get(f"{url}/model").status_code == 503
+            assert httpx.get(f"{url}/readyz").status_code == 503
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         with ThreadPoolExecutor(2) as pool:
             early = pool.submit(httpx.get, f"{url}/model")
