@@ -15,7 +15,8 @@ from app.cli.main import build_cli
 from app.settings import KEY_VARIABLE, Settings, variable
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -45,6 +46,14 @@ def test_links_lead_to_what_is_there(page: Path) -> None:
             assert anchor in anchors(target), link
 
 
+def test_the_index_reaches_every_page() -> None:
+    """docs/README.md links each page and each decision, and itself is linked from the README."""
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text())}
+    assert set((ROOT / "docs").rglob("*.md")) - linked - {index} == set()
+    assert "docs/README.md" in _LINK.findall(README.read_text())
+
+
 @each_page
 def test_variables_are_settings(page: Path) -> None:
     """What a page tells to set can be set."""
@@ -69,13 +78,13 @@ def test_commands_are_commands(page: Path) -> None:
 def test_make_targets_of_the_readme_exist() -> None:
     """The two commands, and the others."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", PAGES[0].read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", README.read_text(), re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
 
 
 def test_the_library_example_of_the_readme_runs(tmp_path: Path) -> None:
     """With the packaged checkpoint in place of one from the hub."""
-    (block,) = re.findall(r"^```python\n(.*?)^```$", PAGES[0].read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
     program = "import numpy as np\nframes = np.zeros((8, 32, 32, 3), np.uint8)\n" + block.replace(
         "microsoft/xclip-base-patch32", "motion-tiny"
     )
