@@ -170,7 +170,7 @@ def _open(
     partials = PartialFiles(settings.data_dir)
     partials.prepare()
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
-    worker = worker or WorkerClient(settings.worker_base_url, secret=catalog.secret(SECRET))
+    worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     damage = Damage(catalog, metrics.damaged_segments)
     tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing

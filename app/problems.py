@@ -20,7 +20,7 @@ from starlette.responses import Response
 from app.catalog import errors as catalog
 from app.errors import AppError, ChecksumMismatch, ModelMismatch
 from app.fetch import errors as fetch
-from app.model_api.client import WorkerFailed, WorkerUnavailable
+from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
 from app.security import errors as refusals
 from app.storage.media_store import ContentTooLarge, MediaError, StorageFull
 from app.storage.partial_uploads import PartialError, PartialLocked, PartialMissing

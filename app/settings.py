@@ -54,7 +54,8 @@ class Settings(BaseModel):
     worker_port: Port = 8001
     """Port the worker's internal model server listens on."""
     worker_url: str | None = None
-    """Where the API finds the worker; not set: worker_host and worker_port."""
+    """Where the API finds the worker, or several, joined by commas; not set: worker_host and
+    worker_port."""
     allowed_hosts: str | None = None
     """Names, joined by commas, under which browsers may reach the service beside its address, as
     behind a proxy. Without keys it answers to no others than these and this machine's own."""
@@ -176,9 +177,12 @@ class Settings(BaseModel):
         return frozenset(filter(None, names))
 
     @property
-    def worker_base_url(self) -> str:
-        """Where the API finds the worker, with the default filled in."""
-        return self.worker_url or base_url(self.worker_host, self.worker_port)
+    def worker_base_urls(self) -> tuple[str, ...]:
+        """Where the API finds its workers, each once, with the default filled in."""
+        urls = (url.strip() for url in (self.worker_url or "").split(","))
+        return tuple(dict.fromkeys(filter(None, urls))) or (
+            base_url(self.worker_host, self.worker_port),
+        )
 
     @field_validator("url_ingest")
     @classmethod

@@ -1,17 +1,13 @@
-"""How the API asks the worker for what only the model knows.
-
-WorkerError
-├── WorkerUnavailable      worker_unavailable: nobody answers, or not in time
-└── WorkerFailed           the code that the worker gave
-"""
+"""Client of the model API: how the API asks its workers for what only the model knows."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 import numpy as np
@@ -19,6 +15,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
+from app.model_api.endpoint import (
+    MODEL_TIMEOUT_S,
+    WorkerEndpoint,
+    WorkerTimedOut,
+    WorkerUnavailable,
+    not_a_worker,
+)
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
@@ -35,95 +38,48 @@ from app.model_api.messages import (
     Scores,
     TextRequest,
 )
-from app.model_api.secret import credentials
-from app.telemetry import tracing
-from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
 from index.protocol import TensorReference
 
-CONNECT_TIMEOUT_S = 2.0
-FACTS_TIMEOUT_S = 2.0
-MODEL_TIMEOUT_S = 60.0
 CUT_TIMEOUT_S = 90.0  # longer than a cut may take, which waits for its turn first
 
-
-class WorkerError(Exception):
-    """The worker did not give an answer; `code` is stable, the message is a sentence."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class WorkerUnavailable(WorkerError):
-    """Nothing answers at the worker's address, or not in time; trying again later may help."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("worker_unavailable", message)
-
-
-class WorkerFailed(WorkerError):
-    """The worker answered with an error: `status` is its HTTP status, `code` its own code."""
-
-    def __init__(self, code: str, message: str, status: int) -> None:
-        super().__init__(code, message)
-        self.status = status
+T = TypeVar("T")
 
 
 class WorkerClient:
-    """Calls a worker's internal HTTP. Blocking and safe to share between threads.
+    """Calls the workers' internal HTTP. Blocking and safe to share between threads.
 
-    Each call names the request that it is made for, so that the worker's log lines name it too.
+    Calls go round the workers that answer. A call that changes nothing is tried once more, on
+    another worker, when the first one is unavailable.
     """
 
     def __init__(
         self,
-        base_url: str,
-        *,
+        *base_urls: str,
         secret: bytes,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A client of the worker at `base_url` whose catalog holds this `secret`."""
-        # trust_env off: a proxy from the environment must never sit between the API and its worker
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers={"authorization": credentials(secret)},
-            transport=transport,
-            trust_env=False,
-        )
-        self._clock = clock
-        self._ran_at: float | None = None
-
-    def quiet_s(self) -> float:
-        """Seconds since the model last gave an answer; infinite if it never did, or has failed."""
-        return float("inf") if self._ran_at is None else self._clock() - self._ran_at
-
-    def check(self) -> None:
-        """Have the model run once, on next to nothing; waits as long as for any other answer."""
-        self._call("POST", "/check", None, MODEL_TIMEOUT_S)
-
-    def metrics(self) -> bytes:
-        """The worker's metrics as Prometheus text; answers or fails within about two seconds."""
-        return self._call("GET", "/metrics", None, FACTS_TIMEOUT_S).content
+        """A client of the workers at `base_urls`, whose catalog holds this `secret`."""
+        self.endpoints: Sequence[WorkerEndpoint] = [
+            WorkerEndpoint(url, secret=secret, transport=transport, clock=clock)
+            for url in base_urls
+        ]
+        # One a path: else of two calls a search makes each would always go to the same worker.
+        self._turns: Mapping[str, Iterator[int]] = defaultdict(itertools.count)
 
     def facts(self) -> ModelFacts:
-        """What the worker's model is; answers or fails within about two seconds."""
-        answer = self._call("GET", "/model", None, FACTS_TIMEOUT_S)
-        try:
-            return ModelFacts.from_json(answer.content)
-        except MessageError as error:
-            raise _not_a_worker(answer) from error
+        """What the model of one of the workers is; they are meant to have the same."""
+        return self._retried("/model", WorkerEndpoint.facts)
 
     def encode_text(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
         """Embeddings of N texts, float32 [N, D], not normalised, and the model's fingerprint."""
-        answer = self._call("POST", "/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
+        answer = self._post("/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def embed_texts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Embeddings of N texts, float32 [N, D], of length 1, and how many tokens each is, [N]."""
         request = TextRequest(texts, count_tokens=True)
-        arrays = _arrays(self._call("POST", "/text", request.to_json(), MODEL_TIMEOUT_S))
+        arrays = _arrays(self._post("/text", request.to_json(), MODEL_TIMEOUT_S))
         embeddings = arrays["embeddings"]
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), arrays["tokens"]
 
@@ -135,11 +91,11 @@ class WorkerClient:
         Whatever stands against it is WorkerFailed with the code of the VideoError.
         """
         order = ClipExportRequest(sha256, into, start_s, end_s, max_bytes)
-        answer = self._call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)
+        answer = self._in_order("/cut")[0].call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)
         try:
             return ClipExportResult.from_json(answer.content)
         except MessageError as error:
-            raise _not_a_worker(answer) from error
+            raise not_a_worker(answer) from error
 
     def score(
         self,
@@ -159,7 +115,7 @@ class WorkerClient:
         WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """
         request = ScoreRequest(texts, references, fingerprint, tuple(templates), confidence, rest)
-        return _scores(self._call("POST", "/score", request.to_json(), MODEL_TIMEOUT_S))
+        return _scores(self._post("/score", request.to_json(), MODEL_TIMEOUT_S))
 
     def embed_clip(
         self, path: Path, *, window_s: float, stride_s: float, timeout_s: float
@@ -170,7 +126,7 @@ class WorkerClient:
         WorkerFailed with the code of the VideoError.
         """
         request = EmbedRequest(str(path), window_s, stride_s)
-        answer = self._call("POST", "/embed", request.to_json(), timeout_s)
+        answer = self._post("/embed", request.to_json(), timeout_s)
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def score_clip(
@@ -194,7 +150,7 @@ class WorkerClient:
         request = ClipScoreRequest(
             str(path), window_s, stride_s, texts, tuple(templates), confidence, rest
         )
-        answer = self._call("POST", "/clip", request.to_json(), timeout_s)
+        answer = self._post("/clip", request.to_json(), timeout_s)
         arrays = _arrays(answer)
         return ClipScores(
             starts=arrays["starts"],
@@ -206,47 +162,39 @@ class WorkerClient:
 
     def close(self) -> None:
         """Close the connections; the client is of no use after it."""
-        self._http.close()
+        for endpoint in self.endpoints:
+            endpoint.close()
 
-    def _call(self, method: str, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
-        answer = self._send(method, path, body, timeout_s)
-        if answer.is_success:
-            if method == "POST":  # these run the model
-                self._ran_at = self._clock()
-            return answer
-        try:
-            problem = json.loads(answer.content)
-            code, message = str(problem["code"]), str(problem["message"])
-        except (ValueError, KeyError, TypeError):
-            code, message = "worker_failed", f"The worker answered HTTP {answer.status_code}."
-        if answer.is_server_error:
-            self._ran_at = None
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            raise WorkerUnavailable(message)
-        raise WorkerFailed(code, message, answer.status_code)
+    def _post(self, path: str, body: bytes, timeout_s: float) -> httpx.Response:
+        return self._retried(path, lambda endpoint: endpoint.call("POST", path, body, timeout_s))
 
-    def _send(self, method: str, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        request_id = current_request_id()
-        headers = {REQUEST_ID_HEADER: request_id} if request_id else {}
+    def _retried(self, path: str, call: Callable[[WorkerEndpoint], T]) -> T:
+        """The answer of the next worker, or of the one after it when that is unavailable.
+
+        A call that has timed out is not repeated: its time is spent, and the model may be at it.
+        """
+        first, *others = self._in_order(path)
         try:
-            with tracing.calling(f"{method} {path}", headers):
-                return self._http.request(
-                    method, path, content=body, headers=headers, timeout=timeout
-                )
-        except httpx.TransportError as error:
-            self._ran_at = None
-            raise WorkerUnavailable(
-                f"The worker at {self._http.base_url} does not answer "
-                f"({type(error).__name__}); it may be starting."
-            ) from error
+            return call(first)
+        except WorkerTimedOut:
+            raise
+        except WorkerUnavailable:
+            if not others:
+                raise
+        return call(others[0])
+
+    def _in_order(self, path: str) -> list[WorkerEndpoint]:
+        """The workers from the one whose turn it is; those to be avoided come last."""
+        turn = next(self._turns[path]) % len(self.endpoints)
+        rotated = [*self.endpoints[turn:], *self.endpoints[:turn]]
+        return sorted(rotated, key=WorkerEndpoint.avoided)
 
 
 def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:
     try:
         return load_safetensors(answer.content)
     except SafetensorError as error:
-        raise _not_a_worker(answer) from error
+        raise not_a_worker(answer) from error
 
 
 def _scores(answer: httpx.Response) -> Scores:
@@ -257,12 +205,4 @@ def _scores(answer: httpx.Response) -> Scores:
         confidence_kind=cast("ConfidenceKind | None", answer.headers.get(CONFIDENCE_HEADER)),
         rest=arrays.get("rest"),
         damaged=arrays.get("damaged"),
-    )
-
-
-def _not_a_worker(answer: httpx.Response) -> WorkerFailed:
-    return WorkerFailed(
-        "worker_failed",
-        f"What answers at {answer.url} is not a worker of this version of X-CLIP Search.",
-        answer.status_code,
     )

@@ -83,9 +83,6 @@ class Metrics:
         self.disk_bytes = Gauge(
             "xclip_disk_bytes", "All the space where the data folder is.", registry=registry
         )
-        self.worker_up = Gauge(
-            "xclip_worker_up", "1 if the worker answers the API, else 0.", registry=registry
-        )
 
     def watch_lane(self, name: str, working: Callable[[], int], waiting: Callable[[], int]) -> None:
         """Show how many requests of a class are at work and in line."""

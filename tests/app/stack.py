@@ -76,6 +76,7 @@ class Stack:
 
     api: TestClient
     worker: AppTransport
+    worker_app: Starlette
     puller: JobRunner
     catalog: Catalog
     tensors: PackedTensorStore
@@ -139,7 +140,7 @@ def open_stack(
         client = WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=worker)
         app = create_app(settings, worker=client, clock=clock)
         api = stack.enter_context(TestClient(app, HERE, raise_server_exceptions=False))
-        yield Stack(api, worker, puller, catalog, tensors, media, settings)
+        yield Stack(api, worker, worker_app, puller, catalog, tensors, media, settings)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app import errors, problems
 from app.catalog import errors as catalog
-from app.model_api.client import WorkerFailed, WorkerUnavailable
+from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
 from app.server.body_limit import BodyLimit
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing

@@ -77,10 +77,16 @@ def test_addresses_are_derived_unless_given(tmp_path: Path) -> None:
     """The catalog lies in the data folder and the worker is where it listens."""
     settings = Settings(data_dir=tmp_path, worker_port=8123)
     assert settings.catalog_url == f"sqlite:///{tmp_path}/catalog.sqlite"
-    assert settings.worker_base_url == "http://127.0.0.1:8123"
+    assert settings.worker_base_urls == ("http://127.0.0.1:8123",)
     elsewhere = Settings(database_url="postgresql://db/clips", worker_url="http://gpu:8001")
     assert elsewhere.catalog_url == "postgresql://db/clips"
-    assert elsewhere.worker_base_url == "http://gpu:8001"
+    assert elsewhere.worker_base_urls == ("http://gpu:8001",)
+
+
+def test_several_workers_are_joined_by_commas() -> None:
+    """Blanks around an address mean nothing, and an address named twice is one worker."""
+    settings = load_settings({"XCLIP_WORKER_URL": "http://a:1, http://b:2,http://a:1,"})
+    assert settings.worker_base_urls == ("http://a:1", "http://b:2")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_variables_are_settings(name: str) -> None:
     }
     settings = load_settings(environment)
     assert settings.log_format == "json"
-    assert settings.worker_base_url == "http://model:8001"
+    assert settings.worker_base_urls == ("http://model:8001",)
 
 
 def test_only_the_api_is_published_and_only_here() -> None:

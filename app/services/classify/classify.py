@@ -24,7 +24,8 @@ from app.catalog import Catalog
 from app.catalog.filters import parse_filter
 from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
 from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
-from app.model_api.client import WorkerClient, WorkerFailed
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerFailed
 from app.model_api.messages import ConfidenceRequest, Flags, Scores
 from app.services.classify.probabilities import (
     HighestScores,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prometheus_client import generate_latest
+from prometheus_client import Gauge, generate_latest
 
 from app.catalog import Catalog
-from app.model_api.client import WorkerClient, WorkerError
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerEndpoint, WorkerError
 from app.problems import DATABASE_ERRORS
+from app.services.operations.worker_metrics import join_worker_metrics
 from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -34,20 +37,33 @@ class MetricsCollector:
         self._worker = worker
         self._settings = settings
         self._metrics = metrics
+        self._several = len(worker.endpoints) > 1
+        self._worker_up = Gauge(
+            "xclip_worker_up",
+            "1 if the worker answers the API, else 0.",
+            ["worker"] if self._several else [],
+            registry=metrics.registry,
+        )
         self._lock = threading.Lock()  # two scrapers must not see half of each other's figures
 
     def text(self) -> bytes:
-        """The metrics of the API and of the worker it asks; blocks, for about 2 s at most."""
-        try:
-            of_worker = self._worker.metrics()
-        except WorkerError:
-            of_worker = None
+        """The metrics of the API and of its workers; blocks, for about 2 s at most."""
+        with ThreadPoolExecutor(len(self._worker.endpoints)) as pool:
+            read = list(pool.map(_read_worker, self._worker.endpoints))
+        names = [endpoint.name for endpoint in self._worker.endpoints]
+        by_worker = dict(zip(names, read, strict=True))
         with self._lock:
-            self._metrics.worker_up.set(of_worker is not None)
+            for name, text in by_worker.items():
+                up = self._worker_up.labels(name) if self._several else self._worker_up
+                up.set(text is not None)
             self._read_queue()
             self._read_index()
             self._read_disk()
-            return generate_latest(self._metrics.registry) + (of_worker or b"")
+            own = generate_latest(self._metrics.registry)
+        answered = {name: text for name, text in by_worker.items() if text is not None}
+        if self._several:
+            return own + join_worker_metrics(answered)
+        return own + b"".join(answered.values())
 
     def _read_queue(self) -> None:
         self._metrics.jobs.clear()
@@ -73,6 +89,13 @@ class MetricsCollector:
         self._metrics.disk_bytes.set(usage.total)
         self._metrics.disk_free_bytes.set(usage.free)
         self._metrics.tensor_bytes.set(tensors)
+
+
+def _read_worker(endpoint: WorkerEndpoint) -> bytes | None:
+    try:
+        return endpoint.metrics()
+    except WorkerError:
+        return None
 
 
 def _disk_bytes(folder: Path) -> int:

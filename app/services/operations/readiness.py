@@ -13,13 +13,14 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
-from app.model_api.client import WorkerClient, WorkerError
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerEndpoint, WorkerError
 from app.problems import DATABASE_ERRORS
 
 _TIMEOUT_S = 3.0
 _TRUSTED_S = 60.0  # how long an answer of the model speaks for the next one
 _PATIENCE_S = 2.0  # with a run of the model, below what a whole check may take
-_CHECKS_AT_ONCE = 6
+_CHECKS_AT_ONCE = 2  # of each dependency
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,22 @@ class Readiness:
         self, catalog: Catalog, worker: WorkerClient, data_dir: Path, min_free_bytes: int
     ) -> None:
         self._catalog = catalog
-        self._worker = worker
+        self._models = {each.name: _ModelCheck(each) for each in worker.endpoints}
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
-        self._model = _ModelCheck(worker)
         # Not the shared pool: a probe must answer while every other thread waits for a worker.
-        self._threads = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
+        self._threads = anyio.CapacityLimiter(_CHECKS_AT_ONCE * (2 + len(self._models)))
 
     async def checks(self) -> Mapping[str, Check]:
         """The state of each dependency by name."""
         found: dict[str, Check] = {}
+        workers: dict[str, Check] = {}
         async with anyio.create_task_group() as group:
-            for name, check in (
-                ("catalog", self._check_catalog),
-                ("worker", self._check_worker),
-                ("disk", self._check_disk),
-            ):
-                group.start_soon(self._run, name, check, found)
-        return found
+            group.start_soon(self._run, "catalog", self._check_catalog, found)
+            group.start_soon(self._run, "disk", self._check_disk, found)
+            for name, model in self._models.items():
+                group.start_soon(self._run, name, model.check, workers)
+        return {**found, "worker": _any_of(workers)}
 
     async def _run(self, name: str, check: Callable[[], Check], found: dict[str, Check]) -> None:
         found[name] = Check(False, f"no answer within {_TIMEOUT_S:g} s")
@@ -70,13 +69,6 @@ class Readiness:
             return Check(False, f"the database does not answer ({type(error).__name__})")
         return Check(True, "answers")
 
-    def _check_worker(self) -> Check:
-        try:
-            name = self._worker.facts().name
-        except WorkerError as error:
-            return Check(False, error.message)
-        return self._model.result(name)
-
     def _check_disk(self) -> Check:
         try:
             free = shutil.disk_usage(self._data_dir).free
@@ -85,23 +77,35 @@ class Readiness:
         return Check(free >= self._min_free_bytes, f"{free >> 20} MiB free")
 
 
+def _any_of(workers: Mapping[str, Check]) -> Check:
+    """The check of the only worker, or of several, of which one that works is enough."""
+    if len(workers) == 1:
+        return next(iter(workers.values()))
+    details = "; ".join(f"{name}: {check.detail}" for name, check in sorted(workers.items()))
+    return Check(any(check.ok for check in workers.values()), details)
+
+
 class _ModelCheck:
-    """Has the model run when it is not known that it can, and never twice at the same time.
+    """Has a worker's model run when it is not known that it can, never twice at the same time.
 
     It is in doubt when it has answered nobody for a while, or an answer has failed. An ingest may
     keep it busy for longer than a probe waits: a model that ran before is trusted until the run
     that it was asked for has ended.
     """
 
-    def __init__(self, worker: WorkerClient) -> None:
+    def __init__(self, worker: WorkerEndpoint) -> None:
         self._worker = worker
         self._lock = threading.Lock()
         self._run: threading.Thread | None = None
         self._began = 0.0
         self._failure: str | None = "The model has not run yet."
 
-    def result(self, name: str) -> Check:
-        """Whether the model of that name works; waits for up to `_PATIENCE_S` to find out."""
+    def check(self) -> Check:
+        """Whether the worker's model works; waits for up to `_PATIENCE_S` to find out."""
+        try:
+            name = self._worker.facts().name
+        except WorkerError as error:
+            return Check(False, error.message)
         run = self._begin()
         if run is not None:
             run.join(_PATIENCE_S)
@@ -120,11 +124,11 @@ class _ModelCheck:
                 self._failure = None
                 return None
             self._began = time.monotonic()
-            self._run = threading.Thread(target=self._check, name="model-check", daemon=True)
+            self._run = threading.Thread(target=self._run_model, name="model-check", daemon=True)
             self._run.start()
             return self._run
 
-    def _check(self) -> None:
+    def _run_model(self) -> None:
         try:
             self._worker.check()
         except WorkerError as error:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from app.model_api.client import WorkerFailed
+from app.model_api.endpoint import WorkerFailed
 from tests.app.conftest import MakeClip
 from tests.app.stack import VIDEOS, Stack, assert_problem
 

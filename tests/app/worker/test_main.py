@@ -48,7 +48,7 @@ def test_a_worker_for_queries_alone_answers_and_leaves_the_jobs(
     command = [sys.executable, "-m", "app.cli.main", "worker"]
     process = subprocess.Popen(command, cwd=ROOT, env=inherited | environ)
     try:
-        assert eventually(lambda: ready(settings.worker_base_url), within_s=START_S)
+        assert eventually(lambda: ready(settings.worker_base_urls[0]), within_s=START_S)
         with TestClient(create_app(settings), HERE) as api:
             answer = api.post(VIDEOS, files={"file": (clip.name, clip.read_bytes())})
             assert answer.status_code == 202

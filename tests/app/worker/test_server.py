@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.model_api.client import WorkerClient, WorkerFailed, WorkerUnavailable
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
 from app.model_api.messages import ConfidenceRequest, EmbedRequest, ScoreRequest, TextRequest
 from app.model_api.secret import SECRET
 from app.model_api.tensor_records import split_records
@@ -257,14 +258,14 @@ def test_a_proxy_in_the_environment_is_passed_by(
     """Texts people search for do not leave the machine by accident."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     secret = parts.catalog.secret(SECRET)
-    direct = WorkerClient(str(client._http.base_url), secret=secret)
+    direct = WorkerClient(str(client.endpoints[0]._http.base_url), secret=secret)
     assert direct.facts().dim == 16
     direct.close()
 
 
 def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClient) -> None:
     """Strangers at the worker's port learn that it lives; a wrong secret is as good as none."""
-    url = str(client._http.base_url)
+    url = str(client.endpoints[0]._http.base_url)
     for path in ("/livez", "/readyz"):
         assert httpx.get(f"{url}{path}").status_code == 200
     for path in ("/model", "/livez/", "/readyz/", "/none"):
@@ -297,7 +298,7 @@ def test_a_worker_is_ready_once_its_model_has_run(
     client: WorkerClient, model_runs: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 while the model fails, 200 from its first run on, and no run for any later probe."""
-    probe = f"{client._http.base_url}/readyz"
+    probe = f"{client.endpoints[0]._http.base_url}/readyz"
 
     def failing(*_: Any) -> NDArray[np.float32]:
         raise RuntimeError("no memory on the device")
@@ -314,7 +315,7 @@ def test_probes_that_come_together_share_one_run(
     parts: Parts, client: WorkerClient, model_runs: list[bool]
 ) -> None:
     """Strangers who probe many times cost the model no more than one run."""
-    probe = f"{client._http.base_url}/readyz"
+    probe = f"{client.endpoints[0]._http.base_url}/readyz"
     with ThreadPoolExecutor(8) as pool:
         with model_taken(parts):
             answers = [pool.submit(httpx.get, probe, timeout=30) for _ in range(8)]
@@ -340,7 +341,7 @@ def test_work_for_a_caller_who_has_hung_up_is_dropped(
         patient = pool.submit(client.encode_text, ["up"])
         for path, message in (("/text", TextRequest(["red"])), ("/score", score)):
             with pytest.raises(httpx.ReadTimeout):
-                client._http.post(path, content=message.to_json(), timeout=0.5)
+                client.endpoints[0]._http.post(path, content=message.to_json(), timeout=0.5)
         time.sleep(0.5)  # until the server has heard of it
     patient.result(10)
     parts.gate.query(lambda: None).result(10)
@@ -368,6 +369,6 @@ def test_a_clip_is_decoded_no_further_once_its_caller_has_hung_up(
     message = EmbedRequest(str(incoming), 1.0, 0.5)
     with model_taken(parts):
         with pytest.raises(httpx.ReadTimeout):
-            client._http.post("/embed", content=message.to_json(), timeout=1.0)
+            client.endpoints[0]._http.post("/embed", content=message.to_json(), timeout=1.0)
         time.sleep(0.5)
     assert eventually(lambda: ended == [True])

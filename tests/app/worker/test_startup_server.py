@@ -17,7 +17,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.clock import SystemClock
-from app.model_api.client import WorkerClient, WorkerUnavailable
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerUnavailable
 from app.server.listener import bind
 from app.settings import base_url
 from app.worker.startup_server import StartupServer

@@ -10,7 +10,8 @@ import anyio
 import httpx
 import pytest
 
-from app.model_api.client import WorkerClient, WorkerFailed
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerFailed
 from app.model_api.messages import ModelFacts
 from app.model_api.secret import SECRET
 from app.services.operations.readiness import Readiness
@@ -96,7 +97,7 @@ def test_the_model_runs_when_in_doubt_and_not_at_every_probe(stack: Stack, clock
         assert anyio.run(readiness.checks)["worker"].ok
     assert model.runs == 1
     clock.now = 50.0
-    worker.check()  # somebody's search, as far as the client can tell
+    worker.endpoints[0].check()  # somebody's search, as far as the client can tell
     clock.now = 100.0
     assert anyio.run(readiness.checks)["worker"].ok
     assert model.runs == 2
