@@ -13,7 +13,6 @@ from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer
-from app.services.ingest.job_watcher import wait_for_end
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -43,7 +42,7 @@ async def get_job(
     if seconds is None:
         job = await anyio.to_thread.run_sync(services.ingest.job, job_id)
     else:
-        job = await wait_for_end(services, job_id, seconds)
+        job = await services.following.wait(job_id, seconds)
         response.headers.update(wait_applied(seconds))
     return job_answer(job, services.clock.now())
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated
 
-import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 
 from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
+from app.catalog.records import Job
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
 from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
 from app.server.concurrency import Permit
+from app.services.ingest.job_watcher import has_ended
 from app.services.search.query import (
     ClipQuery,
     MomentQuery,
@@ -32,7 +33,6 @@ from xclip_search import schemas
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 
 WITHIN_S = 30.0
-_LOOK_AGAIN_S = 0.05
 
 
 @router.post("/search", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
@@ -165,7 +165,7 @@ def _question(
 async def _wait_for_job(
     request: Request, services: Services, collection: str, options: schemas.SearchOptions
 ) -> None:
-    """Return once the job's segments can be found; holds no thread and no place meanwhile."""
+    """Return once the job's segments can be found; holds no thread and no permit meanwhile."""
     if options.after_job is None:
         return
     place: Permit = request.state.place
@@ -174,15 +174,13 @@ async def _wait_for_job(
 
 
 async def _searchable(services: Services, collection: str, job_id: str, deadline_ms: int) -> None:
-    with anyio.move_on_after(deadline_ms / 1000):
-        while True:
-            with anyio.CancelScope(shield=True):
-                job = await anyio.to_thread.run_sync(services.catalog.get_job, job_id)
-            if job.collection != collection:
-                raise InvalidRequest(f"The job {job.id} belongs to another collection.")
-            if job.status in ("failed", "canceled"):
-                raise JobDidNotSucceed(f"The job {job.id} has ended as {job.status}.")
-            if job.searchable_at is not None:
-                return
-            await anyio.sleep(_LOOK_AGAIN_S)
-    raise DeadlineExceeded(f"The job {job_id} was not done within {deadline_ms} ms.")
+    def settled(job: Job) -> bool:
+        return job.collection != collection or job.searchable_at is not None or has_ended(job)
+
+    job = await services.following.wait(job_id, deadline_ms / 1000, until=settled)
+    if job.collection != collection:
+        raise InvalidRequest(f"The job {job.id} belongs to another collection.")
+    if job.status in ("failed", "canceled"):
+        raise JobDidNotSucceed(f"The job {job.id} has ended as {job.status}.")
+    if job.searchable_at is None:
+        raise DeadlineExceeded(f"The job {job_id} was not done within {deadline_ms} ms.")

@@ -31,7 +31,6 @@ from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
 from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
-from app.services.ingest.job_watcher import wait_for_end
 from app.services.library.library import StoredFile
 from xclip_search import schemas
 
@@ -130,7 +129,7 @@ async def _receive_multipart(request: Request, services: Services) -> AsyncItera
 
 async def _wait(services: Services, admission: AcceptedUpload, seconds: float) -> AcceptedUpload:
     """The same once its job has ended, or as it is when so many seconds are over."""
-    job = await wait_for_end(services, admission.job.id, seconds)
+    job = await services.following.wait(admission.job.id, seconds)
     try:
         video = await anyio.to_thread.run_sync(
             services.library.video, admission.video.collection, admission.video.id

@@ -1,16 +1,19 @@
-"""Following jobs: whoever waits for a change is told of it within a moment.
+"""Job watcher: one shared poller of the catalog for all requests that wait for a job.
 
-The catalog is looked at on behalf of everybody who waits, off the event loop and by a few threads
-of its own: many followers make each other slower, not the rest of the service.
+`Prefer: wait`, event streams and searches with `after_job` wait here. The watcher reads the catalog
+off the event loop, on a thread of its own, and requests that wait for the same job share each read:
+many waiters slow neither the catalog nor the rest of the service.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -25,20 +28,34 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.25
 SILENCE_S = 15.0  # proxies cut connections on which nothing comes for longer
 STREAMS_AT_ONCE = 64
-_LOOKS_AT_ONCE = 2
 _ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
-class JobWatcher:
-    """Looks at jobs until they change, and counts who watches.
+def has_ended(job: Job) -> bool:
+    """Whether nothing more will happen to the job by itself."""
+    return job.status in _ENDED
 
-    stopping : set when the process is told to end; then nobody is kept waiting
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A job as the catalog had it. began : monotonic seconds when the read began."""
+
+    job: Job
+    began: float
+
+
+class JobWatcher:
+    """Polls jobs until they change, and counts the open streams of events.
+
+    stopping : set when the process is told to end; from then on no request is kept waiting
     """
 
     def __init__(self, catalog: Catalog, stopping: threading.Event) -> None:
         self._catalog = catalog
         self._stopping = stopping
-        self._threads = anyio.CapacityLimiter(_LOOKS_AT_ONCE)
+        self._thread = anyio.CapacityLimiter(1)
+        self._reading = threading.Lock()  # an abandoned read may still run beside the next
+        self._latest: dict[str, _Reading] = {}
         self._streams = 0
 
     @property
@@ -48,13 +65,24 @@ class JobWatcher:
 
     async def look(self, job_id: str) -> Job:
         """The job as it is now; raises JobNotFound."""
-        return await anyio.to_thread.run_sync(
-            self._catalog.get_job, job_id, limiter=self._threads, abandon_on_cancel=True
-        )
+        return await self._read_since(job_id, time.monotonic())
+
+    async def wait(
+        self, job_id: str, seconds: float, until: Callable[[Job], bool] = has_ended
+    ) -> Job:
+        """The job once `until` holds, or as it is after `seconds`. Raises JobNotFound."""
+        deadline = anyio.current_time() + seconds
+        job = await self.look(job_id)
+        while True:
+            left = deadline - anyio.current_time()
+            if until(job) or left <= 0 or self.stopping:
+                return job
+            await anyio.sleep(min(LOOK_EVERY_S, left))
+            job = await self._poll(job_id)
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """Within the block one more stream of changes is open. Raises TooManyStreams."""
+        """Count one more open stream of events within the block. Raises TooManyStreams."""
         if self._streams >= STREAMS_AT_ONCE:
             raise TooManyStreams(f"{self._streams} streams of events are open already.")
         self._streams += 1
@@ -66,13 +94,14 @@ class JobWatcher:
     async def changes(self, job_id: str, seen: int | None) -> AsyncIterator[Job | None]:
         """The job as it is, if its revision is not `seen`, and after each change until it ends.
 
-        Of changes that follow each other at once only the last is told. Yields None whenever there
-        was nothing to tell for SILENCE_S. Ends early if the process or the catalog goes away.
+        Several changes in quick succession yield only the last. Yields None after SILENCE_S without
+        a change. Ends early if the process stops or the catalog cannot be read.
         """
         told_at = anyio.current_time()
+        read = self.look
         while not self.stopping:
             try:
-                job = await self.look(job_id)
+                job = await read(job_id)
             except DATABASE_ERRORS as error:
                 logger.warning("job %s: no longer followed, %s", job_id, type(error).__name__)
                 return
@@ -85,27 +114,32 @@ class JobWatcher:
             if has_ended(job):
                 return
             await anyio.sleep(LOOK_EVERY_S)
+            read = self._poll
 
+    async def _poll(self, job_id: str) -> Job:
+        """The job as it was at most LOOK_EVERY_S ago; raises JobNotFound."""
+        return await self._read_since(job_id, time.monotonic() - LOOK_EVERY_S)
 
-class Follows(Protocol):
-    """Whoever can follow jobs: the services of a request."""
+    async def _read_since(self, job_id: str, since: float) -> Job:
+        """The job by a read that began at `since` (monotonic seconds) or later."""
+        latest = self._latest.get(job_id)
+        if latest is not None and latest.began >= since:
+            return latest.job
+        return await anyio.to_thread.run_sync(
+            self._read, job_id, since, limiter=self._thread, abandon_on_cancel=True
+        )
 
-    @property
-    def following(self) -> JobWatcher:
-        """What looks at the jobs."""
-
-
-async def wait_for_end(services: Follows, job_id: str, seconds: float) -> Job:
-    """The job once it has ended, or as it is when `seconds` are over. Raises JobNotFound."""
-    until = anyio.current_time() + seconds
-    while True:
-        job = await services.following.look(job_id)
-        left = until - anyio.current_time()
-        if has_ended(job) or left <= 0 or services.following.stopping:
-            return job
-        await anyio.sleep(min(LOOK_EVERY_S, left))
-
-
-def has_ended(job: Job) -> bool:
-    """Whether nothing more will happen to the job by itself."""
-    return job.status in _ENDED
+    def _read(self, job_id: str, since: float) -> Job:
+        with self._reading:
+            latest = self._latest.get(job_id)
+            if latest is not None and latest.began >= since:
+                return latest.job  # read for another waiter while this one was in line
+            began = time.monotonic()
+            reading = _Reading(self._catalog.get_job(job_id), began)
+            recent = {
+                known: other
+                for known, other in self._latest.items()
+                if began - other.began < LOOK_EVERY_S
+            }
+            self._latest = {**recent, job_id: reading}
+            return reading.job
