@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from app.services.vectors.compression import Coded, IndexCompressor
 from app.settings import Settings
 from benchmarks.random_model import unit_vectors
-from index import FaissRabitqIndex, Ids, Vectors
+from index import Ids, Vectors
+from index.factory import IndexFactory
 from index.faiss_common import narrowed_to
+from index.maintenance import MaintainedIndex
 
 Answer = TypeVar("Answer")
 
@@ -101,7 +102,8 @@ class Bench:
     def __init__(self, rows: int, threads: int, clusters: int) -> None:
         self.random = np.random.default_rng(1)
         self.rows = rows
-        self.index = FaissRabitqIndex(DIM, exact_up_to=Settings().exact_up_to, threads=threads)
+        self.indexes = IndexFactory(threads=threads, exact_up_to=Settings().exact_up_to)
+        self.index = self.indexes.make(DIM, threading.Lock())
         self.flat = faiss.IndexScalarQuantizer(
             DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
@@ -113,6 +115,7 @@ class Bench:
         adding = self._fill(clusters)
         began = time.perf_counter()
         with_codes(self.index)
+        self.indexes.close()
         self.stage = Stage(rows, adding, time.perf_counter() - began, self.index.recall)
 
     def measure(self, rounds: int) -> list[Result]:
@@ -169,14 +172,12 @@ class Bench:
         )  # fmt: skip
 
 
-def with_codes(index: FaissRabitqIndex) -> None:
+def with_codes(index: MaintainedIndex) -> None:
     """Have codes made and measured as the API does, if the index is large enough."""
-    coder, coded = IndexCompressor(Settings().exact_up_to), Coded(index, threading.Lock())
-    with coded.lock:
-        coder.look_after(coded)
-    while coded.busy:
+    with index.lock:
+        index.maintain()
+    while index.busy:
         time.sleep(0.05)
-    coder.close()
 
 
 def raw(

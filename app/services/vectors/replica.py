@@ -20,10 +20,11 @@ import numpy as np
 
 from app.catalog import Catalog
 from app.catalog.records import Change, Collection, VectorBatch
-from app.services.vectors.compression import Coded, IndexCompressor
 from app.services.vectors.damage import rebuild
 from app.services.vectors.port import Recall, VectorPort
-from index import FaissRabitqIndex, Ids, Vectors
+from index import Ids, VectorIndex, Vectors
+from index.factory import IndexFactory
+from index.maintenance import MaintainedIndex
 
 _CHANGES_AT_ONCE = 10_000
 _COLLECTIONS_AT_ONCE = 100
@@ -31,11 +32,15 @@ _COLLECTIONS_AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Followed:
-    """One collection's index and the sequence it is at; `lock` is held for every use."""
+    """One collection's index and the sequence it is at; `lock` is held for every use.
+
+    index : None while the collection is empty, and so has no width
+    damaged : rows of the collection that have no valid vector
+    """
 
     collection_id: str
     lock: threading.Lock = field(default_factory=threading.Lock)
-    coded: Coded | None = None
+    index: MaintainedIndex | None = None
     sequence: int = 0
     last_row: int = 0
     damaged: set[int] = field(default_factory=set)
@@ -44,14 +49,13 @@ class _Followed:
 class IndexReplica:
     """An index for each collection, shared by the threads of the API.
 
+    threads : how many threads one search may use
     exact_up_to : with no more segments than this, every one is compared
     """
 
     def __init__(self, catalog: Catalog, *, threads: int, exact_up_to: int = sys.maxsize) -> None:
         self._catalog = catalog
-        self._threads = threads
-        self._exact_up_to = exact_up_to
-        self._coder = IndexCompressor(exact_up_to)
+        self._indexes = IndexFactory(threads=threads, exact_up_to=exact_up_to)
         self._lock = threading.Lock()
         self._followed: dict[str, _Followed] = {}
 
@@ -64,8 +68,8 @@ class IndexReplica:
                 followed = self._of(collection)
                 with followed.lock:
                     self._catch_up(followed, collection)
-                    if followed.coded is not None:
-                        self._coder.look_after(followed.coded)
+                    if followed.index is not None:
+                        followed.index.maintain()
             if page.next_cursor is None:
                 return
             cursor = page.next_cursor
@@ -80,15 +84,13 @@ class IndexReplica:
         followed = self._of(collection)
         with followed.lock:
             self._catch_up(followed, collection)
-            coded = followed.coded
-            if coded is None:
+            index = followed.index
+            if index is None:
                 nothing = np.empty(0, np.int64), np.empty(0, np.float32)
                 return Recall(*nothing, 0, 0, followed.sequence, followed.last_row)
-            coded.asked.append(query)
-            self._coder.look_after(coded)
-            hits = coded.index.search(query[None, :], count, allowed)
-            measured = None if hits.exact else coded.index.recall
-            total, sequence, last_row = len(coded.index), followed.sequence, followed.last_row
+            hits = index.search(query[None, :], count, allowed)
+            measured = None if hits.exact else index.recall
+            total, sequence, last_row = len(index), followed.sequence, followed.last_row
             damaged = len(followed.damaged)
             if damaged and allowed is not None:
                 damaged = int(np.isin(list(followed.damaged), allowed).sum())
@@ -108,7 +110,7 @@ class IndexReplica:
         """How many segments each collection's vectors in memory are of."""
         with self._lock:
             followed = dict(self._followed)
-        return {name: len(one.coded.index) for name, one in followed.items() if one.coded}
+        return {name: len(one.index) for name, one in followed.items() if one.index is not None}
 
     def forget(self, name: str) -> None:
         """Let go of a deleted collection's vectors."""
@@ -116,8 +118,8 @@ class IndexReplica:
             self._followed.pop(name, None)
 
     def close(self) -> None:
-        """Leave off making codes."""
-        self._coder.close()
+        """Stop making codes in the background."""
+        self._indexes.close()
 
     def _of(self, collection: Collection) -> _Followed:
         with self._lock:
@@ -131,28 +133,31 @@ class IndexReplica:
     def _catch_up(self, followed: _Followed, collection: Collection) -> None:
         if followed.sequence >= collection.sequence or collection.dim is None:
             return
-        if followed.coded is None:
-            index = FaissRabitqIndex(
-                collection.dim, exact_up_to=self._exact_up_to, threads=self._threads
-            )
-            index.reserve(self._catalog.count_segments(collection.name))
-            followed.sequence, batches = self._catalog.load_vectors(collection.id)
-            followed.damaged.clear()
-            for batch in _read_ahead(batches):
-                index.add(batch.rows, batch.vectors)
-                followed.damaged.update(batch.damaged)
-                followed.last_row = batch.last_row
-            followed.coded = Coded(index, followed.lock)
-            self._rebuild(followed.damaged)
+        if followed.index is None:
+            followed.index = self._load(followed, collection)
         while changes := self._catalog.changes_since(
             collection.id, followed.sequence, _CHANGES_AT_ONCE
         ):
-            damaged = _apply(followed.coded.index, changes)
+            damaged = _apply(followed.index, changes)
             followed.damaged.difference_update(change.row for change in changes)
             followed.damaged.update(damaged)
             self._rebuild(damaged)
             followed.last_row = max(followed.last_row, *(change.row for change in changes))
             followed.sequence = changes[-1].sequence
+
+    def _load(self, followed: _Followed, collection: Collection) -> MaintainedIndex:
+        """A new index with every vector that the catalog has now."""
+        assert collection.dim is not None
+        rows = self._catalog.count_segments(collection.name)
+        index = self._indexes.make(collection.dim, followed.lock, expected_rows=rows)
+        followed.sequence, batches = self._catalog.load_vectors(collection.id)
+        followed.damaged.clear()
+        for batch in _read_ahead(batches):
+            index.add(batch.rows, batch.vectors)
+            followed.damaged.update(batch.damaged)
+            followed.last_row = batch.last_row
+        self._rebuild(followed.damaged)
+        return index
 
     def _rebuild(self, rows: set[int]) -> None:
         if rows:
@@ -168,8 +173,8 @@ def _read_ahead(batches: Iterator[VectorBatch]) -> Iterator[VectorBatch]:
             yield batch
 
 
-def _apply(index: FaissRabitqIndex, changes: list[Change]) -> set[int]:
-    """Follow the changes; the rows that came without a vector that can be one.
+def _apply(index: VectorIndex, changes: list[Change]) -> set[int]:
+    """Apply the changes to the index; returns the added rows that have no valid vector.
 
     Rows are never reused, so within a batch a removal is the last word on its row.
     """

@@ -1,4 +1,4 @@
-"""A search whose catalog changes between its steps."""
+"""A search whose catalog changes between its steps, or whose vectors are found another way."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from app.services.vectors.port import VectorPort
 from app.services.vectors.replica import IndexReplica
 from app.telemetry.metrics import Metrics
 from tests.app.planted import plant
+from tests.app.services.vectors.brute_force import BruteForceVectors
 from tests.app.stack import Stack
 from xclip.encoder import Encoder
 
@@ -174,3 +175,24 @@ def test_an_answer_by_codes_is_not_exact_and_says_what_they_recall(
         assert len(rows([after])) == 5
         all_of_it = search.ask("default", MomentQuery(probe, top_k=200))
         assert (all_of_it.exact, all_of_it.recall.measured) == (True, None)
+
+
+@pytest.mark.parametrize("by_example", [False, True], ids=["words", "like"])
+def test_any_implementation_of_the_vector_port_gives_the_same_pages(
+    stack: Stack, encoder: Encoder, catalog: BusyCatalog, by_example: bool
+):
+    """Brute force over the catalog finds what FAISS finds, with a filter or without."""
+    videos = [
+        plant(stack, encoder, np.random.default_rng(seed), metadata={"even": seed % 2 == 0})
+        for seed in range(4)
+    ]
+    (example, *_) = stack.catalog.list_segments("default", videos[0].id)
+    probe = SimilarSegmentQuery(example.id) if by_example else TextQuery("red")
+    for wanted in ({}, {"even": True}):
+        question = MomentQuery(probe, top_k=7, condition=parse_filter(wanted))
+        one, other = (
+            searching(stack, catalog, recall_candidates=8, vectors=vectors).ask("default", question)
+            for vectors in (IndexReplica(catalog, threads=1), BruteForceVectors(catalog))
+        )
+        assert rows([one]) == rows([other]) != []
+        assert (one.recall.total, one.exact) == (other.recall.total, other.exact)
