@@ -29,6 +29,7 @@ check: $(VENV)/installed ## lint, format and types
 	$(RUN)/ruff check $(SOURCES)
 	$(RUN)/ruff format --check $(SOURCES)
 	$(RUN)/mypy
+	$(RUN)/oxlint --deny-warnings app/web
 
 format: $(VENV)/installed ## put the code into its format
 	$(RUN)/ruff check --fix $(SOURCES)

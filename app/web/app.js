@@ -1,4 +1,4 @@
-// The page: its frame, and the view that the address names.
+// Application shell: the frame of the page and the view that the address names.
 
 import { Icon, Notice } from "./parts/basics.js";
 import { collections } from "./collections.js";
@@ -8,7 +8,7 @@ import { useStore } from "./store.js";
 import { add, dropped, isOver, uploads } from "./uploads.js";
 import { html, render, useEffect, useRef, useState } from "./view.js";
 import { JobsView } from "./views/jobs.js";
-import { KeyDialog } from "./views/key.js";
+import { KeyDialog } from "./views/api_key.js";
 import { LibraryView } from "./views/library.js";
 import { SearchView } from "./views/search.js";
 import { SettingsView } from "./views/settings.js";
@@ -23,14 +23,14 @@ function App() {
   const isHeld = useDrop();
   useFocusOnChange(path);
   return html`
-    <a class="skip" href="#main" onClick=${toMain}>To the content</a>
+    <a class="skip" href="#main" onClick=${toMain}>Skip to content</a>
     <header class="top">
       <a class="brand" href=${href("/")}><img src="/static/icon.svg" alt="" width="26" height="26" />
         <span>X-CLIP Search</span></a>
       <nav class="places" aria-label="Views">
         ${PLACES.map(([to, word, icon]) => html`
           <a href=${href(to)} aria-current=${isIn(path, to) ? "page" : null}>
-            <${Icon} name=${icon} /><span>${word}</span>${to === "/library" && html`<${OnTheWay} />`}</a>`)}
+            <${Icon} name=${icon} /><span>${word}</span>${to === "/library" && html`<${UploadCount} />`}</a>`)}
       </nav>
       <${ChooseCollection} />
     </header>
@@ -46,8 +46,8 @@ function View({ path }) {
   const [, id] = path.match(/^\/video\/([\w-]+)$/) ?? [];
   if (id) return html`<${VideoView} key=${id} id=${id} />`;
   if (VIEWS[path]) return html`<${VIEWS[path]} />`;
-  return html`<h1 class="unseen">Not here</h1>
-    <${Notice} icon="search" title="There is no such page"><p><a href=${href("/")}>To the search</a></p><//>`;
+  return html`<h1 class="unseen">Not found</h1>
+    <${Notice} icon="search" title="This page does not exist"><p><a href=${href("/")}>Go to search</a></p><//>`;
 }
 
 function toMain(event) {
@@ -55,9 +55,9 @@ function toMain(event) {
   document.getElementById("main").focus();
 }
 
-function OnTheWay() {
+function UploadCount() {
   const left = useStore(uploads).filter((row) => !isOver(row)).length;
-  return left > 0 && html`<span class="count">${left}<span class="unseen"> on the way</span></span>`;
+  return left > 0 && html`<span class="count">${left}<span class="unseen"> uploading or in progress</span></span>`;
 }
 
 function ChooseCollection() {
@@ -78,7 +78,7 @@ function ChooseCollection() {
       </select></label>`;
 }
 
-// Files and folders may be dropped anywhere; returns whether some are held over the page.
+// Accepts files and folders dropped anywhere; returns whether some are held over the page.
 function useDrop() {
   const [over, setOver] = useState(false);
   useEffect(() => {
@@ -103,7 +103,7 @@ function useDrop() {
   return over;
 }
 
-// Whoever listens is told of a new view by its heading; the search box takes the focus by itself.
+// Screen readers announce a new view when it takes the focus; the search box takes the focus by itself.
 function useFocusOnChange(path) {
   const before = useRef(path);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The collections that there are.
+// Collections store: the collections of the service, loaded once and shared by the views.
 
 import { api } from "./service.js";
 import { store } from "./store.js";

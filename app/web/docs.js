@@ -1,4 +1,4 @@
-// The page of the REST API. Nothing is asked of a validator elsewhere.
+// Swagger UI: shows the REST API's reference, and sends the document to no outside validator.
 
 SwaggerUIBundle({
   url: "/openapi.json",

@@ -1,8 +1,7 @@
-// Jobs as they change: each is followed by its stream of server-sent events.
+// Job events: follows each job's stream of server-sent events until the job ends.
 //
-// The streams are read with fetch, since an EventSource cannot send a key. Over HTTP/1.1 a browser
-// has six connections, so a few jobs are followed at a time; one that only waits in line gives its
-// place to the next.
+// fetch reads the streams, since an EventSource cannot send a key. A browser opens six connections
+// over HTTP/1.1, so only a few jobs are followed at a time; a queued job yields its turn to the next.
 
 import { api, ask, at } from "./service.js";
 

@@ -1,4 +1,4 @@
-// Where the reader is: a view and what it shows, all of it in the address behind the #.
+// Hash router: the view and all that it shows stand in the address behind the #.
 
 import { store } from "./store.js";
 

@@ -1,4 +1,4 @@
-// How the page asks the service, and how it gets the key that the service may want.
+// API client: sends requests to the service, and holds the key that it may ask for.
 
 import { store } from "./store.js";
 
@@ -16,7 +16,7 @@ export class Problem extends Error {
   }
 }
 
-// A refusal comes as problem+json: its sentences are what the reader gets.
+// Makes a Problem of an error response; problem+json supplies the message.
 export function problem(status, body, retryAfter = null) {
   let why = `The service answered ${status}.`;
   let code = null;
@@ -24,7 +24,7 @@ export function problem(status, body, retryAfter = null) {
     const said = JSON.parse(body);
     why = said.errors?.map(({ msg }) => msg).join("; ") || said.detail || why;
     code = said.code ?? null;
-  } catch { /* not JSON: the status has to do */ }
+  } catch { /* not JSON: only the status is known */ }
   return new Problem(why, { status, code, retryAfter });
 }
 
@@ -33,7 +33,7 @@ export function credentials() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
-// The answer itself, once there is one that needs no other key; throws Problem, or AbortError.
+// Returns the response, asking for a key as often as it is refused; throws Problem or AbortError.
 export async function ask(path, options = {}) {
   let answer = await send(path, options);
   while (answer.status === 401) {
@@ -70,7 +70,7 @@ const refusal = async (answer) =>
 
 let wanting = null;
 
-// Returns once the reader has given a key that the service takes.
+// Returns once the reader has entered a key that the service accepts.
 function wantKey(why) {
   wanting ??= new Promise((resolve) => {
     keyWanted.set({ why: keyHeld.get() ? why.message : "", resolve });
@@ -81,7 +81,7 @@ function wantKey(why) {
   return wanting;
 }
 
-// Keeps the key if the service takes it; throws Problem if not.
+// Keeps the key if the service accepts it; throws Problem if not.
 export async function useKey(key) {
   sessionStorage.setItem(NAME, key);
   try {

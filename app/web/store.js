@@ -1,4 +1,4 @@
-// Values that several views read, and the hooks that draw a view again when one changes.
+// Observable stores: values that several views read, and the hooks that redraw them.
 
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./view.js";
 
@@ -9,7 +9,7 @@ export function store(first) {
     get: () => value,
     set(next) {
       value = typeof next === "function" ? next(value) : next;
-      for (const reader of [...readers]) reader(value);
+      for (const reader of new Set(readers)) reader(value); // readers come and go meanwhile
     },
     subscribe(reader) {
       readers.add(reader);
@@ -46,7 +46,7 @@ function read(name) {
   }
 }
 
-// What `load(signal)` brings; the answer before stays to be seen until the next one is here.
+// Loads by `load(signal)`; the previous value stays visible until the next one arrives.
 export function useAnswer(load, inputs) {
   const [state, setState] = useState({ loading: true });
   const [turn, setTurn] = useState(0);
@@ -65,7 +65,7 @@ export function useAnswer(load, inputs) {
   return { ...state, again, change };
 }
 
-// True once `is` has held for a moment: what is over at once shows no sign of waiting.
+// Debounce: true once `is` has held for `ms`, so that fast answers show no loading state.
 export function useSlow(is, ms = 250) {
   const [slow, setSlow] = useState(false);
   const timer = useRef(null);

@@ -1,5 +1,5 @@
-// Files on their way in: sent by the tus protocol, so that a cut upload goes on where it was, and
-// followed until their jobs have ended. They outlive the view that shows them.
+// Resumable uploads by the tus protocol: sends files, resumes cut ones and follows their jobs.
+// They outlive the view that shows them.
 
 import { cancelJob, ended, follow, retryJob } from "./jobs.js";
 import { TUS, api, ask, at, credentials, problem } from "./service.js";
@@ -16,7 +16,7 @@ let lastId = 0;
 export const isVideo = (file) => file.type.startsWith("video/") || VIDEO.test(file.name);
 export const isOver = ({ state }) => ["ready", "failed", "canceled"].includes(state);
 
-// Puts the videos among the files in line; returns how many were none.
+// Queues the videos among the files; returns how many files were not videos.
 export function add(files, collection) {
   const videos = files.filter(isVideo);
   const rows = videos.map((file) => ({
@@ -109,7 +109,7 @@ function watch(id, job) {
   else follow(job.id, settle);
 }
 
-// Stops what is being done with a file, and takes back what of it is here.
+// Cancels a file's upload or job, and deletes what was uploaded so far.
 export async function cancel(id) {
   const row = look(id);
   if (row.state === "job") await cancelJob(row.job.id);
@@ -121,7 +121,7 @@ export async function cancel(id) {
   }
 }
 
-// Goes on with what was cut, and begins again what failed.
+// Resumes a cut upload, or starts a failed job again.
 export async function retry(id) {
   const { job } = look(id);
   if (!job) {

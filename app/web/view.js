@@ -1,4 +1,4 @@
-// What every view is made with: components of Preact, written in htm's template strings.
+// View library: Preact components and hooks, written in htm's template strings.
 
 import htm from "./vendor/htm.js";
 import { h } from "./vendor/preact.js";

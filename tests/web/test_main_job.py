@@ -31,11 +31,11 @@ def add(seen: Watched, site: Site) -> None:
     seen.visit("/library")
     throttle(page, SLOW)
     page.locator("#files").set_input_files(site.new)
-    row = page.locator(".arriving .row")
+    row = page.locator(".uploads .row")
     expect(row).to_contain_text(re.compile(r"sending, [\d.]+ kB of [\d.]+ kB"))
     seen.picture("uploading")
     throttle(page, FAST)
-    expect(row).to_contain_text("can be searched")
+    expect(row).to_contain_text("ready to search")
     assert any(answer.url.endswith("/events") for answer in seen.answers)
     expect(page.get_by_role("list", name="Videos").locator(".card")).to_have_count(4)
     seen.picture("library")
@@ -46,12 +46,12 @@ def find(seen: Watched) -> None:
     """The best moment is the one that shows it, and says from when to when and how sure that is."""
     page = seen.page
     page.get_by_role("link", name="Search", exact=True).click()
-    page.get_by_label("What happens in the moments to find").fill(ASKED)
+    page.get_by_label("Describe the moments to find").fill(ASKED)
     page.keyboard.press("Enter")
     first = page.locator(".cards .card").first
     expect(first).to_contain_text("new.mp4")
     expect(first.locator(".length")).to_have_text("0:00 – 0:05")
-    expect(first.locator(".certainty.sure")).to_contain_text("%")
+    expect(first.locator(".confidence.high")).to_contain_text("%")
     expect(first.locator("img")).to_have_js_property("complete", True)
     seen.picture("results")
     seen.assert_accessible()
@@ -78,7 +78,7 @@ def play_the_moment(seen: Watched) -> None:
 def label(seen: Watched) -> None:
     """Typed labels get a bar for the whole video and a strip over its time."""
     page = seen.page
-    page.get_by_label("Labels, with commas between them").fill("a yellow star, a blue square")
+    page.get_by_label("Labels, separated by commas").fill("a yellow star, a blue square")
     page.get_by_role("button", name="Add", exact=True).click()
     best = page.locator(".labels > li").first
     expect(best).to_contain_text("a yellow star")

@@ -29,12 +29,12 @@ STATES = {
     "nothing": (ABSTAINING, "Most likely nothing here shows this"),
     "unsure": ("/?q=a+dog+catching+a+frisbee", "Probably not here"),
     "then": ("/?q=a+cyan+ring&then=a+green+circle", "within 30 s"),
-    "jobs": ("/jobs", "can be searched"),
-    "no-jobs": ("/jobs?status=running", "No such jobs"),
-    "no-videos": ("/library?status=failed", "None has failed"),
-    "settings": ("/settings", "Everything works."),
-    "gone": ("/video/vid_none", "There is no such video"),
-    "lost": ("/nowhere", "There is no such page"),
+    "jobs": ("/jobs", "ready to search"),
+    "no-jobs": ("/jobs?status=running", "No jobs with this status"),
+    "no-videos": ("/library?status=failed", "No videos have failed"),
+    "settings": ("/settings", "All checks pass."),
+    "gone": ("/video/vid_none", "This collection has no such video"),
+    "lost": ("/nowhere", "This page does not exist"),
 }
 
 
@@ -55,8 +55,8 @@ def test_why_nothing_was_found_names_the_nearest(open_page: OpenPage):
     with open_page("desktop", "light") as seen:
         seen.visit(ABSTAINING)
         notice = seen.page.locator(".notice")
-        expect(notice).to_contain_text(re.compile(r"none is at least 50\s%\s+certain"))
-        expect(notice).to_contain_text(re.compile(r"The nearest is .+% certain, in \w+\.mp4"))
+        expect(notice).to_contain_text(re.compile(r"none reaches\s+50\s%\s+confidence"))
+        expect(notice).to_contain_text(re.compile(r"The nearest, in \w+\.mp4, has .+% confidence"))
         notice.get_by_role("link", name="Show the nearest anyway").click()
         expect(cards(seen.page).first).to_be_visible()
 
@@ -188,7 +188,7 @@ def test_everything_goes_by_keyboard(open_page: OpenPage):
         page = seen.page
         seen.visit("/jobs")
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         for name in ("X-CLIP Search", "Search", "Library", "Jobs", "Settings"):
             page.keyboard.press("Tab")
             expect(page.get_by_role("link", name=name, exact=True)).to_be_focused()
@@ -196,7 +196,7 @@ def test_everything_goes_by_keyboard(open_page: OpenPage):
         cards(page).first.wait_for()
         page.locator("a.shot").first.focus()
         page.keyboard.press("/")
-        expect(page.get_by_label("What happens in the moments to find")).to_be_focused()
+        expect(page.get_by_label("Describe the moments to find")).to_be_focused()
         page.locator("a.shot").first.focus()
         page.keyboard.press("ArrowRight")
         second = page.locator("a.shot").nth(1)
@@ -221,7 +221,7 @@ def test_a_refusal_is_said_in_words_and_can_be_tried_again(open_page: OpenPage):
         seen.visit(FOUND)
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text("The model does not run. worker_unavailable")
-        expect(alert).to_contain_text("asks for 5 s of patience")
+        expect(alert).to_contain_text("Try again in 5 s")
         seen.picture("refused")
         seen.assert_accessible()
         page.unroute(SEARCH)
@@ -247,7 +247,7 @@ def test_dropped_files_come_in_and_what_fails_says_why(open_page: OpenPage):
                 new DragEvent("drop", { dataTransfer: held, bubbles: true, cancelable: true }));
             }"""
         )
-        row = page.locator(".arriving .row")
+        row = page.locator(".uploads .row")
         expect(row).to_have_count(1)
         expect(row).to_contain_text("failed")
         expect(row.locator(".why")).not_to_be_empty()
@@ -276,13 +276,13 @@ def test_an_upload_goes_on_where_it_was_cut(open_page: OpenPage, site: Site):
         seen.visit("/library")
         page.route("**/v1/uploads/*", cut)
         page.locator("#files").set_input_files(site.new)
-        row = page.locator(".arriving .row")
+        row = page.locator(".uploads .row")
         expect(row).to_contain_text("The connection was cut.")
         page.unroute("**/v1/uploads/*")
         with page.expect_request(lambda sent: sent.method == "PATCH") as sent:
             row.get_by_role("button", name="Retry new.mp4").click()
         assert sent.value.headers["upload-offset"] == str(CUT_AT)
-        expect(row).to_contain_text("can be searched")
+        expect(row).to_contain_text("ready to search")
         remove(seen, "new.mp4")
 
 
@@ -293,7 +293,7 @@ def test_an_upload_can_be_stopped(open_page: OpenPage, site: Site):
         seen.visit("/library")
         throttle(page, SLOW | {"uploadThroughput": 4_000})
         page.locator("#files").set_input_files(site.new)
-        row = page.locator(".arriving .row")
+        row = page.locator(".uploads .row")
         expect(row).to_contain_text("sending, ")
         row.get_by_role("button", name="Cancel new.mp4").click()
         expect(row).to_contain_text("canceled")
@@ -323,12 +323,12 @@ def test_a_key_is_asked_for_once_and_opens_pictures_too(open_page: OpenPage, sit
             seen.visit(FOUND)
             dialog = page.get_by_role("dialog", name="This service asks for a key")
             dialog.get_by_label("Key").fill("xclip_wrong")
-            dialog.get_by_role("button", name="Use it").click()
+            dialog.get_by_role("button", name="Use key").click()
             expect(dialog.get_by_role("alert")).not_to_be_empty()
             seen.picture("key")
             seen.assert_accessible()
             dialog.get_by_label("Key").fill(key)
-            dialog.get_by_role("button", name="Use it").click()
+            dialog.get_by_role("button", name="Use key").click()
             expect(cards(page).first).to_be_visible()
             wait_until(page, "document.querySelector('.cards img').naturalWidth > 0")
             page.reload()

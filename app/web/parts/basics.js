@@ -1,7 +1,7 @@
-// Small parts that every view is put together from.
+// Basic components: icons, buttons, notices, dialogs, meters.
 
 import { html, useEffect, useRef } from "../view.js";
-import { percent } from "../words.js";
+import { percent } from "../format.js";
 
 const PATHS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM20 20l-4-4",
@@ -34,13 +34,13 @@ export const Icon = ({ name, filled = false }) => html`
   <svg class=${filled ? "icon filled" : "icon"} viewBox="0 0 24 24" aria-hidden="true"
        focusable="false"><path d=${PATHS[name]} /></svg>`;
 
-// An icon that does something; `label` is its name for everybody who does not see it.
+// An icon that does something; `label` is its name for screen readers and as a tooltip.
 export const IconButton = ({ name, label, filled, ...rest }) => html`
   <button type="button" class="icon-button" aria-label=${label} title=${label} ...${rest}>
     <${Icon} name=${name} filled=${filled} />
   </button>`;
 
-// What takes the place of a list that is empty, for a reason that is said.
+// Stands in place of an empty list and says why it is empty.
 export const Notice = ({ icon, title, children, bad = false, role }) => html`
   <div class=${bad ? "notice bad-notice" : "notice"} role=${role}>
     <${Icon} name=${icon} />
@@ -51,9 +51,9 @@ export const Notice = ({ icon, title, children, bad = false, role }) => html`
   </div>`;
 
 export const Failed = ({ error, again }) => html`
-  <${Notice} icon="alert" title="That did not work" bad=${true} role="alert">
+  <${Notice} icon="alert" title="Something went wrong" bad=${true} role="alert">
     <p>${error.message}${error.code && html` <span class="code">${error.code}</span>`}</p>
-    ${error.retryAfter && html`<p>The service asks for ${error.retryAfter} s of patience.</p>`}
+    ${error.retryAfter && html`<p>Try again in ${error.retryAfter} s.</p>`}
     ${again && html`<button type="button" onClick=${again}>Try again</button>`}
   <//>`;
 
@@ -64,10 +64,10 @@ export const Meter = ({ value, label }) => html`
     <rect class=${value >= 0.5 ? "much" : "little"} width=${100 * value} height="8" />
   </svg>`;
 
-export const Certainty = ({ chance }) => chance === null ? null : html`
-  <span class=${chance >= 0.5 ? "certainty sure" : "certainty"}
-        title="The chance that this moment truly shows what was asked for">
-    <span class="unseen">certainty </span>${percent(chance)}
+export const Confidence = ({ value }) => value === null ? null : html`
+  <span class=${value >= 0.5 ? "confidence high" : "confidence"}
+        title="Confidence: the probability that this moment shows what you searched for">
+    <span class="unseen">confidence </span>${percent(value)}
   </span>`;
 
 export const Progress = ({ value, label }) => html`
@@ -105,7 +105,7 @@ export const Confirm = ({ title, children, word, onYes, onNo }) => html`
     </div>
   <//>`;
 
-// Names the view in the tab and, after a change of view, to whoever listens rather than looks.
+// Names the view in the browser's tab and to screen readers.
 export function Heading({ title, unseen = false, children }) {
   const place = useRef(null);
   useEffect(() => {

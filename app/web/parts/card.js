@@ -1,24 +1,24 @@
-// A moment in a grid: its picture, which plays it while it is pointed at.
+// Result card: a moment's picture in a grid, which plays the moment on hover.
 
 import { html, useEffect, useRef, useState } from "../view.js";
-import { moment, percent, stretch } from "../words.js";
-import { Certainty, IconButton } from "./basics.js";
+import { moment, percent, span } from "../format.js";
+import { Confidence, IconButton } from "./basics.js";
 
 const PAUSE_MS = 120; // a pointer that only passes plays nothing
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function MomentCard({ result, place, to, onAlike }) {
   const { active, ...watching } = useWatching();
-  const name = `${result.filename}, ${stretch(result)}`;
-  const sure = result.confidence === null ? "" : `, ${percent(result.confidence)} certain`;
+  const name = `${result.filename}, ${span(result)}`;
+  const confidence = result.confidence === null ? "" : `, ${percent(result.confidence)} confidence`;
   return html`
     <li class="card">
-      <a class="shot" href=${to} aria-label=${name + sure} ...${watching}>
+      <a class="shot" href=${to} aria-label=${name + confidence} ...${watching}>
         <img src=${result.thumbnail_url} alt="" decoding="async"
              loading=${place < 12 ? "eager" : "lazy"} />
         ${active && html`<${Preview} ...${result} />`}
-        <span class="length">${stretch(result)}</span>
-        <${Certainty} chance=${result.confidence} />
+        <span class="length">${span(result)}</span>
+        <${Confidence} value=${result.confidence} />
       </a>
       <div class="under">
         <div class="what">
@@ -78,14 +78,14 @@ function Preview({ clip_url: src, start, end }) {
     tabindex="-1" aria-hidden="true" onPlaying=${() => setShown(true)} />`;
 }
 
-// Grey cards while the first answer is on its way.
+// Skeleton cards while the first answer loads.
 export const CardsToCome = ({ number = 8 }) => html`
   <ul class="cards waiting" aria-hidden="true">
     ${Array.from({ length: number }, () => html`
       <li class="card"><div class="shot"></div><div class="under"><span class="bone"></span></div></li>`)}
   </ul>`;
 
-// Arrow keys go from card to card, as they lie.
+// Arrow keys move between cards as they lie in the grid.
 export function onArrows(event) {
   const cards = [...event.currentTarget.querySelectorAll(".shot")];
   const here = cards.indexOf(document.activeElement);

@@ -1,9 +1,9 @@
-// A video with controls of our own, so that its scrubber and what is drawn under it share one time.
+// Video player: its own controls, so that the scrubber and the timelines below share one time.
 
 import { html, useEffect, useRef, useState } from "../view.js";
-import { moment } from "../words.js";
+import { moment } from "../format.js";
 import { IconButton } from "./basics.js";
-import { Peek } from "./peek.js";
+import { ScrubPreview } from "./scrub_preview.js";
 
 const STEP_S = 1;
 const FAR_S = 5;
@@ -57,10 +57,10 @@ export function Player({ src, at, length, sprites, autoplay = false, before, aft
                onSeeking=${follow}
                onLoadedMetadata=${({ target }) => setOwn(target.duration)} />
         ${broken && html`<p class="over" role="alert">This browser cannot play this video.
-          It can be searched all the same.</p>`}
+          You can still search it.</p>`}
       </div>
       <div class="times" onPointerMove=${point} onPointerLeave=${() => setOver(null)}>
-        <${Peek} sprites=${sprites} over=${over} />
+        <${ScrubPreview} sprites=${sprites} over=${over} />
         <input type="range" class="scrubber" min="0" max=${total} step="0.01" value=${now}
                aria-label="Position in the video" aria-valuetext="${moment(now)} of ${moment(total)}"
                onInput=${(event) => seek(Number(event.target.value))} />
@@ -68,12 +68,12 @@ export function Player({ src, at, length, sprites, autoplay = false, before, aft
       </div>
       <div class="controls">
         ${before !== undefined && html`
-          <${IconButton} name="before" label="Previous hit (P)" disabled=${!before}
+          <${IconButton} name="before" label="Previous result (P)" disabled=${!before}
                          onClick=${before} />`}
         <${IconButton} name=${paused ? "play" : "pause"} filled=${paused}
                        label=${paused ? "Play (space)" : "Pause (space)"} onClick=${toggle} data-first />
         ${after !== undefined && html`
-          <${IconButton} name="after" label="Next hit (N)" disabled=${!after} onClick=${after} />`}
+          <${IconButton} name="after" label="Next result (N)" disabled=${!after} onClick=${after} />`}
         <span class="clock">${moment(now)} <span class="quiet">/ ${moment(total)}</span></span>
         <${IconButton} name=${silent ? "silent" : "sound"} label=${silent ? "Sound on (M)"
           : "Sound off (M)"} onClick=${mute} />

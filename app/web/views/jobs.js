@@ -1,4 +1,4 @@
-// Jobs: what is being done, what was, and what went wrong.
+// Jobs view: lists ingest jobs with their state, and cancels or retries them.
 
 import { Failed, Heading, IconButton, Notice, Progress } from "../parts/basics.js";
 import { cancelJob, ended, follow, retryJob } from "../jobs.js";
@@ -6,10 +6,10 @@ import { collectionOf, href, route } from "../route.js";
 import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
-import { ago, date, doing } from "../words.js";
+import { ago, date, doing } from "../format.js";
 
 const ON_A_PAGE = 30;
-const SHOWN = [["", "All"], ["running", "Running"], ["queued", "In line"], ["succeeded", "Done"],
+const SHOWN = [["", "All"], ["running", "Running"], ["queued", "Queued"], ["succeeded", "Done"],
   ["failed", "Failed"], ["canceled", "Canceled"]];
 
 export function JobsView() {
@@ -35,8 +35,8 @@ export function JobsView() {
     ${error && html`<${Failed} error=${error} again=${again} />`}
     ${!value && slow && html`<p role="status" class="quiet">Loading …</p>`}
     ${value && !value.items.length && html`
-      <${Notice} icon="list" title=${status ? "No such jobs" : "No jobs yet"}>
-        <p>Every video that is added becomes a job, which reads it and makes it searchable.</p><//>`}
+      <${Notice} icon="list" title=${status ? "No jobs with this status" : "No jobs yet"}>
+        <p>Each video you add becomes a job that processes it and makes it searchable.</p><//>`}
     ${value?.items.length > 0 && html`
       <ul class="rows" aria-busy=${loading}>${value.items.map((job) => html`
         <${Job} key=${job.id} first=${job} />`)}</ul>`}
@@ -44,7 +44,7 @@ export function JobsView() {
       <button type="button" onClick=${more}>Show more</button></div>`}`;
 }
 
-// A page of jobs with the names of their videos, those that are still there.
+// Adds the names of the videos that still exist to a page of jobs.
 async function named(page, collection, signal) {
   const ids = [...new Set(page.items.map((job) => job.video_id))];
   const names = new Map(await Promise.all(ids.map(async (id) => {

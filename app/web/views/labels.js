@@ -1,13 +1,13 @@
-// Zero-shot labels: how probable each is for the whole video, and when.
+// Zero-shot classification: how probable each label is for the whole video, and over time.
 
 import { IconButton } from "../parts/basics.js";
-import { Strip, chancePieces } from "../parts/strip.js";
-import { videoAddress } from "../questions.js";
+import { Timeline, labelBars } from "../parts/timeline.js";
+import { videoAddress } from "../query.js";
 import { go } from "../route.js";
 import { api, at, post } from "../service.js";
 import { useAnswer, useSlow } from "../store.js";
 import { html, useRef } from "../view.js";
-import { percent } from "../words.js";
+import { percent } from "../format.js";
 
 const ENOUGH = 100; // labels, for a page
 
@@ -21,7 +21,7 @@ export function Labels({ video, params, onGo }) {
     <section class="panel" aria-labelledby="labels">
       <div class="row-head">
         <h2 id="labels">Labels over time</h2>
-        <label class="inline">Fits
+        <label class="inline">Applies
           <select value=${isMany ? "many" : "one"}
                   onChange=${choose}>
             <option value="one">one of them</option>
@@ -30,14 +30,14 @@ export function Labels({ video, params, onGo }) {
       </div>
       <${AddLabels} onAdd=${(more) => set([...labels, ...more])} />
       ${labels.length === 1 && !isMany && html`
-        <p class="quiet small">One more: labels are compared with each other.</p>`}
+        <p class="quiet small">Add another label: labels are compared with each other.</p>`}
       ${labels.length > 0 && html`
         <${Scores} video=${video} labels=${labels} isMany=${isMany} onGo=${onGo}
                    onRemove=${(gone) => set(labels.filter((label) => label !== gone))} />`}
     </section>`;
 }
 
-// Labels typed, with commas or lines between them, or those of a stored set.
+// Adds typed labels, or those of a stored set.
 function AddLabels({ onAdd }) {
   const field = useRef(null);
   const { value: sets } = useAnswer((signal) => api("/v1/label-sets?limit=200", { signal }), []);
@@ -53,7 +53,7 @@ function AddLabels({ onAdd }) {
   };
   return html`
     <form class="adding" onSubmit=${submit}>
-      <label class="wide">Labels, with commas between them
+      <label class="wide">Labels, separated by commas
         <input ref=${field} maxlength="4000" autocomplete="off" required
                placeholder="a person walking, an empty street" /></label>
       <button>Add</button>
@@ -85,25 +85,25 @@ function Scores({ video, labels, isMany, onGo, onRemove }) {
       ${order.map((label) => html`<${Label} key=${label} label=${label} video=${video} scored=${scored}
         onGo=${onGo} onRemove=${onRemove} />`)}
     </ul>
-    ${scored && html`<p class="quiet small">The bar is the whole video, the strip when. ${isMany
-      ? "Each label has a certainty of its own." : "Together they make 100 %."}</p>`}`;
+    ${scored && html`<p class="quiet small">The bar is for the whole video, the strip shows it over time. ${isMany
+      ? "Each label has its own confidence." : "Together they add up to 100 %."}</p>`}`;
 }
 
 function Label({ label, video, scored, onGo, onRemove }) {
-  const chance = scored?.scores[label];
+  const probability = scored?.scores[label];
   return html`
     <li>
       <div class="label-head">
         <span class="name">${label}</span>
-        <b>${chance === undefined ? "–" : percent(chance)}</b>
+        <b>${probability === undefined ? "–" : percent(probability)}</b>
         <${IconButton} name="close" label="Remove ${label}" onClick=${() => onRemove(label)} />
       </div>
       <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
         <rect class="all" width="100" height="6" />
-        <rect class="much" width=${100 * (chance ?? 0)} height="6" /></svg>
-      ${chance !== undefined && html`
-        <${Strip} thin=${true} label=${strongest(label, scored.segments)} now=${-1}
-                  pieces=${chancePieces(scored.segments, label)} length=${video.duration_s}
+        <rect class="much" width=${100 * (probability ?? 0)} height="6" /></svg>
+      ${probability !== undefined && html`
+        <${Timeline} thin=${true} label=${strongest(label, scored.segments)} now=${-1}
+                  bars=${labelBars(scored.segments, label)} length=${video.duration_s}
                   onGo=${(start) => onGo({ start, end: video.duration_s })} />`}
     </li>`;
 }

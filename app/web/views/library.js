@@ -1,4 +1,4 @@
-// The library: files on their way in, and the videos of a collection.
+// Library view: adds files, and lists the videos of a collection.
 
 import { Failed, Heading, Icon, Notice } from "../parts/basics.js";
 import { collectionOf, href, route } from "../route.js";
@@ -6,12 +6,12 @@ import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { add, arrived } from "../uploads.js";
 import { html, useRef, useState } from "../view.js";
-import { ago, count, length } from "../words.js";
+import { ago, count, length } from "../format.js";
 import { CardsToCome } from "../parts/card.js";
-import { Arriving } from "./arriving.js";
+import { UploadList } from "./upload_list.js";
 
 const ON_A_PAGE = 48;
-const SHOWN = [["", "All"], ["ready", "Ready"], ["processing", "Being read"], ["failed", "Failed"]];
+const SHOWN = [["", "All"], ["ready", "Ready"], ["processing", "Processing"], ["failed", "Failed"]];
 
 export function LibraryView() {
   const place = useStore(route);
@@ -20,7 +20,7 @@ export function LibraryView() {
   return html`
     <${Heading} title="Library" />
     <${Choose} collection=${collection} />
-    <${Arriving} />
+    <${UploadList} />
     <nav class="chips" aria-label="Which videos">
       ${SHOWN.map(([code, word]) => html`
         <a class="chip" href=${href("/library", { status: code })}
@@ -29,7 +29,7 @@ export function LibraryView() {
     <${Videos} collection=${collection} status=${status} />`;
 }
 
-// The ways in: files, a folder, or a drop anywhere on the page.
+// Adds videos: files, a folder, or a drop anywhere on the page.
 function Choose({ collection }) {
   const [files, folder] = [useRef(null), useRef(null)];
   const [said, setSaid] = useState("");
@@ -37,14 +37,14 @@ function Choose({ collection }) {
     const all = [...event.target.files];
     const others = add(all, collection);
     event.target.value = "";
-    setSaid(others ? `${count(others, "file")} left out: not a video by name.` : "");
+    setSaid(others ? `${count(others, "file")} skipped: not a video file.` : "");
   };
   return html`
     <div class="choose">
       <${Icon} name="upload" />
       <p><b class="by-mouse">Drop videos or folders anywhere on this page</b>
         <b class="by-touch">Add videos</b>
-        <span class="quiet">They are read one after the other, and stay with this service.</span></p>
+        <span class="quiet">The service processes them one after another and keeps them.</span></p>
       <div class="buttons">
         <button type="button" class="main" onClick=${() => files.current.click()}>Choose files</button>
         <button type="button" onClick=${() => folder.current.click()}>Choose a folder</button>
@@ -78,10 +78,10 @@ function Videos({ collection, status }) {
 }
 
 const NOTHING = {
-  "": ["No videos yet", "The first ones can be dropped right here."],
-  ready: ["None is ready", "Videos are ready once they have been read."],
-  processing: ["None is being read", "All that was added has been dealt with."],
-  failed: ["None has failed", "Everything that was added could be read."],
+  "": ["No videos yet", "Drop your first videos here."],
+  ready: ["No videos are ready", "A video is ready once it has been processed."],
+  processing: ["No videos are being processed", "All added videos are done."],
+  failed: ["No videos have failed", "All added videos could be processed."],
 };
 
 const NoVideos = ({ status }) => html`
@@ -107,5 +107,5 @@ const State = ({ status }) => html`
   <span class=${status === "failed" ? "state bad" : "state"}>
     <${Icon} name=${status === "failed" ? "alert" : "clock"} /> ${STATES[status]}</span>`;
 
-const STATES = { processing: "Being read", failed: "Failed" };
+const STATES = { processing: "Processing", failed: "Failed" };
 

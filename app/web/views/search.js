@@ -1,18 +1,18 @@
-// Search: what is asked, and the moments that were found.
+// Search view: the query, and the moments that were found.
 
 import { Failed, Heading, Icon } from "../parts/basics.js";
 import { CardsToCome, MomentCard, onArrows } from "../parts/card.js";
 import {
-  address, body, entry, fromParams, isAsked, isSaved, remember, saved, toggleSaved, words,
-} from "../questions.js";
+  address, body, entry, fromParams, hasQuery, isSaved, remember, saved, toggleSaved, words,
+} from "../query.js";
 import { collectionOf, go, href, route } from "../route.js";
 import { at, post } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { html, useEffect, useMemo } from "../view.js";
-import { count } from "../words.js";
-import { AskForm } from "./ask.js";
-import { Hit } from "./hit.js";
-import { Nothing, Unsure } from "./nothing.js";
+import { count } from "../format.js";
+import { SearchForm } from "./search_form.js";
+import { ResultDialog } from "./result.js";
+import { EmptyState, LowConfidence } from "./empty.js";
 import { Welcome } from "./welcome.js";
 
 const ON_A_PAGE = 24;
@@ -20,51 +20,51 @@ const ON_A_PAGE = 24;
 export function SearchView() {
   const place = useStore(route);
   const collection = collectionOf(place);
-  const { at: open, ...question } = useMemo(() => (
+  const { at: open, ...query } = useMemo(() => (
     { ...fromParams(place.params), at: place.params.get("at") }), [place]);
-  const asked = isAsked(question);
+  const asked = hasQuery(query);
   return html`
-    <${Heading} title=${asked ? words(question) : "Search"} unseen=${true}>Search<//>
-    <${AskForm} question=${question} collection=${collection} />
+    <${Heading} title=${asked ? words(query) : "Search"} unseen=${true}>Search<//>
+    <${SearchForm} query=${query} collection=${collection} />
     ${asked
-      ? html`<${Found} question=${question} collection=${collection} open=${open} />`
+      ? html`<${Found} query=${query} collection=${collection} open=${open} />`
       : html`<${Welcome} collection=${collection} />`}`;
 }
 
-async function search(collection, question, signal, cursor = null) {
-  const asked = { ...body(question), top_k: ON_A_PAGE, cursor };
+async function search(collection, query, signal, cursor = null) {
+  const asked = { ...body(query), top_k: ON_A_PAGE, cursor };
   return post(at.search(collection), asked, signal);
 }
 
-function Found({ question, collection, open }) {
-  const about = address(question);
-  const answer = useAnswer((signal) => search(collection, question, signal), [about]);
+function Found({ query, collection, open }) {
+  const about = address(query);
+  const answer = useAnswer((signal) => search(collection, query, signal), [about]);
   const { value: found, loading, error, again, change } = answer;
   const slow = useSlow(loading);
 
   useEffect(() => {
-    if (found) remember(collection, question);
+    if (found) remember(collection, query);
   }, [found?.query, about]);
 
   const more = async () => {
-    const next = await search(collection, question, undefined, found.next_cursor);
+    const next = await search(collection, query, undefined, found.next_cursor);
     change((before) => ({ ...next, results: [...before.results, ...next.results] }));
     return next;
   };
 
   if (error) return html`<${Failed} error=${error} again=${again} />`;
   if (!found) return slow ? html`<p role="status" class="quiet">Searching …</p><${CardsToCome} />` : null;
-  const parts = { question, collection, found, more, open };
+  const parts = { query, collection, found, more, open };
   return html`
     <div class=${slow ? "stale" : ""} aria-busy=${loading}>
       <${Outcome} ...${parts} />
-      ${found.results.length ? html`<${Results} ...${parts} />` : html`<${Nothing} ...${parts} />`}
+      ${found.results.length ? html`<${Results} ...${parts} />` : html`<${EmptyState} ...${parts} />`}
     </div>`;
 }
 
-function Outcome({ question, collection, found }) {
+function Outcome({ query, collection, found }) {
   const { segments_eligible: searched, segments_damaged: damaged } = found.index;
-  const made = entry(collection, question);
+  const made = entry(collection, query);
   const isKept = isSaved(useStore(saved), made);
   const shown = found.results.length;
   const ms = Math.round(found.timings_ms.total);
@@ -72,8 +72,8 @@ function Outcome({ question, collection, found }) {
     <div class="outcome">
       <p role="status">${shown ? `${found.next_cursor ? "The best " : ""}${shown} of ${
         count(searched, "moment")} · ${ms} ms` : "Nothing found"}
-        ${damaged > 0 && html` <span class="bad">${damaged} cannot be read at present</span>`}</p>
-      ${!question.like && html`
+        ${damaged > 0 && html` <span class="bad">${damaged} cannot be read right now</span>`}</p>
+      ${!query.like && html`
         <button type="button" class="plain" aria-pressed=${isKept}
                 onClick=${() => toggleSaved(made)}>
           <${Icon} name="star" filled=${isKept} /> ${isKept ? "Saved" : "Save"}
@@ -82,12 +82,12 @@ function Outcome({ question, collection, found }) {
     </div>`;
 }
 
-function Results({ question, collection, found, more, open }) {
+function Results({ query, collection, found, more, open }) {
   const { results } = found;
-  const show = (result) => address(question, { at: result.segment_id });
+  const show = (result) => address(query, { at: result.segment_id });
   const alike = (result) => go(href("/", { like: result.segment_id }));
   return html`
-    <${Unsure} question=${question} found=${found} />
+    <${LowConfidence} query=${query} found=${found} />
     <ol class="cards" onKeyDown=${onArrows}>
       ${results.map((result, place) => html`
         <${MomentCard} key=${result.segment_id + result.start} result=${result} place=${place}
@@ -96,9 +96,9 @@ function Results({ question, collection, found, more, open }) {
     ${found.next_cursor && html`<div class="more">
       <button type="button" onClick=${more}>Show more</button></div>`}
     ${found.confidence_kind === "estimated" && html`
-      <p class="quiet small">Percentages are rough estimates: nothing is fitted to this model and
+      <p class="quiet small">Confidence is a rough estimate: it has not been calibrated for this model and
         collection yet.</p>`}
     ${open && html`
-      <${Hit} open=${open} results=${results} question=${question} collection=${collection}
+      <${ResultDialog} open=${open} results=${results} query=${query} collection=${collection}
               more=${found.next_cursor && more} show=${show} onAlike=${alike} />`}`;
 }

@@ -1,7 +1,7 @@
-// The stretches of a video that are found as one.
+// Segment list: the windows of a video that the index holds, each with its picture.
 
 import { html, useState } from "../view.js";
-import { count, stretch } from "../words.js";
+import { count, span } from "../format.js";
 
 const SHOWN = 24;
 
@@ -13,9 +13,9 @@ export function Segments({ segments, onGo }) {
       <ol class="segments">
         ${segments.slice(0, shown).map((segment) => html`
           <li key=${segment.id}>
-            <button type="button" onClick=${() => onGo(segment)} aria-label="Play ${stretch(segment)}">
+            <button type="button" onClick=${() => onGo(segment)} aria-label="Play ${span(segment)}">
               <img src=${segment.thumbnail_url} alt="" loading="lazy" decoding="async" />
-              <span>${stretch(segment)}</span>
+              <span>${span(segment)}</span>
             </button>
           </li>`)}
       </ol>

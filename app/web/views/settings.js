@@ -1,14 +1,14 @@
-// Settings: the key, the collections, the model, and whether all of it works.
+// Settings view: the key, the collections, the model and the service's health.
 
 import { Confirm, Failed, Heading, Icon, IconButton } from "../parts/basics.js";
-import { recent } from "../questions.js";
+import { recent } from "../query.js";
 import { DEFAULT, go, href } from "../route.js";
 import { api, at, credentials, forgetKey, keyHeld, write } from "../service.js";
 import { useAnswer, useStore } from "../store.js";
 import { html, useState } from "../view.js";
-import { count } from "../words.js";
+import { count } from "../format.js";
 import { collections } from "../collections.js";
-import { KeyForm } from "./key.js";
+import { KeyForm } from "./api_key.js";
 
 export const SettingsView = () => html`
   <${Heading} title="Settings" />
@@ -22,10 +22,10 @@ function Key() {
     <section class="panel" aria-labelledby="key-heading">
       <h2 id="key-heading">Key</h2>
       ${held ? html`
-        <p>This tab holds a key, until it is closed.</p>
+        <p>This tab holds a key until you close it.</p>
         <button type="button" onClick=${forgetKey}><${Icon} name="key" /> Forget the key</button>` : html`
-        <p class="quiet">None is held. A service without keys needs none; one with keys asks for it.
-          Who runs it makes one with <code>xclip-search keys create</code>.</p>
+        <p class="quiet">This tab holds no key. The service asks for one if it needs it. The operator
+          creates keys with <code>xclip-search keys create</code>.</p>
         <${KeyForm} />`}
     </section>`;
 }
@@ -62,7 +62,7 @@ function Collections() {
       <${NewCollection} />
       ${going && html`
         <${Confirm} title="Delete this collection?" word="Delete" onYes=${remove} onNo=${() => setGoing(null)}>
-          <p><b>${going.name}</b> goes with its ${count(going.videos, "video")}. That cannot be undone.</p>
+          <p>This deletes <b>${going.name}</b> and its ${count(going.videos, "video")}. You cannot undo this.</p>
         <//>`}
     </section>`;
 }
@@ -85,14 +85,14 @@ function NewCollection() {
   };
   return html`
     <details>
-      <summary>A new collection</summary>
+      <summary>New collection</summary>
       <form class="adding" onSubmit=${submit}>
         <label>Name <input name="name" required pattern="[a-z0-9][a-z0-9_\\-]{0,62}"
-          title="small letters, digits, - and _" autocomplete="off" /></label>
+          title="lower-case letters, digits, - and _" autocomplete="off" /></label>
         <label>Window, seconds
-          <input name="window" type="number" min="0.1" step="any" placeholder="as usual" /></label>
-        <label>Every, seconds
-          <input name="stride" type="number" min="0.1" step="any" placeholder="as usual" /></label>
+          <input name="window" type="number" min="0.1" step="any" placeholder="default" /></label>
+        <label>Stride, seconds
+          <input name="stride" type="number" min="0.1" step="any" placeholder="default" /></label>
         <button class="main">Create</button>
       </form>
       ${error && html`<p class="bad small" role="alert">${error}</p>`}
@@ -109,14 +109,14 @@ function Model() {
         <dl class="facts">
           <div><dt>Name</dt><dd>${model.name}</dd></div>
           <div><dt>Runs on</dt><dd>${model.device}, ${model.dtype}</dd></div>
-          <div><dt>Sees</dt><dd>${model.num_frames} frames of
+          <div><dt>Input</dt><dd>${model.num_frames} frames of
             ${" "}${model.image_size} × ${model.image_size} in each window</dd></div>
           <div><dt>Fingerprint</dt><dd class="code">${model.fingerprint.slice(0, 16)}</dd></div>
         </dl>`)}
     </section>`;
 }
 
-// 503 is an answer here: it names what does not work.
+// 503 is an answer here: it names the checks that fail.
 function Health() {
   const load = async (signal) => (await fetch("/readyz", { signal, headers: credentials() })).json();
   const { value, error, again } = useAnswer(load, []);
@@ -124,16 +124,16 @@ function Health() {
     <section class="panel" aria-labelledby="health-heading">
       <div class="row-head">
         <h2 id="health-heading">Health</h2>
-        <button type="button" class="plain" onClick=${again}><${Icon} name="again" /> Look again</button>
+        <button type="button" class="plain" onClick=${again}><${Icon} name="again" /> Check again</button>
       </div>
       ${error && html`<p class="bad" role="alert">The service cannot be reached.</p>`}
       ${value && html`
-        <p class=${value.ready ? "good" : "bad"} role="status">${value.ready ? "Everything works."
-          : "Something does not work."}</p>
+        <p class=${value.ready ? "good" : "bad"} role="status">${value.ready ? "All checks pass."
+          : "Some checks fail."}</p>
         <dl class="facts">${Object.entries(value.checks).map(([name, check]) => html`
-          <div><dt>${name}</dt><dd class=${check.ok ? "" : "bad"}>${check.ok ? "works" : "does not work"}${
+          <div><dt>${name}</dt><dd class=${check.ok ? "" : "bad"}>${check.ok ? "ok" : "failed"}${
             check.detail ? `: ${check.detail}` : ""}</dd></div>`)}</dl>`}
-      <p><a href="/docs">The REST API, to read and to try</a></p>
+      <p><a href="/docs">REST API reference</a></p>
     </section>`;
 }
 
@@ -142,8 +142,8 @@ function Browser() {
   return html`
     <section class="panel" aria-labelledby="browser-heading">
       <h2 id="browser-heading">This browser</h2>
-      <p class="quiet">Recent and saved searches are kept here, not by the service. Light or dark is as
-        the system says.</p>
+      <p class="quiet">This browser keeps your recent and saved searches; the service does not. The page follows
+        the system's light or dark mode.</p>
       <button type="button" disabled=${!searches.length} onClick=${() => recent.set([])}>
         <${Icon} name="bin" /> Forget ${count(searches.length, "recent search", "recent searches")}</button>
     </section>`;

@@ -1,17 +1,17 @@
-// One video: played, searched, labelled over time, described, deleted.
+// Video view: plays, searches, labels, describes and deletes one video.
 
 import { Confirm, Failed, Heading, Icon, Notice } from "../parts/basics.js";
 import { Player } from "../parts/player.js";
-import { Heat } from "../parts/strip.js";
-import { videoAddress } from "../questions.js";
+import { Heatmap } from "../parts/timeline.js";
+import { videoAddress } from "../query.js";
 import { collectionOf, go, href, route } from "../route.js";
 import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { arrived } from "../uploads.js";
 import { html, useEffect, useRef, useState } from "../view.js";
-import { doing } from "../words.js";
+import { doing } from "../format.js";
 import { follow } from "../jobs.js";
-import { Facts } from "./facts.js";
+import { VideoDetails } from "./video_details.js";
 import { Labels } from "./labels.js";
 import { Segments } from "./segments.js";
 
@@ -39,10 +39,10 @@ export function VideoView({ id }) {
 }
 
 const Gone = () => html`
-  <${Heading} title="Not here" />
-  <${Notice} icon="film" title="There is no such video in this collection">
-    <p>It was deleted, or the address is of another collection.</p>
-    <p><a class="button" href=${href("/library")}>To the library</a></p>
+  <${Heading} title="Not found" />
+  <${Notice} icon="film" title="This collection has no such video">
+    <p>It was deleted, or it belongs to another collection.</p>
+    <p><a class="button" href=${href("/library")}>Go to the library</a></p>
   <//>`;
 
 function NotReady({ video, again }) {
@@ -53,16 +53,16 @@ function NotReady({ video, again }) {
     if (next.finished_at) again();
   }), [video.id, isFailed]);
   return isFailed
-    ? html`<${Notice} icon="alert" title="This video could not be read" bad=${true}>
+    ? html`<${Notice} icon="alert" title="This video could not be processed" bad=${true}>
         <p>${video.error?.message}${" "}<span class="code">${video.error?.code}</span></p>
-        <p><a class="button" href=${href("/jobs", { status: "failed" })}>To the failed jobs</a></p>
+        <p><a class="button" href=${href("/jobs", { status: "failed" })}>Show failed jobs</a></p>
       <//>`
-    : html`<${Notice} icon="clock" title="This video is being read" role="status">
-        <p>${job ? doing(job) : "in line"}. It can be searched as soon as that is done.</p>
+    : html`<${Notice} icon="clock" title="This video is being processed" role="status">
+        <p>${job ? doing(job) : "queued"}. You can search it as soon as processing is done.</p>
       <//>`;
 }
 
-// `t` and `e` of the address are the moment it was opened at, `q` and `labels` what is asked of it.
+// `t` and `e` of the address are the moment it was opened at, `q` and `label` its query and labels.
 function Ready({ video, segments, params, onVideo }) {
   const [start, end] = ["t", "e"].map((name) => Number(params.get(name) ?? NaN));
   const [goal, setGoal] = useState(null);
@@ -85,21 +85,21 @@ function Ready({ video, segments, params, onVideo }) {
                      sprites=${`${at.video(video.collection, video.id)}/sprite`}
                      autoplay=${Boolean(goal ?? given)}>
             ${(now, seek) => heat?.pieces.length > 0 && html`
-              <${Heat} heat=${heat} now=${now} onGo=${seek} />`}
+              <${Heatmap} heat=${heat} now=${now} onGo=${seek} />`}
           <//>
         </div>
-        <${AskVideo} video=${video} text=${text} params=${params} />
+        <${VideoSearch} video=${video} text=${text} params=${params} />
         ${error && html`<p class="bad" role="alert">${error.message}</p>`}
         <${Labels} video=${video} params=${params} onGo=${jump} />
       </div>
       <div class="side-column">
-        <${Facts} video=${video} onVideo=${onVideo} />
+        <${VideoDetails} video=${video} onVideo=${onVideo} />
         <${Segments} segments=${segments} onGo=${jump} />
       </div>
     </div>`;
 }
 
-function AskVideo({ video, text, params }) {
+function VideoSearch({ video, text, params }) {
   const submit = (event) => {
     event.preventDefault();
     go(videoAddress(video.id, params, { q: event.target.elements.text.value.trim() }));
@@ -135,7 +135,7 @@ function Delete({ video }) {
     </div>
     ${asking && html`
       <${Confirm} title="Delete this video?" word="Delete" onYes=${remove} onNo=${() => setAsking(false)}>
-        <p><b>${video.filename}</b> is taken off the disk, with all that was made of it. That cannot be
-          undone.</p>
+        <p><b>${video.filename}</b> and everything derived from it will be deleted from the disk. You
+          cannot undo this.</p>
       <//>`}`;
 }

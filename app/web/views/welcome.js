@@ -1,16 +1,16 @@
-// What is shown before anything is asked: ways to begin, and what there is.
+// Start view: recent and saved searches, and the newest videos.
 
 import { Failed, Icon, IconButton, Notice } from "../parts/basics.js";
-import { recent, saved, toggleSaved } from "../questions.js";
+import { recent, saved, toggleSaved } from "../query.js";
 import { href } from "../route.js";
 import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { arrived } from "../uploads.js";
 import { html } from "../view.js";
-import { count, length } from "../words.js";
+import { count, length } from "../format.js";
 
 const NEWEST = 12;
-// Of the world that the embedded model knows.
+// Examples that the bundled model understands.
 const TRY = ["a red circle moving left", "a green star growing", "a blue square moving up"];
 
 export function Welcome({ collection }) {
@@ -36,10 +36,10 @@ export function Welcome({ collection }) {
         <ul class="cards small-cards">${items.map(newest)}</ul>
       </section>` : html`
       <${Notice} icon="film" title="An empty collection">
-        <p>Add videos, and search them by what happens in them: in words, and
-          nothing of it goes to anybody else.</p>
-        ${about.model === "motion-tiny" && html`<p class="quiet">The model that runs, motion-tiny,
-          knows coloured shapes that move, and nothing else.</p>`}
+        <p>Add videos, then search them by describing what happens in them. Your
+          videos stay on this server.</p>
+        ${about.model === "motion-tiny" && html`<p class="quiet">The current model, motion-tiny,
+          knows only moving coloured shapes.</p>`}
         <p><a class="button main" href=${href("/library")}>Add videos</a></p>
       <//>`}`;
 }

@@ -1,4 +1,4 @@
-// Where the reader gives the key that a service may ask for.
+// API key form: takes the key that the service asks for.
 
 import { Dialog } from "../parts/basics.js";
 import { keyWanted, useKey } from "../service.js";
@@ -20,20 +20,20 @@ export function KeyForm({ said = "" }) {
       <label class="wide">Key
         <input name="key" type="password" required autocomplete="off" placeholder="xclip_…"
                data-first /></label>
-      <button class="main">Use it</button>
+      <button class="main">Use key</button>
       ${why && html`<p class="bad small wide" role="alert">${why}</p>`}
     </form>`;
 }
 
-// Over whatever is shown, for as long as the service wants a key.
+// Covers the page while the service needs a key.
 export function KeyDialog() {
   const wanted = useStore(keyWanted);
   if (!wanted) return null;
   return html`
     <${Dialog} label="This service asks for a key" className="confirm">
       <h2>This service asks for a key</h2>
-      <p class="quiet">Who runs it makes one with <code>xclip-search keys create</code>. This tab keeps
-        it until it is closed.</p>
+      <p class="quiet">The operator creates keys with <code>xclip-search keys create</code>. This tab
+        keeps the key until you close it.</p>
       <${KeyForm} said=${wanted.why} />
     <//>`;
 }

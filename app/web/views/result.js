@@ -1,19 +1,19 @@
-// One of the moments that were found, played, with what its video scores over time.
+// Result dialog: plays one moment that was found, over its video's score timeline.
 
 import { Dialog, Icon, IconButton, Meter } from "../parts/basics.js";
 import { Player } from "../parts/player.js";
-import { Heat } from "../parts/strip.js";
-import { address, texts } from "../questions.js";
+import { Heatmap } from "../parts/timeline.js";
+import { address, texts } from "../query.js";
 import { go, href } from "../route.js";
 import { api, at } from "../service.js";
 import { useAnswer } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
-import { percent, stretch } from "../words.js";
+import { percent, span } from "../format.js";
 
-export function Hit({ open, results, question, collection, more, show, onAlike }) {
+export function ResultDialog({ open, results, query, collection, more, show, onAlike }) {
   const place = results.findIndex(({ segment_id: id }) => id === open);
   const result = results[place];
-  const close = () => go(address(question));
+  const close = () => go(address(query));
   const turn = async (step) => {
     const next = results[place + step] ?? (await more?.())?.results[0];
     if (next) go(show(next), { replace: true });
@@ -24,21 +24,21 @@ export function Hit({ open, results, question, collection, more, show, onAlike }
   if (!result) return null;
   const isLast = place === results.length - 1 && !more;
   return html`
-    <${Dialog} label=${`${result.filename}, ${stretch(result)}`} onClose=${close} className="theatre">
+    <${Dialog} label=${`${result.filename}, ${span(result)}`} onClose=${close} className="theatre">
       <header class="hit-head">
         <h2>${result.filename}</h2>
-        <span class="quiet">hit ${place + 1} of ${results.length}${more ? "+" : ""}</span>
+        <span class="quiet">result ${place + 1} of ${results.length}${more ? "+" : ""}</span>
         <${IconButton} name="close" label="Close (Escape)" onClick=${close} />
       </header>
-      <${Playing} result=${result} results=${results} question=${question} collection=${collection}
+      <${Playing} result=${result} results=${results} query=${query} collection=${collection}
                   before=${place > 0 && (() => turn(-1))} after=${!isLast && (() => turn(1))} />
-      <${About} result=${result} question=${question} collection=${collection} onAlike=${onAlike} />
+      <${About} result=${result} query=${query} collection=${collection} onAlike=${onAlike} />
     <//>`;
 }
 
-function Playing({ result, results, question, collection, before, after }) {
+function Playing({ result, results, query, collection, before, after }) {
   const { video_id: id } = result;
-  const asked = texts(question);
+  const asked = texts(query);
   const heat = (text, signal) =>
     api(`${at.video(collection, id)}/heatmap?q=${encodeURIComponent(text)}`, { signal });
   const { value: heats, error } = useAnswer(
@@ -51,28 +51,28 @@ function Playing({ result, results, question, collection, before, after }) {
     <${Player} key=${id} src=${result.clip_url.split("#")[0]} at=${result} autoplay=${true}
                length=${length} sprites=${`${at.video(collection, id)}/sprite`} before=${before} after=${after}>
       ${(now, seek) => isHere && heats.map((heatmap) => heatmap.pieces.length > 0 && html`
-        <${Heat} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)}
+        <${Heatmap} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)}
     <//>
-    ${error && html`<p class="bad small" role="alert">No score over time: ${error.message}</p>`}`;
+    ${error && html`<p class="bad small" role="alert">Cannot show scores over time: ${error.message}</p>`}`;
 }
 
-function About({ result, question, collection, onAlike }) {
+function About({ result, query, collection, onAlike }) {
   const { confidence, score, metadata } = result;
-  const to = href(`/video/${result.video_id}`, { q: question.text, t: result.start, e: result.end });
+  const to = href(`/video/${result.video_id}`, { q: query.text, t: result.start, e: result.end });
   const cut = `${at.video(collection, result.video_id)}/clip?start=${result.start}&end=${result.end}`;
   const known = Object.entries(metadata).filter(([, value]) => typeof value !== "object");
-  const narrowed = (filter) => address({ ...question, filters: [...question.filters, filter] });
+  const narrowed = (filter) => address({ ...query, filters: [...query.filters, filter] });
   return html`
     <div class="about">
       <dl class="facts">
-        <div><dt>Moment</dt><dd>${stretch(result)}</dd></div>
-        <div><dt>Certainty</dt><dd>${confidence === null ? "not known" : html`
+        <div><dt>Moment</dt><dd>${span(result)}</dd></div>
+        <div><dt>Confidence</dt><dd>${confidence === null ? "unknown" : html`
           <${Meter} value=${confidence} /> ${percent(confidence)}`}</dd></div>
         <div><dt>Score</dt><dd>${score.toFixed(2)}</dd></div>
       </dl>
       ${result.steps && html`
         <ol class="steps">${result.steps.map((step) => html`
-          <li>${step.text} <span class="quiet">${stretch(step)}</span></li>`)}</ol>`}
+          <li>${step.text} <span class="quiet">${span(step)}</span></li>`)}</ol>`}
       ${known.length > 0 && html`
         <ul class="tokens" aria-label="Metadata; a link narrows the search to it">
           ${known.map(([key, value]) => html`
@@ -89,7 +89,7 @@ function About({ result, question, collection, onAlike }) {
 
 function CopyLink({ to }) {
   const [done, setDone] = useState(false);
-  if (!navigator.clipboard) return null; // on plain http only this machine's own pages have one
+  if (!navigator.clipboard) return null; // browsers offer it only over https or on localhost
   const copy = async () => {
     await navigator.clipboard.writeText(new URL(to, location.href).href);
     setDone(true);

@@ -1,13 +1,13 @@
-// A small picture of the moment that a pointer rests over, above the scrubber.
+// Scrub preview: a small picture above the scrubber of the moment under the pointer.
 
 import { ask } from "../service.js";
 import { html, useEffect, useRef, useState } from "../view.js";
-import { moment } from "../words.js";
+import { moment } from "../format.js";
 
 const CUE = /(\S+) --> (\S+)\n\S*#xywh=(\d+),(\d+),(\d+),(\d+)/g;
 
 // `over` is {seconds, share}: the moment, and where that is of the width; null: nowhere.
-export function Peek({ sprites, over }) {
+export function ScrubPreview({ sprites, over }) {
   const sheet = useSheet(sprites, over !== null);
   const picture = useRef(null);
   const tile = over && sheet?.tiles.find(({ end }) => over.seconds < end);

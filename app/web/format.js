@@ -1,4 +1,4 @@
-// How numbers, times and states are said.
+// Formatting: numbers, times and job states as text.
 
 export function moment(seconds) {
   const tenths = Math.round(seconds * 10);
@@ -9,15 +9,15 @@ export function moment(seconds) {
   return `${head}:${String(rest).padStart(2, "0")}${tail}`;
 }
 
-// To the second, as lengths are said.
+// A length, rounded to the second, at least one.
 export const length = (seconds) => moment(Math.max(1, Math.round(seconds)));
 
-export const stretch = ({ start, end }) => `${moment(start)} – ${moment(end)}`;
+export const span = ({ start, end }) => `${moment(start)} – ${moment(end)}`;
 
-// Never rounded to certainty.
-export function percent(chance) {
-  if (chance < 0.01) return "<1\u00a0%";
-  return chance > 0.99 ? ">99\u00a0%" : `${Math.round(chance * 100)}\u00a0%`;
+// Never rounds to 0 % or 100 %.
+export function percent(share) {
+  if (share < 0.01) return "<1\u00a0%";
+  return share > 0.99 ? ">99\u00a0%" : `${Math.round(share * 100)}\u00a0%`;
 }
 
 export function bytes(count) {
@@ -27,7 +27,7 @@ export function bytes(count) {
   return `${step && count < 10 ? count.toFixed(1) : Math.round(count)} ${units[step]}`;
 }
 
-export function lasting(seconds) {
+export function duration(seconds) {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 360) / 10} h`;
@@ -38,20 +38,20 @@ export const count = (number, one, many = `${one}s`) =>
 
 export function ago(time) {
   const seconds = (Date.now() - Date.parse(time)) / 1000;
-  return seconds < 10 ? "just now" : `${lasting(seconds)} ago`;
+  return seconds < 10 ? "just now" : `${duration(seconds)} ago`;
 }
 
 export const date = (time) =>
   new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
-const STAGES = { probe: "opening", encode: "reading", commit: "storing" };
+const STAGES = { probe: "opening", encode: "encoding", commit: "storing" };
 
-// What a job does now, in words.
+// A job's state in words.
 export function doing(job) {
-  if (job.status === "queued") return job.not_before && job.error ? "waits to try again" : "in line";
+  if (job.status === "queued") return job.not_before && job.error ? "waiting to retry" : "queued";
   if (job.status === "running") {
-    const left = job.eta_s === null ? "" : `, about ${lasting(job.eta_s)} left`;
+    const left = job.eta_s === null ? "" : `, about ${duration(job.eta_s)} left`;
     return `${STAGES[job.stage] ?? "starting"}${left}`;
   }
-  return { succeeded: "can be searched", failed: "failed", canceled: "canceled" }[job.status];
+  return { succeeded: "ready to search", failed: "failed", canceled: "canceled" }[job.status];
 }

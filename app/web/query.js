@@ -1,20 +1,20 @@
-// What is asked: as the address says it, as the service takes it, and as a person reads it.
+// Search query: its form in the address, in the request body and in words.
 
 import { href } from "./route.js";
 import { keptStore } from "./store.js";
 
-export const CERTAIN = 0.5;
+export const CONFIDENT = 0.5; // the confidence from which the page calls a result confident
 const WITHIN_S = 30;
 const OWN_FIELDS = ["video_id", "duration", "created", "start", "end"];
 const RECENT = 8;
 
 export const OPERATORS = {
   eq: "is", ne: "is not", gte: "at least", lte: "at most", gt: "more than", lt: "less than",
-  exists: "is given",
+  exists: "exists",
 };
 
 const EMPTY = {
-  text: "", then: "", within: WITHIN_S, not: "", like: "", sure: false, windows: false,
+  text: "", then: "", within: WITHIN_S, not: "", like: "", confident: false, windows: false,
   byVideo: false, filters: [],
 };
 
@@ -27,7 +27,7 @@ export function fromParams(params) {
     within: Number(params.get("within") ?? WITHIN_S),
     not: params.get("not") ?? "",
     like: params.get("like") ?? "",
-    sure: params.has("sure"),
+    confident: params.has("sure"), // as in addresses that people have kept
     windows: params.has("windows"),
     byVideo: params.has("byvideo"),
     filters: params.getAll("f").map(parsed).filter(Boolean),
@@ -39,52 +39,52 @@ function parsed(written) {
     const filter = JSON.parse(written);
     return Array.isArray(filter) && filter.length === 3 && OPERATORS[filter[1]] ? filter : null;
   } catch {
-    return null; // an address that somebody has cut
+    return null; // a truncated address
   }
 }
 
-export function toParams(question) {
-  const { text, then, within, not, like, sure, windows, byVideo, filters } = question;
+export function toParams(query) {
+  const { text, then, within, not, like, confident, windows, byVideo, filters } = query;
   return {
-    q: text, then, within: then && within !== WITHIN_S ? within : null, not, like, sure, windows,
+    q: text, then, within: then && within !== WITHIN_S ? within : null, not, like, sure: confident, windows,
     byvideo: byVideo, f: filters.map((filter) => JSON.stringify(filter)),
   };
 }
 
-export const address = (question, more = {}) => href("/", { ...toParams(question), ...more });
+export const address = (query, more = {}) => href("/", { ...toParams(query), ...more });
 
-// The page of a video with one thing of what is asked there changed, the rest as it is.
+// The address of a video's view with some parameters changed and the rest kept.
 export const videoAddress = (id, params, change) => href(`/video/${id}`, {
   q: params.get("q"), label: params.getAll("label"), many: params.has("many"), ...change,
 });
 
-export const isAsked = ({ text, like }) => Boolean(text || like);
+export const hasQuery = ({ text, like }) => Boolean(text || like);
 
 // The texts whose scores over time can be shown.
 export const texts = ({ text, then }) => [text, then].filter(Boolean);
 
 export const isFiltered = ({ filters }) => filters.length > 0;
 
-export function body({ text, then, within, not, like, sure, windows, byVideo, filters }) {
-  const asked = { filter: filters.length ? { and: filters.map(condition) } : null };
-  if (byVideo) asked.group_by = "video";
-  if (like) return { ...asked, segment_id: like, merge: !windows };
-  if (sure) asked.min_confidence = CERTAIN;
-  if (then) return { ...asked, then: [text, then], within_s: within };
-  return { ...asked, text, merge: !windows, ...(not ? { negative_text: not } : {}) };
+export function body({ text, then, within, not, like, confident, windows, byVideo, filters }) {
+  const request = { filter: filters.length ? { and: filters.map(condition) } : null };
+  if (byVideo) request.group_by = "video";
+  if (like) return { ...request, segment_id: like, merge: !windows };
+  if (confident) request.min_confidence = CONFIDENT;
+  if (then) return { ...request, then: [text, then], within_s: within };
+  return { ...request, text, merge: !windows, ...(not ? { negative_text: not } : {}) };
 }
 
 const condition = ([field, operator, value]) => ({ [fieldName(field)]: { [operator]: value } });
 
 const fieldName = (field) => (OWN_FIELDS.includes(field) ? field : `metadata.${field}`);
 
-// What a person typed as a value: a number and yes or no are meant as such, quotes keep a text one.
+// Parses a typed value: numbers, true and false become such; quotes keep text as text.
 export function valueOf(typed) {
   const text = typed.trim();
   try {
     return /^(true|false|null|-?\d+(\.\d+)?|".*")$/.test(text) ? JSON.parse(text) : text;
   } catch {
-    return text; // such as 007
+    return text; // for example 007
   }
 }
 
@@ -95,7 +95,7 @@ export function words({ text, then, not, like, filters }) {
 }
 
 export function filterWords([field, operator, value]) {
-  if (operator === "exists") return `${field} ${value ? "is given" : "is not given"}`;
+  if (operator === "exists") return `${field} ${value ? "exists" : "does not exist"}`;
   return `${field} ${OPERATORS[operator]} ${value}`;
 }
 
@@ -106,12 +106,12 @@ export const saved = keptStore("xclip-saved", []);
 
 const same = (one) => (other) => one.c === other.c && one.href === other.href;
 
-export const entry = (c, question) =>
-  ({ c, href: address(question), words: words(question) });
+export const entry = (c, query) =>
+  ({ c, href: address(query), words: words(query) });
 
-export function remember(c, question) {
-  if (question.like) return; // it would say nothing to its reader
-  const made = entry(c, question);
+export function remember(c, query) {
+  if (query.like) return; // its words would not say which moment
+  const made = entry(c, query);
   recent.set((before) => [made, ...before.filter((each) => !same(made)(each))].slice(0, RECENT));
 }
 

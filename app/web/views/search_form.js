@@ -1,24 +1,24 @@
-// The search box, and under it what narrows the search, each as a token that can be taken away.
+// Search form: the search box, and under it the filters and options as removable tokens.
 
 import { Icon, IconButton } from "../parts/basics.js";
-import { OPERATORS, address, filterWords, valueOf } from "../questions.js";
+import { OPERATORS, address, filterWords, valueOf } from "../query.js";
 import { go } from "../route.js";
 import { api, at } from "../service.js";
 import { html, useEffect, useRef, useState } from "../view.js";
 
-export function AskForm({ question, collection }) {
-  const [text, setText] = useState(question.text);
+export function SearchForm({ query, collection }) {
+  const [text, setText] = useState(query.text);
   const [adding, setAdding] = useState(null);
   const box = useRef(null);
-  useEffect(() => setText(question.text), [question.text]);
+  useEffect(() => setText(query.text), [query.text]);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches && !question.text) box.current.focus();
+    if (matchMedia("(hover: hover)").matches && !query.text) box.current.focus();
   }, []);
   useSlash(box);
 
   const ask = (change) => {
     setAdding(null);
-    go(address({ ...question, text: text.trim(), ...change }));
+    go(address({ ...query, text: text.trim(), ...change }));
   };
   const submit = (event) => {
     event.preventDefault();
@@ -28,44 +28,44 @@ export function AskForm({ question, collection }) {
     <search class="asking">
       <form class="ask" onSubmit=${submit}>
         <${Icon} name="search" />
-        <label for="query" class="unseen">What happens in the moments to find</label>
+        <label for="query" class="unseen">Describe the moments to find</label>
         <input id="query" ref=${box} type="search" maxlength="1000" autocomplete="off"
                enterkeyhint="search" placeholder="Describe what happens …"
                value=${text} onInput=${(event) => setText(event.target.value)} />
         <button class="main">Search</button>
       </form>
-      <${Tokens} question=${question} ask=${ask} />
+      <${Tokens} query=${query} ask=${ask} />
       <div class="adders" role="group" aria-label="Narrow the search">
         ${Object.entries(ADDERS).map(([name, { word }]) => html`
           <button type="button" class="chip" aria-expanded=${adding === name}
-                  disabled=${isShut(name, question)}
+                  disabled=${isShut(name, query)}
                   onClick=${() => setAdding(adding === name ? null : name)}>
             <${Icon} name="plus" /> ${word}
           </button>`)}
         ${SWITCHES.map(([name, word, title]) => html`
-          <button type="button" class="chip" aria-pressed=${question[name]} title=${title}
-                  disabled=${isShut(name, question)}
-                  onClick=${() => ask({ [name]: !question[name] })}>${word}</button>`)}
+          <button type="button" class="chip" aria-pressed=${query[name]} title=${title}
+                  disabled=${isShut(name, query)}
+                  onClick=${() => ask({ [name]: !query[name] })}>${word}</button>`)}
       </div>
-      ${adding && html`<${ADDERS[adding].form} question=${question} collection=${collection} ask=${ask} />`}
+      ${adding && html`<${ADDERS[adding].form} query=${query} collection=${collection} ask=${ask} />`}
     </search>`;
 }
 
 const SWITCHES = [
-  ["sure", "Certain only", "Leave out what is less than 50 % certain"],
-  ["byVideo", "One per video", "The best moment of each video"],
-  ["windows", "Every window", "Overlapping windows one by one, not joined to moments"],
+  ["confident", "Confident only", "Leave out results below 50 % confidence"],
+  ["byVideo", "One per video", "Show only the best moment of each video"],
+  ["windows", "Every window", "Show overlapping windows one by one instead of joined moments"],
 ];
 
-// What cannot go together is locked.
+// Disables options that cannot be combined.
 function isShut(name, { then, not, like }) {
-  if (name === "sure") return Boolean(like);
+  if (name === "confident") return Boolean(like);
   if (name === "windows") return Boolean(then);
   if (name === "then") return Boolean(not || like || then);
   return name === "not" && Boolean(then || like || not);
 }
 
-// "/" goes to the search box from anywhere, as in many places.
+// "/" goes to the search box from anywhere.
 function useSlash(box) {
   useEffect(() => {
     const press = (event) => {
@@ -78,10 +78,10 @@ function useSlash(box) {
   }, []);
 }
 
-function Tokens({ question, ask }) {
-  const { then, within, not, like, filters } = question;
+function Tokens({ query, ask }) {
+  const { then, within, not, like, filters } = query;
   const all = [
-    like && ["like a moment that was found", { like: "" }],
+    like && ["similar to a moment that was found", { like: "" }],
     then && [`then “${then}” within ${within} s`, { then: "" }],
     not && [`not “${not}”`, { not: "" }],
     ...filters.map((filter) =>
@@ -102,7 +102,7 @@ function useFocus() {
   return field;
 }
 
-function ThenForm({ question, ask }) {
+function ThenForm({ query, ask }) {
   const field = useFocus();
   const submit = (event) => {
     event.preventDefault();
@@ -111,10 +111,10 @@ function ThenForm({ question, ask }) {
   };
   return html`
     <form class="adding" onSubmit=${submit}>
-      <label>What happens after it
+      <label>What happens next
         <input ref=${field} name="then" maxlength="1000" autocomplete="off" required /></label>
       <label>Within seconds
-        <input name="within" type="number" min="0" max="86400" step="any" value=${question.within} /></label>
+        <input name="within" type="number" min="0" max="86400" step="any" value=${query.within} /></label>
       <button class="main">Add</button>
     </form>`;
 }
@@ -128,13 +128,13 @@ function NotForm({ ask }) {
   };
   return html`
     <form class="adding" onSubmit=${submit}>
-      <label>What is rather not to be seen
+      <label>What the moment should not show
         <input ref=${field} name="not" maxlength="1000" autocomplete="off" required /></label>
       <button class="main">Add</button>
     </form>`;
 }
 
-function FilterForm({ question, collection, ask }) {
+function FilterForm({ query, collection, ask }) {
   const field = useFocus();
   const known = useKnown(collection);
   const [name, setName] = useState("");
@@ -143,7 +143,7 @@ function FilterForm({ question, collection, ask }) {
     event.preventDefault();
     const { value } = event.target.elements;
     const filter = [name.trim(), operator, operator === "exists" ? true : valueOf(value.value)];
-    if (name.trim()) ask({ filters: [...question.filters, filter] });
+    if (name.trim()) ask({ filters: [...query.filters, filter] });
   };
   return html`
     <form class="adding" onSubmit=${submit}>
@@ -168,7 +168,7 @@ function FilterForm({ question, collection, ask }) {
     </form>`;
 }
 
-// The metadata of the newest videos: keys, each with some of its values.
+// Suggestions: metadata keys of the newest videos, each with some of its values.
 function useKnown(collection) {
   const [known, setKnown] = useState(new Map());
   useEffect(() => {
@@ -180,7 +180,7 @@ function useKnown(collection) {
         found.set(key, new Set([...(found.get(key) ?? []), ...values].slice(0, 50)));
       }
       setKnown(found);
-    }, () => {}); // then the field is filled by hand
+    }, () => {}); // then nothing is suggested
     return () => asking.abort();
   }, [collection]);
   return known;

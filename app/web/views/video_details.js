@@ -1,12 +1,12 @@
-// What is known of a video, and the metadata that people gave it.
+// Video details: technical facts and editable metadata of one video.
 
 import { Icon } from "../parts/basics.js";
-import { valueOf } from "../questions.js";
+import { valueOf } from "../query.js";
 import { at, write } from "../service.js";
 import { html, useState } from "../view.js";
-import { bytes, date, length } from "../words.js";
+import { bytes, date, length } from "../format.js";
 
-export function Facts({ video, onVideo }) {
+export function VideoDetails({ video, onVideo }) {
   const { width, height, codec, container } = video;
   return html`
     <section class="panel" aria-labelledby="facts">
@@ -59,7 +59,7 @@ function Edit({ video, onDone }) {
   };
   return html`
     <form class="editing" onSubmit=${save}>
-      <label>Metadata, a line each
+      <label>Metadata, one entry per line
         <textarea name="metadata" rows=${Math.max(4, lines.length + 1)} spellcheck=${false}
                   placeholder="camera: north" defaultValue=${lines.join("\n")}></textarea></label>
       ${error && html`<p class="bad small" role="alert">${error}</p>`}
@@ -77,7 +77,7 @@ function parsed(text) {
   const rows = text.split("\n").filter((row) => row.trim());
   return Object.fromEntries(rows.map((row) => {
     const [, key, value] = row.match(/^\s*([^:]+?)\s*:\s*(.*)$/) ?? [];
-    if (key === undefined) throw new Error(`“${row.trim()}” has no colon.`);
+    if (key === undefined) throw new Error(`“${row.trim()}” needs a colon.`);
     return [key, /^[[{]/.test(value) ? JSON.parse(value) : valueOf(value)];
   }));
 }

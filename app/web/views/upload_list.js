@@ -1,27 +1,27 @@
-// Files on their way in, each with how far it is and what can be done about it.
+// Upload list: each file with its progress, and buttons to cancel or retry it.
 
 import { IconButton, Progress } from "../parts/basics.js";
 import { href } from "../route.js";
 import { useStore } from "../store.js";
 import { cancel, clear, isOver, retry, uploads } from "../uploads.js";
 import { html, useState } from "../view.js";
-import { bytes, count, doing } from "../words.js";
+import { bytes, count, doing } from "../format.js";
 
 const SHOWN = 50;
 
-export function Arriving() {
+export function UploadList() {
   const rows = useStore(uploads);
   if (!rows.length) return null;
   const over = rows.filter(isOver).length;
   const failed = rows.filter(({ state }) => state === "failed");
   const left = rows.length - over;
-  // What still goes on is first; of a thousand files the first are enough to look at.
+  // Unfinished files come first, and a long list is cut.
   const order = [...rows].sort((one, other) => isOver(one) - isOver(other)).slice(0, SHOWN);
   return html`
-    <section class="arriving" aria-labelledby="arriving">
+    <section class="uploads" aria-labelledby="uploads">
       <div class="row-head">
-        <h2 id="arriving"><span role="status">${left ? `${count(left, "file")} on the way`
-          : `${count(rows.length, "file")} dealt with`}${failed.length > 0 && html`,
+        <h2 id="uploads"><span role="status">${left ? `${count(left, "file")} in progress`
+          : `${count(rows.length, "file")} done`}${failed.length > 0 && html`,
           ${" "}<span class="bad">${failed.length} failed</span>`}</span></h2>
         <div class="buttons">
           ${failed.length > 1 && html`<button type="button" class="plain"
