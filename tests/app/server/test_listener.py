@@ -15,7 +15,7 @@ import pytest
 
 from app.server.listener import PortBusy, bind
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # Answers /slow after three seconds and reads every other request's body to its end.
 PROGRAM = """

@@ -23,7 +23,7 @@ from app.cli.demo_clips import Showcase, draw_showcase
 from xclip.motion.world import HELD_OUT, OPPOSITE
 
 RunCommand = Callable[..., Result]
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PATIENCE_S = 240
 
 

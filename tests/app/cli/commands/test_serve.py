@@ -21,7 +21,7 @@ import pytest
 from app.settings import describe_settings
 from xclip.video.sampling import Segmentation, windows
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 GRACE_S = 5.0
 STRIDE_S = 0.06  # many segments, so that there is time to interrupt an ingest
 START_S = 90.0

@@ -26,7 +26,7 @@ from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock
 from tests.app.services.arrivals import OWNER, Arrivals, open_arrivals
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CONTENT = bytes(range(256))
 
 Ending = Literal["whole", "cut", "killed", "wrong", "no room"]

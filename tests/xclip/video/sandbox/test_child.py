@@ -23,7 +23,7 @@ from xclip.video.probe import VideoInfo
 from xclip.video.sandbox.child import decode_in_child
 from xclip.video.sandbox.process import start_fork_server
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -314,7 +314,7 @@ def test_a_fork_server_that_is_stopped_does_not_finish_its_imports() -> None:
     """Its owner ends now; PyTorch would keep it for seconds."""
     script = (
         "import os, signal\n"
-        "from xclip.video import process\n"
+        "from xclip.video.sandbox import process\n"
         "process.stop_fork_server()  # there is none yet\n"
         "process.start_fork_server()\n"
         "pid = process._server._forkserver_pid\n"
