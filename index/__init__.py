@@ -1,4 +1,4 @@
-"""Vectors and per-segment tensors: knows neither video nor HTTP."""
+"""Index package: vector indexes and a tensor store, which know neither video nor HTTP."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What every vector backend checks before it lets arrays in, so that all of them refuse alike."""
+"""Input validation: every vector index checks its arrays here, so all raise the same errors."""
 
 from __future__ import annotations
 

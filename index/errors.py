@@ -1,4 +1,4 @@
-"""Everything that goes wrong in `index`, each leaf with a stable `code`.
+"""Errors of the index package, each leaf with a stable `code`.
 
 VectorStoreError
 ├── InvalidVectors     invalid_vectors

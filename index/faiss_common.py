@@ -1,4 +1,4 @@
-"""What every FAISS backend does around a call: threads, filters, and the order of hits.
+"""FAISS helpers: thread cap, row filter and order of hits, shared by the FAISS indexes.
 
 Q queries, K hits, M allowed ids.
 """

@@ -1,4 +1,4 @@
-"""FAISS over half-precision rows, exact, in one scan a query.
+"""Flat index: FAISS over half-precision rows, exact, with one scan a query.
 
 On disk: nothing. The index is filled from the source of truth when it is opened.
 

@@ -1,7 +1,8 @@
-"""Rows in half precision, and once there are many, codes of two bits a number to find them by.
+"""Quantized index (RaBitQ): half-precision rows, found by codes of two bits a number.
 
-A scan of the codes proposes rows, the rows themselves say which are the best of those. FAISS's own
-way to do that, `IndexRefine`, gives wrong rows under a filter: so the two are put together here.
+A scan of the codes proposes rows, and the rows themselves decide which of those are the best.
+FAISS's own way to do that, `IndexRefine`, gives wrong rows under a filter, so the two are combined
+here.
 
 On disk: nothing, as for the exact index. Codes are made from the rows, which are filled in when the
 index is opened; until they are made, and measured, every search is an exact scan of the rows.
@@ -123,7 +124,7 @@ class FaissRabitqIndex:
         return float((found >= best - 1e-5 * np.abs(best)).mean())
 
     def some(self, count: int) -> Vectors:
-        """So many of the rows, or all if there are fewer, as chance has them, (N, D)."""
+        """A random sample of `count` rows, or all if there are fewer, (N, D)."""
         ids = self._rows.ids
         return self._rows.vectors(np.random.default_rng(ids.size).permutation(ids)[:count])
 

@@ -1,4 +1,4 @@
-"""The oracle: every score by NumPy, sorted. Small and obviously right, not fast.
+"""Test oracle: every score by NumPy, sorted. Small and obviously right, not fast.
 
 Q queries, N rows, M allowed ids, D width, K hits.
 """

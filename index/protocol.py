@@ -1,4 +1,4 @@
-"""The two ports of the package: a vector index to be rebuilt, and a tensor store to be kept.
+"""Ports of the package: a vector index that can be rebuilt, and a tensor store that is kept.
 
 Q queries, N rows, D width, K hits.
 """

@@ -1,4 +1,4 @@
-"""Rows of numbers as int8, each row with a scale of its own: a quarter of the bytes of float32.
+"""Scalar quantization: rows as int8, each with its own scale; a quarter of the bytes of float32.
 
 A patch of a prompt comes out of a layer norm, so its numbers are of one size and no row pays for
 the outliers of another.

@@ -1,4 +1,4 @@
-"""Taking bytes out of the middle of a file: given back to the disk where that can be done."""
+"""Hole punching: erases bytes inside a file and gives their blocks back to the disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 # <linux/falloc.h>; Python's `os` has only the part of fallocate that makes files longer.
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-_PIECE = 1 << 20
+_BLOCK = 1 << 20
 
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
@@ -30,22 +30,22 @@ def erase(file: int, offset: int, length: int) -> None:
     if number not in _CANNOT:
         raise OSError(number, os.strerror(number))
     while length > 0:
-        written = os.pwrite(file, bytes(min(length, _PIECE)), offset)
+        written = os.pwrite(file, bytes(min(length, _BLOCK)), offset)
         offset, length = offset + written, length - written
 
 
 def written_bytes(file: int, offset: int, length: int) -> int:
-    """How many bytes of this range lie in pieces that hold anything but zeros."""
-    return sum(len(piece) for piece in _pieces(file, offset, length) if any_set(piece))
+    """How many bytes of this range lie in blocks that hold anything but zeros."""
+    return sum(len(block) for block in _blocks(file, offset, length) if any_set(block))
 
 
-def any_set(piece: bytes) -> bool:
+def any_set(block: bytes) -> bool:
     """Whether there is anything but zeros in it."""
-    return piece.count(0) != len(piece)
+    return block.count(0) != len(block)
 
 
-def _pieces(file: int, offset: int, length: int) -> Iterator[bytes]:
-    """What is allocated of a range, a piece at a time; holes are stepped over."""
+def _blocks(file: int, offset: int, length: int) -> Iterator[bytes]:
+    """What is allocated of a range, a block at a time; holes are skipped."""
     end = min(offset + length, os.fstat(file).st_size)
     while offset < end:
         try:
@@ -57,8 +57,8 @@ def _pieces(file: int, offset: int, length: int) -> Iterator[bytes]:
         stop = min(os.lseek(file, start, os.SEEK_HOLE), end)
         offset = start
         while offset < stop:
-            piece = os.pread(file, min(_PIECE, stop - offset), offset)
-            if not piece:
+            block = os.pread(file, min(_BLOCK, stop - offset), offset)
+            if not block:
                 return
-            yield piece
-            offset += len(piece)
+            yield block
+            offset += len(block)

@@ -1,4 +1,4 @@
-"""Tensor records in append-only packed files, read at random by `pread`.
+"""Tensor store: records in append-only packed files, read at random by `pread`.
 
 On disk: `<writer>-<number>.tensors` in one folder, each a run of safetensors blobs with nothing
 between them. A blob is found by file name, offset and length, and checked by its CRC-32, all of
