@@ -1,5 +1,6 @@
-"""The service's own errors, each with the status and the code that it is answered with.
+"""Error hierarchy: each class carries the HTTP status and the code that it is answered with.
 
+ServiceError
 AppError
 ├── InvalidRequest         422 invalid_request
 ├── IdempotencyInFlight    409 idempotency_in_flight
@@ -29,27 +30,56 @@ AppError
 ├── QueueFull              429 queue_full
 └── ThumbnailNotFound      404 thumbnail_not_found
 
-Errors of the catalog, the files and the worker keep their own codes: see `app.problems`.
+Errors of the catalog, the files, the downloads, the worker and of access are defined in their own
+packages, as classes of ServiceError too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
-class AppError(Exception):
-    """Root of the service's own errors; the message is a sentence for the caller."""
+class ServiceError(Exception):
+    """Root of every error that the API answers with a status; the message is for the caller.
 
-    code: ClassVar[str] = "app_error"
-    status: ClassVar[int] = 500
+    A class that leaves `status` at 500 is a bug wherever it gets out: it is logged, and the caller
+    reads neither its code nor its message.
+
+    code          : never changes once published
+    status        : of the HTTP response
+    headers       : what the response says beside Retry-After
+    retry_after_s : seconds before which trying again makes no sense; None if it never does
+    """
+
+    code: str = "internal_error"
+    status: int = 500
     headers: ClassVar[Mapping[str, str]] = {}
-    retry_after_s: float | None = None  # where trying again makes sense: not before these seconds
+    retry_after_s: float | None = None
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
+
+    def invalid_fields(self) -> Sequence[InvalidField] | None:
+        """What of the request is invalid, where the error says so."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidField:
+    """One place in a request, as the path that leads to it, and what is wrong there."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+class AppError(ServiceError):
+    """Root of the errors that belong to no package of their own."""
+
+    code = "app_error"
 
 
 class InvalidRequest(AppError):
@@ -220,7 +250,7 @@ class TooManyConnections(AppError):
 
     code = "too_many_connections"
     status = 503
-    retry_after_s: float | None = 1.0
+    retry_after_s = 1.0
 
 
 class TooManyStreams(AppError):

@@ -18,7 +18,6 @@ from app.clock import Clock, SystemClock
 from app.fetch.rules import UrlRules
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
-from app.problems import add_error_responses, document_problems, problem_responses
 from app.routes import (
     classify,
     clips,
@@ -38,6 +37,11 @@ from app.routes import (
     videos,
 )
 from app.routes.dependencies import Services
+from app.routes.error_responses import (
+    add_error_responses,
+    document_problems,
+    problem_responses,
+)
 from app.security.access_table import document_access
 from app.security.authentication import Authenticator
 from app.security.headers import SecurityHeaders

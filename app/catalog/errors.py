@@ -21,19 +21,25 @@ CatalogError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from app.errors import InvalidField, ServiceError
+
+DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError,)
+DATABASE_UNAVAILABLE: type[Exception] = OperationalError  # it does not answer, or not in time
 
 
-class CatalogError(Exception):
-    """Root of the catalog's errors; `code` never changes once published."""
+class CatalogError(ServiceError):
+    """Root of the catalog's errors."""
 
-    code: ClassVar[str] = "catalog_error"
+    code = "catalog_error"
 
 
 class NotFound(CatalogError):
     """No such row; the message says which."""
 
     code = "not_found"
+    status = 404
 
 
 class CollectionNotFound(NotFound):
@@ -85,41 +91,51 @@ class InvalidFilter(CatalogError, ValueError):
     """
 
     code = "invalid_filter"
+    status = 422
 
     def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
         self.path = path
         self.inside: tuple[str | int, ...] = ("filter",)
 
+    def invalid_fields(self) -> tuple[InvalidField]:
+        """The place in the filter."""
+        return (InvalidField(("body", *self.inside, *self.path), str(self)),)
+
 
 class InvalidMetadata(CatalogError, ValueError):
     """Metadata that is not a JSON object (for example because of NaN)."""
 
     code = "invalid_metadata"
+    status = 422
 
 
 class InvalidCursor(CatalogError, ValueError):
     """A page cursor that this catalog did not hand out."""
 
     code = "invalid_cursor"
+    status = 422
 
 
 class JobStateConflict(CatalogError):
     """The job's state does not allow the change asked for."""
 
     code = "job_state_conflict"
+    status = 409
 
 
 class KeyAnswered(CatalogError):
     """An upload under that Idempotency-Key was answered before; `find_answer` has what."""
 
     code = "key_answered"
+    status = 409
 
 
 class ModelMismatch(CatalogError):
     """Vectors from another model than the one the collection was built with."""
 
     code = "model_mismatch"
+    status = 409
 
 
 class LeaseLost(CatalogError):

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import httpx
 
 from app.catalog import Catalog
-from app.catalog.errors import CatalogError
+from app.catalog.errors import DATABASE_ERRORS, CatalogError
 from app.maintenance.data_folder import check_library
-from app.problems import DATABASE_ERRORS
 from app.server.listener import PortBusy, bind
 from app.settings import Settings, base_url
 from app.storage.errors import NoLibrary

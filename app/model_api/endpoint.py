@@ -9,14 +9,16 @@ WorkerError
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 
+from app.errors import ModelMismatch, ServiceError
 from app.model_api.messages import MessageError, ModelFacts
 from app.model_api.secret import credentials
 from app.telemetry import tracing
 from app.telemetry.context import REQUEST_ID_HEADER, current_request_id
+from xclip.errors import VideoError, VideoTooLarge
 
 CONNECT_TIMEOUT_S = 2.0
 FACTS_TIMEOUT_S = 2.0
@@ -24,8 +26,20 @@ MODEL_TIMEOUT_S = 60.0
 AVOIDED_S = 5.0  # how long a worker that was unavailable is asked only after the others
 
 
-class WorkerError(Exception):
+# What the caller of the API can change: the video that was sent, or the model that is asked for.
+_STATUS_BY_CODE: Mapping[str, int] = {
+    VideoError.code: 422,
+    **{error.code: 422 for error in VideoError.__subclasses__()},
+    VideoTooLarge.code: 413,
+    ModelMismatch.code: 409,
+    "calibration_unusable": 409,
+}
+
+
+class WorkerError(ServiceError):
     """The worker did not give an answer; `code` is stable, the message is a sentence."""
+
+    status = 502
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -36,16 +50,24 @@ class WorkerError(Exception):
 class WorkerUnavailable(WorkerError):
     """Nothing answers at the worker's address, or not in time; trying again later may help."""
 
+    status = 503
+    retry_after_s = 5.0
+
     def __init__(self, message: str) -> None:
         super().__init__("worker_unavailable", message)
 
 
 class WorkerFailed(WorkerError):
-    """The worker answered with an error: `status` is its HTTP status, `code` its own code."""
+    """The worker answered with an error of this `code`.
 
-    def __init__(self, code: str, message: str, status: int) -> None:
+    `status` is what the API's own caller is told: 502, unless the code names something that the
+    caller can change. `worker_status` is the HTTP status that the worker gave.
+    """
+
+    def __init__(self, code: str, message: str, worker_status: int) -> None:
         super().__init__(code, message)
-        self.status = status
+        self.status = _STATUS_BY_CODE.get(code, WorkerError.status)
+        self.worker_status = worker_status
 
 
 class WorkerTimedOut(WorkerUnavailable):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
-from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf
+from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
+from app.routes.error_responses import problem_responses
 from app.routes.files import FileHeaders, file_response, video_media_type
 from app.services.library.clip_export import VideoClip
 

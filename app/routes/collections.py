@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from app.problems import problem_responses
 from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import CollectionName, Cursor, Limit, ServicesOf
+from app.routes.error_responses import problem_responses
 from app.routes.responses import collection_answer, page_answer
 from xclip_search import schemas
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
-from app.problems import problem_responses
+from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
 

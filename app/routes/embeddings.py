@@ -8,8 +8,8 @@ import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
 
-from app.problems import problem_responses
 from app.routes.dependencies import ServicesOf
+from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/embeddings", tags=["models"])

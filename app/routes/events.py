@@ -11,8 +11,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.problems import problem_responses
 from app.routes.dependencies import JobId, Services, ServicesOf
+from app.routes.error_responses import problem_responses
 from app.routes.responses import job_answer
 from app.services.ingest.job_watcher import has_ended
 

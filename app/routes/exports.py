@@ -7,8 +7,8 @@ import base64
 from fastapi import APIRouter
 
 from app.catalog.records import StoredSegment
-from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, ServicesOf, VideoId
+from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])

@@ -9,8 +9,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Response
 
 from app.catalog.records import JobStatus
-from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
+from app.routes.error_responses import problem_responses
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer
 from xclip_search import schemas

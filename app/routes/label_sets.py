@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from app.problems import problem_responses
 from app.routes.dependencies import NAME_PATTERN, Cursor, Limit, ServicesOf
+from app.routes.error_responses import problem_responses
 from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import label_set_answer, label_set_summary, page_answer
 from xclip_search import schemas

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from app.problems import problem_responses
 from app.routes.dependencies import ServicesOf
+from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/models", tags=["models"])

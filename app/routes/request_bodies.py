@@ -10,8 +10,9 @@ import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from app.server.body_limit import LABELS_BODY_BYTES
+
 _PIECE_BYTES = 1 << 20
-LABELS_BODY_BYTES = 16 << 20  # ten thousand labels of a thousand letters, with room
 
 
 class LabelsRoute(APIRoute):

@@ -12,8 +12,8 @@ from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
 from app.catalog.records import Job
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed
-from app.problems import problem_responses
 from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
+from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
 from app.server.concurrency import Permit

@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.catalog.errors import VideoNotFound
 from app.errors import UnsupportedMediaType
-from app.problems import problem_responses
 from app.routes import tus
 from app.routes.dependencies import CollectionName, Owner, Services, ServicesOf, UploadId
+from app.routes.error_responses import problem_responses
 from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
 from app.services.ingest.chunk import Chunk

@@ -14,7 +14,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from app import failpoints
 from app.catalog.errors import NotFound
 from app.catalog.records import VideoStatus
-from app.problems import problem_responses
 from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import (
     CollectionName,
@@ -25,6 +24,7 @@ from app.routes.dependencies import (
     ServicesOf,
     VideoId,
 )
+from app.routes.error_responses import problem_responses
 from app.routes.files import FILE_MEDIA_TYPES, FileHeaders, file_response, video_media_type
 from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied

@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 
 from app.catalog import Catalog
 from app.catalog.api_keys import ApiKey
+from app.catalog.errors import DATABASE_ERRORS
 from app.clock import Clock
-from app.problems import DATABASE_ERRORS
 from app.security.access_table import MEDIA, Entrance, covers
 from app.security.api_keys import KeyRing, owner_of
 from app.security.csrf import SAFE_METHODS, is_cross_site, is_local_host

@@ -1,16 +1,16 @@
-"""Why a door stays shut: each reason with a stable `code` and a sentence for the caller.
+"""Authentication and authorization errors: each with its status and a stable `code`.
 
 SecurityError
-├── Unauthenticated                nobody knows who asks
+├── Unauthenticated        401, the caller is not known
 │   ├── KeyMissing             key_missing
 │   └── KeyInvalid             key_invalid
-├── Forbidden              it may not be, whoever asks or as long as that one does
+├── Forbidden              403, the caller may not do this
 │   ├── ScopeMissing           scope_missing
 │   ├── KeysRequired           keys_required
 │   ├── NoPolicy               no_policy
 │   └── CrossSite              cross_site
-├── HostNotAllowed         host_not_allowed
-└── TooManyRequests                later it may be
+├── HostNotAllowed         421 host_not_allowed
+└── TooManyRequests        429, the caller may try again later
     ├── RateLimited            rate_limited
     ├── TooManyConcurrent      too_many_concurrent
     └── TooManyWrongKeys       too_many_wrong_keys
@@ -18,19 +18,23 @@ SecurityError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from app.errors import ServiceError
 
-class SecurityError(Exception):
-    """Root of the refusals at the doors."""
 
-    code: ClassVar[str] = "refused"
+class SecurityError(ServiceError):
+    """Root of the reasons for which a request is refused before it is served."""
+
+    code = "refused"
 
 
 class Unauthenticated(SecurityError):
-    """The route needs a key; `challenge` is what WWW-Authenticate says."""
+    """The route needs a key, and none that is in force was sent."""
 
-    challenge: ClassVar[str] = "Bearer"
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
 
 
 class KeyMissing(Unauthenticated):
@@ -40,14 +44,16 @@ class KeyMissing(Unauthenticated):
 
 
 class KeyInvalid(Unauthenticated):
-    """What was sent as a key is none that is in force."""
+    """What was sent is not a key that is in force."""
 
     code = "key_invalid"
-    challenge = 'Bearer error="invalid_token"'
+    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="invalid_token"'}
 
 
 class Forbidden(SecurityError):
-    """The request is understood and not served."""
+    """The caller is known, or need not be, and may not do this."""
+
+    status = 403
 
 
 class ScopeMissing(Forbidden):
@@ -63,7 +69,7 @@ class KeysRequired(Forbidden):
 
 
 class NoPolicy(Forbidden):
-    """The table of who may do what does not speak of the route."""
+    """The route table has no row for the route."""
 
     code = "no_policy"
 
@@ -78,14 +84,16 @@ class HostNotAllowed(SecurityError):
     """The request was addressed to a name that a service without keys does not answer to."""
 
     code = "host_not_allowed"
+    status = 421
 
 
 class TooManyRequests(SecurityError):
-    """Not now; `wait_s` seconds from now it may be."""
+    """The caller may try again after `retry_after_s` seconds."""
 
-    def __init__(self, message: str, wait_s: float) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s)
 
 
 class RateLimited(TooManyRequests):

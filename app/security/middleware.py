@@ -7,13 +7,8 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.problems import (
-    DATABASE_ERRORS,
-    ProblemDetails,
-    catalog_problem,
-    problem_response,
-    refusal_problem,
-)
+from app.catalog.errors import DATABASE_ERRORS
+from app.problems import ProblemDetails, catalog_problem, problem_of, problem_response
 from app.security.access_table import Policy
 from app.security.authentication import Authenticator
 from app.security.errors import SecurityError
@@ -46,7 +41,7 @@ class AuthMiddleware:
         try:
             caller = await doors.admit(entrance, scope["method"], headers, address)
         except SecurityError as refusal:
-            await _refuse(refusal_problem(refusal), headers, scope, receive, send)
+            await _refuse(problem_of(refusal), headers, scope, receive, send)
             return
         except DATABASE_ERRORS:
             await _refuse(catalog_problem(), headers, scope, receive, send)
@@ -59,7 +54,7 @@ class AuthMiddleware:
             with doors.serving(caller):
                 await self._app(scope, receive, send)
         except SecurityError as refusal:
-            await _refuse(refusal_problem(refusal), headers, scope, receive, send)
+            await _refuse(problem_of(refusal), headers, scope, receive, send)
 
 
 def _not_allowed(methods: Sequence[str]) -> ProblemDetails:

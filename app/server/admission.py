@@ -28,8 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.clock import Clock
 from app.errors import Overloaded, QueueFull
 from app.problems import problem_of, problem_response
-from app.routes.request_bodies import LABELS_BODY_BYTES
-from app.server.body_limit import JSON_BODY_BYTES
+from app.server.body_limit import JSON_BODY_BYTES, LABELS_BODY_BYTES
 from app.server.concurrency import ConcurrencyLimiter, Permit
 from app.server.queue_limit import IngestQueueLimit
 from app.settings import Settings

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON_BODY_BYTES = 1 << 20
+LABELS_BODY_BYTES = 16 << 20  # ten thousand labels of a thousand letters, with room
 FORM_OVERHEAD_BYTES = 1 << 20  # boundaries, part headers and fields around an uploaded file
 
 

@@ -10,9 +10,9 @@ import anyio.to_thread
 
 from app.catalog import Catalog
 from app.catalog.backlog import Backlog
+from app.catalog.errors import DATABASE_ERRORS
 from app.clock import Clock
 from app.errors import QueueFull
-from app.problems import DATABASE_ERRORS
 from app.settings import Settings
 
 MAX_AGE_S: Final = 1.0

@@ -24,7 +24,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Protocol, Self
+
+from app.errors import ServiceError
 
 ROOM_CHECK_BYTES = 64 << 20  # how much is written between two looks at the free disk
 _READ_BYTES = 1 << 20
@@ -32,22 +34,24 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _VIDEO_ID = re.compile(r"vid_[0-9a-z]{1,64}\Z")
 
 
-class MediaError(Exception):
-    """Root of what goes wrong with media files; `code` never changes once published."""
+class MediaError(ServiceError):
+    """Root of what goes wrong with media files."""
 
-    code: ClassVar[str] = "media_error"
+    code = "media_error"
 
 
 class ContentTooLarge(MediaError):
     """More bytes arrived than the limit allows."""
 
     code = "payload_too_large"
+    status = 413
 
 
 class StorageFull(MediaError):
     """The disk would be left with less free space than the service needs for itself."""
 
     code = "storage_full"
+    status = 507
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,30 +16,32 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
+from app.errors import ServiceError
 from app.storage.media_store import sync_folder, write_all
 
 _ID = re.compile(r"upl_[0-9a-z]{1,36}\Z")
 _CHECKED = ".checked"
 
 
-class PartialError(Exception):
-    """Root of what goes wrong with these files; `code` never changes once published."""
+class PartialError(ServiceError):
+    """Root of what goes wrong with these files."""
 
-    code: ClassVar[str] = "upload_error"
+    code = "upload_error"
 
 
 class PartialMissing(PartialError):
     """There is no file of that upload."""
 
     code = "upload_not_found"
+    status = 404
 
 
 class PartialLocked(PartialError):
     """Another request is writing to the file at this moment."""
 
     code = "upload_locked"
+    status = 423
 
 
 class PartialFile:

@@ -65,9 +65,15 @@ def test_packages_import_downwards_only(folder: str, banned: tuple[str, ...]):
 
 
 def test_only_the_catalog_speaks_sql():
-    """SQLAlchemy appears in the catalog; outside it only where its errors become answers."""
+    """SQLAlchemy appears in the catalog and nowhere else."""
     found = {line.split(" ")[0] for line in offenders("app", "sqlalchemy")}
-    assert {path for path in found if not path.startswith("app/catalog/")} <= {"app/problems.py"}
+    assert {path for path in found if not path.startswith("app/catalog/")} == set()
+
+
+def test_problem_details_know_no_package():
+    """What writes problems imports the root of the errors, and no package that defines some."""
+    own = {name for name in imports(ROOT / "app/problems.py") if _within(name, ("app",))}
+    assert all(_within(name, ("app.errors",)) for name in own)
 
 
 def test_the_api_never_loads_the_model():

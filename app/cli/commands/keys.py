@@ -116,8 +116,7 @@ def _limit(number: int | None) -> str:
 def _catalog() -> Iterator[Catalog]:
     """The catalog that the settings name; what the operator can put right is one line."""
     from app.catalog import Catalog  # late for the same reason
-    from app.catalog.errors import CatalogError
-    from app.problems import DATABASE_ERRORS
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError
 
     with (
         reported(CatalogError, database=DATABASE_ERRORS),

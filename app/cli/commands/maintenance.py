@@ -189,8 +189,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def _reported() -> Iterator[Settings]:
     """The settings; what the operator can put right is one line and a status, no traceback."""
-    from app.catalog.errors import CatalogError
-    from app.problems import DATABASE_ERRORS
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError
     from app.storage.errors import MaintenanceError
 
     with reported(MaintenanceError, CatalogError, database=DATABASE_ERRORS):

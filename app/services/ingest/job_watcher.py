@@ -19,9 +19,9 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
+from app.catalog.errors import DATABASE_ERRORS
 from app.catalog.records import Job
 from app.errors import TooManyStreams
-from app.problems import DATABASE_ERRORS
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from prometheus_client import Gauge, generate_latest
 
 from app.catalog import Catalog
+from app.catalog.errors import DATABASE_ERRORS
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerEndpoint, WorkerError
-from app.problems import DATABASE_ERRORS
 from app.services.operations.worker_metrics import join_worker_metrics
 from app.services.vectors.port import VectorPort
 from app.settings import Settings

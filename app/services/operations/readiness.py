@@ -13,9 +13,9 @@ import anyio
 import anyio.to_thread
 
 from app.catalog import Catalog
+from app.catalog.errors import DATABASE_ERRORS
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerEndpoint, WorkerError
-from app.problems import DATABASE_ERRORS
 
 _TIMEOUT_S = 3.0
 _TRUSTED_S = 60.0  # how long an answer of the model speaks for the next one

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
-from app.problems import add_error_responses
+from app.routes.error_responses import add_error_responses
 from app.server.body_limit import JSON_BODY_BYTES, BodyLimit
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry

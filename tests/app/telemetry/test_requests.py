@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from app.problems import add_error_responses
+from app.routes.error_responses import add_error_responses
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
 from tests.app.stack import assert_problem

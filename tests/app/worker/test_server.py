@@ -91,7 +91,7 @@ def test_segments_of_another_model_are_not_scored(parts: Parts, client: WorkerCl
     _, references = stored(parts, 1)
     with pytest.raises(WorkerFailed) as failure:
         client.score(TEXTS, references, fingerprint="another")
-    assert (failure.value.code, failure.value.status) == ("model_mismatch", 409)
+    assert (failure.value.code, failure.value.worker_status) == ("model_mismatch", 409)
 
 
 def test_lost_and_damaged_tensors_are_told_apart_from_the_others(
@@ -173,7 +173,7 @@ def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: Worke
     for name in ("another", "../tiny"):
         with pytest.raises(WorkerFailed) as failure:
             client.score(TEXTS, references, **asked, confidence=ConfidenceRequest(name, 6))
-        assert (failure.value.code, failure.value.status) == ("calibration_unusable", 409)
+        assert (failure.value.code, failure.value.worker_status) == ("calibration_unusable", 409)
 
 
 def test_a_model_without_calibration_says_nothing_of_confidence(
@@ -197,7 +197,7 @@ def test_an_unreadable_clip_carries_the_decoders_code(parts: Parts, client: Work
     ):
         with pytest.raises(WorkerFailed) as failure:
             call()
-        assert (failure.value.code, failure.value.status) == ("unreadable_video", 422)
+        assert (failure.value.code, failure.value.worker_status) == ("unreadable_video", 422)
 
 
 @pytest.mark.parametrize("name", ["../catalog.sqlite", "../media/ab/abc", "/etc/passwd", "link"])
@@ -211,14 +211,14 @@ def test_only_incoming_files_are_read(parts: Parts, client: WorkerClient, name: 
     ):
         with pytest.raises(WorkerFailed) as failure:
             call()
-        assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
+        assert (failure.value.code, failure.value.worker_status) == ("invalid_request", 400)
 
 
 def test_a_malformed_request_is_a_400(client: WorkerClient) -> None:
     """Nonsense is answered, and the server goes on."""
     with pytest.raises(WorkerFailed) as failure:
         client.encode_text([])
-    assert (failure.value.code, failure.value.status) == ("invalid_request", 400)
+    assert (failure.value.code, failure.value.worker_status) == ("invalid_request", 400)
     assert client.encode_text(["circle"])[0].shape == (1, 16)
 
 
@@ -274,7 +274,7 @@ def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClien
         stranger = WorkerClient(url, secret=secret)
         with pytest.raises(WorkerFailed) as failure:
             stranger.encode_text(["circle"])
-        assert (failure.value.code, failure.value.status) == ("not_this_catalog", 401)
+        assert (failure.value.code, failure.value.worker_status) == ("not_this_catalog", 401)
         stranger.close()
     header = {"authorization": "Bearer é".encode("latin-1")}
     assert httpx.get(f"{url}/model", headers=header).status_code == 401

@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
-from app import errors, problems
+from app import errors
 from app.catalog import errors as catalog
 from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
+from app.routes.error_responses import add_error_responses
 from app.server.body_limit import BodyLimit
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing
@@ -26,7 +27,7 @@ def make_client(error: Exception | None = None) -> TestClient:
     app = FastAPI(redirect_slashes=False)
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry, metrics=Metrics())
-    problems.add_error_responses(app)
+    add_error_responses(app)
 
     @app.get("/fail")
     def fail() -> None:
