@@ -42,7 +42,7 @@ from app.routes.error_responses import (
     document_problems,
     problem_responses,
 )
-from app.security.access_table import document_access
+from app.security.access_table import check_access_table, document_access
 from app.security.authentication import Authenticator
 from app.security.headers import SecurityHeaders
 from app.security.middleware import AuthMiddleware
@@ -131,6 +131,7 @@ def create_app(
     app.include_router(page.router)
     app.mount("/static", page.static_files(), name="static")
     app.mount("/swagger", page.swagger_files(), name="swagger")
+    check_access_table(app.routes)
     _document(app)
     return app
 

@@ -126,6 +126,21 @@ class Policy:
         }
 
 
+class AccessTableError(Exception):
+    """ACCESS and the routes of the application do not match; the message names the difference."""
+
+
+def check_access_table(routes: Iterable[BaseRoute]) -> None:
+    """Raise AccessTableError unless every route has a row in ACCESS and every row a route."""
+    needs = Policy(routes).entrances()
+    without_row = sorted(route for route, need in needs.items() if need is None)
+    without_route = sorted(set(ACCESS) - set(needs))
+    if without_row or without_route:
+        raise AccessTableError(
+            f"Routes without a row in ACCESS: {without_row}; rows without a route: {without_route}."
+        )
+
+
 class _Route:
     def __init__(self, context: RouteContext) -> None:
         path = context.path or ""

@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from app.main import create_app
-from app.security.access_table import ACCESS, covers, need_of
+from app.security.access_table import ACCESS, AccessTableError, check_access_table, covers, need_of
 from app.settings import Settings
 from tests.app.stack import assert_problem
 from tests.security.doors import SCOPES, Doors, open_doors
@@ -47,6 +47,16 @@ def test_the_table_the_router_and_the_document_know_the_same_routes():
     undocumented = {path for _, path in routes - documented() if path not in FILES}
     assert documented() <= routes
     assert undocumented <= {path for method, path in routes if method == "HEAD"}
+
+
+def test_an_application_whose_routes_differ_from_the_table_does_not_start():
+    """A route without a row is reported by name, and so is a row without a route."""
+    app = create_app(Settings())
+    app.add_api_route("/v1/unlisted", lambda: None, methods=["GET"])
+    with pytest.raises(AccessTableError, match="/v1/unlisted"):
+        check_access_table(app.routes)
+    with pytest.raises(AccessTableError, match=r"rows without a route: \[.*'/swagger'"):
+        check_access_table(APP.routes[:-1])
 
 
 def test_what_is_public_is_named_here_once_more():
