@@ -1,4 +1,4 @@
-"""How deletions are answered: all of it is gone, or so much is still to be taken off the disk."""
+"""Deletion responses: all of it is gone, or files remain to be removed from the disk."""
 
 from __future__ import annotations
 

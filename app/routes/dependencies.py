@@ -1,4 +1,4 @@
-"""What routes are given: the services, typed, and the names and pages of every URL."""
+"""Route dependencies: the services, typed, and the parameters that many URLs share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files handed out as RFC 9110 says: conditions, byte ranges, and a type that we chose.
+"""File responses (RFC 9110): conditional requests, byte ranges, and a type that we chose.
 
 A request for several ranges at once is answered with the whole file, which the RFC allows: no
 player sends one, and an answer in parts would cost more than it saves.

@@ -1,4 +1,4 @@
-"""A multipart body received as a stream: the file to disk as it comes, small text fields beside it.
+"""Multipart parser: the file goes to disk as it arrives, small text fields beside it.
 
 The form parsers of the web framework spool the whole file before a route runs. Here memory stays
 flat: pieces of about a mebibyte are parsed, hashed and written by one worker thread call each.

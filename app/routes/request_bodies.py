@@ -1,4 +1,4 @@
-"""Bodies that are large: JSON with thousands of labels, and files received as a stream."""
+"""Large request bodies: JSON with thousands of labels, and files received as a stream."""
 
 from __future__ import annotations
 

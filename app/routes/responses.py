@@ -1,4 +1,4 @@
-"""From the catalog's records to the bodies that are answered, with their URLs."""
+"""Response serializers: from the catalog's records to the bodies, with their URLs."""
 
 from __future__ import annotations
 

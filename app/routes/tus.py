@@ -1,4 +1,4 @@
-"""The tus protocol 1.0.0 in headers: what is said with every answer, and what clients say.
+"""tus 1.0.0 resumable uploads: the headers of every response, and those that clients send.
 
 https://tus.io/protocols/resumable-upload
 """

@@ -1,4 +1,4 @@
-"""The other way to hand in a video: a JSON body that names the URL it is fetched from."""
+"""Upload by URL: a JSON body that names the URL from which the video is fetched."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The doors: who may do what, how often, and from where. One policy for every route."""
+"""Security: authentication, authorization, rate limits and browser protection of the API."""

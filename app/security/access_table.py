@@ -1,4 +1,4 @@
-"""Who may call what: one row for every route, and no route without a row.
+"""Authorization: which scope each route needs, one row for every route.
 
 A scope holds the ones before it: read ⊂ write ⊂ admin. What is public says nothing about this
 installation: that it lives, whether it is ready, and files that are the same in every installation.

@@ -1,4 +1,4 @@
-"""Keys as texts, and whose key a text is.
+"""API keys: how a key is written, and which key a text is.
 
 A key reads `xclip_<id>_<secret>`: the id names a row of the catalog, the secret is 32 random bytes
 in hexadecimal, of which only the SHA-256 is kept. A slow hash would protect what people choose, by

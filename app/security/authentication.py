@@ -1,4 +1,4 @@
-"""What stands between a request and its route, put together: who asks, whether, and how often."""
+"""Authentication: who sends a request, whether they may, and how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a browser may be talked into: requests from pages of other sites.
+"""CSRF and DNS rebinding: requests that pages of other sites make a browser send.
 
 Against a service without keys two tricks would work: a page elsewhere that sends requests here, and
 a name that is made to point at this machine after its page was loaded (DNS rebinding).

@@ -1,4 +1,4 @@
-"""What every answer tells a browser to be careful about."""
+"""Security headers: what every response tells a browser to be careful about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: an ASGI layer that lets a request through or refuses it, before its body is read."""
+"""Authentication middleware: passes a request on or refuses it, before its body is read."""
 
 from __future__ import annotations
 

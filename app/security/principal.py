@@ -1,4 +1,4 @@
-"""Who a request comes from."""
+"""Principal: the caller that a request comes from."""
 
 from __future__ import annotations
 

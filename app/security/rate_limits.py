@@ -1,4 +1,4 @@
-"""How often, and how many at once: buckets and counts, in memory that strangers cannot fill."""
+"""Rate limiting by token bucket, and concurrency limits, in memory that strangers cannot fill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cookie in place of a key, for what a browser loads by itself: <img> and <video>.
+"""Session cookies, in place of a key, for what a browser loads by itself: <img> and <video>.
 
 The cookie names a key and an end, signed with a secret of the catalog: nothing is kept here, and
 a key that is revoked takes its sessions along. It is no key: it opens nothing but media, by GET.

@@ -1,1 +1,1 @@
-"""The edge: what a connection and a class of requests may take before anything is done for them."""
+"""HTTP server: limits on connections and on classes of requests before any work is done."""

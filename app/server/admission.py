@@ -1,4 +1,4 @@
-"""Who is let in when more is asked than can be done: refused at once, or served in time.
+"""Load shedding: under overload a request is refused at once or served in time.
 
 An ASGI layer behind the doors and before the body is read. Requests are of four classes:
 

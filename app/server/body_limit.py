@@ -1,4 +1,4 @@
-"""How many bytes a request may send: little by default, more where a route says so.
+"""Request body limit: small by default, larger where a route says so.
 
 FastAPI's own limit answers in plain text and outside the layer that gives requests their id.
 """

@@ -1,4 +1,4 @@
-"""One class of requests: so many at once, the others in line, and nobody in a line too long.
+"""Concurrency limiter: so many requests of a class at once, and a queue with a bounded wait.
 
 What a request would have to wait is known when it comes: its place times what requests take,
 divided by how many are worked on at once. If that is too long it is refused then, not after it has

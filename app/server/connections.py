@@ -1,4 +1,4 @@
-"""Who may be connected: the connections of one server, those that wait, those being turned away."""
+"""Connection limit: which connections are open, which wait, and which are turned away."""
 
 from __future__ import annotations
 

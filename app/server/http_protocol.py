@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection, with an end to everybody's patience.
+"""HTTP/1.1 protocol: one connection, with a timeout for every step.
 
 uvicorn's protocol waits for ever for a head, a body, or a client that takes its answer, and its
 parser takes heads of any size. Here each of these has a limit. The clock runs only while it is

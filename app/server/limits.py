@@ -1,4 +1,4 @@
-"""What one connection may take: bytes, seconds, a share of the places."""
+"""Connection limits: the bytes, seconds and places that one connection may take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting one ASGI application on one port, and ending it cleanly on SIGTERM or SIGINT."""
+"""Listening socket: serves one ASGI application on a port until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the queue has room for another video, by how many wait and what the last ones took."""
+"""Backpressure: whether the ingest queue has room for another video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that no application gives: a problem as the bytes of a whole HTTP response."""
+"""Raw responses: a problem as the bytes of a whole HTTP response, without an application."""
 
 from __future__ import annotations
 
