@@ -1,4 +1,4 @@
-"""The two clients: one waits for each answer, the other awaits it; the operations are the same."""
+"""HTTP clients, blocking and asynchronous, with the same operations."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _aiterated(
 
 
 async def _read(call: Call) -> Call:
-    """The same with its piece read, in a thread: disks may be slow."""
+    """The same call with its chunk read, in a thread: disks may be slow."""
     if isinstance(call.body, FileChunk):
         return replace(call, body=await anyio.to_thread.run_sync(call.body.read))
     return call

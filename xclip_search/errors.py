@@ -1,4 +1,4 @@
-"""What may go wrong between a client and the service.
+"""Client errors: what may go wrong between a client and the service.
 
 ApiError            the service refused; carries the problem's code, status and sentence
 ├── ServiceAway     nobody answers at the URL, or the connection broke (code service_away)
@@ -12,7 +12,7 @@ class ApiError(Exception):
     """The service refused a request; `code` is stable, the message is a sentence.
 
     status : the HTTP status of the refusal, None if there was no answer
-    retry_after_s : seconds after which the service would rather be asked again, if it says so
+    retry_after_s : seconds after which to repeat the request, if the service says so
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Operations on what is kept: collections, videos, jobs and label sets."""
+"""Library operations: collections, videos, jobs and label sets."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def put_collection(
     stride_s: float | None = None,
     metadata: Metadata | None = None,
 ) -> Flow[schemas.CollectionAnswer]:
-    """Create a collection, or find the one that is as asked."""
-    asked = {"window_s": window_s, "stride_s": stride_s, "metadata": metadata}
-    body = {field: value for field, value in asked.items() if value is not None}
+    """Create a collection, or find the existing one with these settings."""
+    given = {"window_s": window_s, "stride_s": stride_s, "metadata": metadata}
+    body = {field: value for field, value in given.items() if value is not None}
     answer = yield from ask(Call("PUT", within(name), body=_json(body)))
     return parse(answer, schemas.CollectionAnswer)
 
@@ -124,8 +124,8 @@ def jobs_page(
 ) -> Flow[schemas.Page[schemas.JobAnswer]]:
     """Jobs, newest first."""
     kind = schemas.Page[schemas.JobAnswer]
-    asked = {"collection": collection, "status": status, "cursor": cursor}
-    return (yield from get("/v1/jobs", kind, limit=limit, **asked))
+    given = {"collection": collection, "status": status, "cursor": cursor}
+    return (yield from get("/v1/jobs", kind, limit=limit, **given))
 
 
 def job(job_id: str) -> Flow[schemas.JobAnswer]:

@@ -1,4 +1,4 @@
-"""Asking again: what was refused for now, and what a broken connection left unknown."""
+"""Retries with backoff: repeats requests refused for now or cut off by a broken connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.steps import Call, Flow, Pause, T, refusal
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
-PASSING_STATUSES = frozenset({423, 429, 503})  # 423: a piece of the same upload is coming in
+PASSING_STATUSES = frozenset({423, 429, 503})  # 423: a chunk of the same upload is arriving
 _IN_FLIGHT = "idempotency_in_flight"  # the same request is being served, and soon will have been
 
 
@@ -18,7 +18,7 @@ def retried(flow: Flow[T], patience_s: float) -> Flow[T]:
     """The same operation, each of whose calls is sent again for as long as that makes sense.
 
     patience_s : seconds that one call may spend waiting to be sent again, all together; a service
-        that asks for more time than is left is not asked again
+        that asks for more time than is left gets no further request
     """
     answer: httpx.Response | None = None
     error: Exception | None = None

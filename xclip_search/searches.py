@@ -1,4 +1,4 @@
-"""Operations that ask the model: searches, heat maps and labels."""
+"""Search operations: searches, heat maps and zero-shot labels."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def search(collection: str = DEFAULT, **query: Unpack[SearchQuery]) -> Flow[sche
 def results_page(
     collection: str = DEFAULT, **query: Unpack[SearchQuery]
 ) -> Flow[schemas.Page[schemas.SearchResult]]:
-    """Ranked moments without end, best first; `top_k` is how many are asked for at a time."""
+    """Ranked moments without end, best first; `top_k` is the size of a page."""
     answer = yield from search(collection, **query)
     return schemas.Page(items=answer.results, next_cursor=answer.next_cursor)
 
@@ -101,32 +101,32 @@ def heatmap(video_id: str, text: str, collection: str = DEFAULT) -> Flow[schemas
 
 
 def classify(
-    collection: str = DEFAULT, **asked: Unpack[StoredPart]
+    collection: str = DEFAULT, **options: Unpack[StoredPart]
 ) -> Flow[schemas.ClassifyAnswer]:
     """Probabilities of labels for what is stored."""
-    return (yield from _post(f"{within(collection)}/classify", asked, schemas.ClassifyAnswer))
+    return (yield from _post(f"{within(collection)}/classify", options, schemas.ClassifyAnswer))
 
 
-def classify_file(file: Path, **asked: Unpack[ClipCut]) -> Flow[schemas.ClipAnswer]:
+def classify_file(file: Path, **options: Unpack[ClipCut]) -> Flow[schemas.ClipAnswer]:
     """Probabilities of labels for a file that the service does not keep; raises OSError."""
-    return (yield from _send("/v1/classify", file, asked, schemas.ClipAnswer))
+    return (yield from _send("/v1/classify", file, options, schemas.ClipAnswer))
 
 
-def _post(path: str, asked: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
+def _post(path: str, options: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
     """Ask; scoring a library takes as long as the service lets it."""
-    call = Call("POST", path, body=_given(asked), unhurried=True)
+    call = Call("POST", path, body=_given(options), unhurried=True)
     return parse((yield from ask(call)), kind)
 
 
-def _send(path: str, file: Path, asked: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
+def _send(path: str, file: Path, options: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
     """Ask with a file; decoding takes as long as the service lets it."""
-    call = Call("POST", path, body=FormBody(file, _given(asked)), unhurried=True)
+    call = Call("POST", path, body=FormBody(file, _given(options)), unhurried=True)
     return parse((yield from ask(call)), kind)
 
 
-def _given(asked: Mapping[str, Any]) -> dict[str, JsonValue]:
+def _given(options: Mapping[str, Any]) -> dict[str, JsonValue]:
     return {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in asked.items()
+        for name, value in options.items()
         if value is not None
     }

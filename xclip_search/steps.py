@@ -1,4 +1,4 @@
-"""What an operation is made of: requests and pauses, described and not yet carried out.
+"""Sans-I/O steps: an operation as requests and pauses, described and not yet carried out.
 
 An operation is a generator (a `Flow`) that yields steps and is sent the answers, so it is written
 once and carried out by a blocking client and by an asynchronous one alike.
@@ -29,7 +29,7 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class FileChunk:
-    """A stretch of a file that is a request's body; at most a few mebibytes."""
+    """A chunk of a file that is a request's body; at most a few mebibytes."""
 
     path: Path
     offset: int
@@ -181,6 +181,6 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 def _reason(field: schemas.ProblemField) -> str:
     """What is wrong, and where: without the part of the request, which nobody sees at a prompt."""
-    place = ".".join(map(str, field.loc[1:]))
+    location = ".".join(map(str, field.loc[1:]))
     why = field.msg.removeprefix("Value error, ")
-    return f"{place}: {why}" if place else why
+    return f"{location}: {why}" if location else why

@@ -1,4 +1,4 @@
-"""What a later process needs to know to go on with an upload: its id, under what it is of."""
+"""Upload journal: remembers the ids of unfinished uploads, so a later process can resume them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unfinished:
     def find(self, file: Path, collection: str, metadata: Metadata) -> str | None:
         """The id of the upload of this file that has begun."""
         try:
-            found = self._place(file, collection, metadata).read_text(errors="replace")
+            found = self._record_path(file, collection, metadata).read_text(errors="replace")
         except OSError:
             return None
         return found if _ID.fullmatch(found) else None
@@ -43,14 +43,14 @@ class Unfinished:
                 if old.stat().st_mtime < time.time() - _KEPT_S:
                     old.unlink()
         with suppress(OSError):
-            self._place(file, collection, metadata).write_text(upload_id)
+            self._record_path(file, collection, metadata).write_text(upload_id)
 
     def forget(self, file: Path, collection: str, metadata: Metadata) -> None:
         """The upload has ended."""
         with suppress(OSError):
-            self._place(file, collection, metadata).unlink()
+            self._record_path(file, collection, metadata).unlink()
 
-    def _place(self, file: Path, collection: str, metadata: Metadata) -> Path:
+    def _record_path(self, file: Path, collection: str, metadata: Metadata) -> Path:
         stat = file.stat()
         of = [self.url, collection, str(file.resolve()), stat.st_size, stat.st_mtime_ns, metadata]
         # a file's name may be bytes that are no text

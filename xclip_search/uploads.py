@@ -1,4 +1,4 @@
-"""Handing in videos: small ones in a request, larger ones in pieces that a cut costs little of."""
+"""Uploads: small videos in one request, larger ones resumable in chunks (tus)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from xclip_search.steps import (
 )
 from xclip_search.unfinished import Unfinished
 
-PIECE_BYTES = 8 << 20
+CHUNK_BYTES = 8 << 20
 _TUS = {"tus-resumable": "1.0.0"}
-_PIECE_TYPE = "application/offset+octet-stream"
+_CHUNK_TYPE = "application/offset+octet-stream"
 _GONE = frozenset({404, 410})
 _FAILURES_IN_A_ROW = 5
 _SETTLE_S = 0.5
@@ -63,7 +63,7 @@ def upload(
     """
     about = metadata or {}
     size = file.stat().st_size
-    if size <= PIECE_BYTES:
+    if size <= CHUNK_BYTES:
         body = FormBody(file, {"metadata": dict(about)})
         uploaded = yield from _in_one(collection, body)
         on_progress(size)
@@ -133,7 +133,7 @@ def _offset_if_known(upload_id: str) -> Flow[int | None]:
 
 
 def _offset(upload_id: str) -> Flow[int]:
-    """How much is there for certain."""
+    """How many bytes the service certainly has."""
     answer = yield from ask(Call("HEAD", f"/v1/uploads/{upload_id}", headers=_TUS))
     return _offset_in(answer)
 
@@ -141,13 +141,13 @@ def _offset(upload_id: str) -> Flow[int]:
 def _send_rest(
     upload_id: str, file: Path, offset: int, size: int, on_progress: Callable[[int], object]
 ) -> Flow[None]:
-    """Send piece by piece from `offset` on; after a cut, from where the service says it is."""
+    """Send chunk by chunk from `offset`; after a cut, resume where the service says it is."""
     failures = 0
     while offset < size:
         began_at = offset
         try:
-            piece = FileChunk(file, offset, min(PIECE_BYTES, size - offset))
-            offset = yield from _append(upload_id, piece)
+            chunk = FileChunk(file, offset, min(CHUNK_BYTES, size - offset))
+            offset = yield from _append(upload_id, chunk)
         except ApiError as error:
             cut = isinstance(error, ServiceAway) and error.passing
             if failures >= _FAILURES_IN_A_ROW or not (cut or error.status == httpx.codes.CONFLICT):
@@ -161,10 +161,10 @@ def _send_rest(
         on_progress(offset)
 
 
-def _append(upload_id: str, piece: FileChunk) -> Flow[int]:
-    headers = {**_TUS, "upload-offset": str(piece.offset), "content-type": _PIECE_TYPE}
+def _append(upload_id: str, chunk: FileChunk) -> Flow[int]:
+    headers = {**_TUS, "upload-offset": str(chunk.offset), "content-type": _CHUNK_TYPE}
     path = f"/v1/uploads/{upload_id}"
-    call = Call("PATCH", path, headers=headers, body=piece, repeatable=False, unhurried=True)
+    call = Call("PATCH", path, headers=headers, body=chunk, repeatable=False, unhurried=True)
     return _offset_in((yield from ask(call)))
 
 
@@ -173,7 +173,7 @@ def _completed(upload_id: str, size: int) -> Flow[Uploaded]:
     path = f"/v1/uploads/{upload_id}"
     found = yield from get(path, schemas.ResumableUploadAnswer)
     if not found.complete:  # the service died after the last byte; this makes it a video now
-        headers = {**_TUS, "upload-offset": str(size), "content-type": _PIECE_TYPE}
+        headers = {**_TUS, "upload-offset": str(size), "content-type": _CHUNK_TYPE}
         yield from ask(Call("PATCH", path, headers=headers))
         found = yield from get(path, schemas.ResumableUploadAnswer)
     if found.video is None or found.job is None:

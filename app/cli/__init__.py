@@ -1,1 +1,1 @@
-"""The command line: starting the service, and clients of its REST API."""
+"""Command line: starts the service, and calls its REST API."""

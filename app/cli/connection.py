@@ -1,4 +1,4 @@
-"""How the commands that are clients find the service, and how they end when it refuses."""
+"""Client connection: how commands find the service, and how they end when it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PANEL = "Clients"
 
 
 def _complete_collection(incomplete: str) -> list[str]:
-    """The names of collections that begin so, from the service that the environment names."""
+    """The names of collections with this prefix, from the service that the environment names."""
     try:
         with Client(service_url(None), os.environ.get(KEY_VARIABLE), patience_s=0) as client:
             return [c.name for c in client.collections() if c.name.startswith(incomplete)]
@@ -29,13 +29,15 @@ def _complete_collection(incomplete: str) -> list[str]:
 Url = Annotated[
     str | None,
     typer.Option(
-        help="Where the service is; left out: what XCLIP_HOST and XCLIP_PORT say.",
+        help="The URL of the service. The default follows XCLIP_HOST and XCLIP_PORT.",
         show_default="http://127.0.0.1:8000",
     ),
 ]
 Key = Annotated[
     str | None,
-    typer.Option(envvar=KEY_VARIABLE, help="The API key; better left to the environment."),
+    typer.Option(
+        envvar=KEY_VARIABLE, help="The API key. The environment variable is safer than the option."
+    ),
 ]
 Collection = Annotated[
     str,
@@ -63,11 +65,11 @@ def service_url(url: str | None) -> str:
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:
-    """What an option holds that must be a JSON object."""
+    """Parse an option whose value must be a JSON object; raises BadParameter."""
     try:
         value = json.loads(text)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{option} {text!r} is no JSON object")
+        raise typer.BadParameter(f"{option} {text!r} is not a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""What the demo shows: clips of the generated world, questions about them, and the right answers.
+"""Demo data: generated clips, queries about them, and the right answers.
 
 Half of the clips with one event show combinations of colour, shape and motion that never occurred
 in training. Beside each clip with one event there is one of the same shape in the opposite motion,
@@ -22,7 +22,7 @@ _LONG_CLIPS = 4
 
 @dataclass(frozen=True, slots=True)
 class DemoQuery:
-    """A search, what it wants to see, and why it is asked."""
+    """A query, the subject it looks for, and a remark on why the demo runs it."""
 
     text: str
     subject: Subject
@@ -31,7 +31,7 @@ class DemoQuery:
 
 @dataclass(frozen=True, slots=True)
 class Showcase:
-    """The clips to make and the questions to ask."""
+    """The clips to generate and the queries to run."""
 
     short: tuple[ClipPlan, ...]
     long: tuple[ClipPlan, ...]
@@ -43,7 +43,7 @@ class Showcase:
         return self.short + self.long
 
     def shown(self, filename: str, start: float, end: float) -> list[tuple[Subject, float]]:
-        """What is to be seen in a moment of a clip, each with its share of the moment."""
+        """The subjects visible in a moment of a clip, each with its share of the moment."""
         plan = next(plan for plan in self.clips if plan.name == filename)
         shares = []
         for event in plan.events:

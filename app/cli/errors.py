@@ -1,4 +1,4 @@
-"""How commands end when something is wrong: one line and a status, no traceback."""
+"""Error reporting: a command that fails prints one line and exits with a status, no traceback."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.settings import SettingsError
 
 @contextmanager
 def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Within the block, what the operator can put right becomes a line on standard error.
+    """Within the block, an error that the operator can fix becomes a line on standard error.
 
     kinds : errors whose message is a sentence and that have a `code`; status 1
     database : errors of a catalog that cannot be read; status 1
 
-    Wrong settings end with status 78, a file that cannot be had with 1.
+    Wrong settings end with status 78, a file that cannot be read or written with 1.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What `ingest` shows while it works: two bars, and a row for each video being worked on."""
+"""Progress display of `ingest`: two bars, and a row for each video being processed."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class IngestView:
         self._name, self._arrived = name, 0
 
     def arrived(self, count: int) -> None:
-        """So many bytes of it are there."""
+        """`count` bytes of the current file have arrived."""
         self._arrived = count
         self._sending.show(self._sent_bytes + count)
 
     def sent(self, size_bytes: int) -> None:
-        """A file is done with, whether all of it had to be sent or none."""
+        """A file is complete, whether all of it had to be sent or none."""
         self._sent_bytes += size_bytes
         self._name = None
         self._sending.show(self._sent_bytes)
@@ -73,7 +73,7 @@ class IngestView:
     def show(
         self, ended: int, running: Sequence[tuple[str, schemas.JobAnswer]], queued: int
     ) -> None:
-        """So many have ended; these are worked on, and others wait."""
+        """`ended` jobs are finished, `running` ones are in progress, and `queued` wait."""
         self._searchable.show(ended + sum(job.progress for _, job in running))
         self._running, self._queued = running, queued
 
@@ -86,7 +86,7 @@ class IngestView:
             left = "" if job.eta_s is None else f"{moment(job.eta_s)} left"
             rows.add_row(plain(name.rsplit("/", 1)[-1]), job.stage or "", share, left)
         if self._queued:
-            rows.add_row(Text(f"{self._queued} waiting for their turn", style="dim"))
+            rows.add_row(Text(f"{self._queued} waiting in the queue", style="dim"))
         return Group(self._progress, rows) if rows.row_count else self._progress
 
 
@@ -103,6 +103,6 @@ class _Bar:
         self.show(0)
 
     def show(self, completed: float) -> None:
-        """Be at so much."""
+        """Set the bar to `completed`, in its own unit."""
         count = f"{self._unit(int(completed))} of {self._unit(self._total)}"
         self._progress.update(self._task, completed=completed, count=count)

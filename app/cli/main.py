@@ -1,4 +1,4 @@
-"""The `xclip-search` command: what is registered here is what it can do."""
+"""Entry point: the `xclip-search` command and all its subcommands."""
 
 from __future__ import annotations
 

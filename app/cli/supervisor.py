@@ -1,4 +1,4 @@
-"""A parent that keeps its child processes running, and never outlives nor is outlived by them."""
+"""Supervisor: restarts child processes that die; parent and children end together."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Supervisor:
     def _stop_all(self) -> None:
         for child in self._children:
             child.terminate()
-        # the children keep to the grace by themselves; the margin is for what comes after it
+        # each child keeps to the grace period by itself; the margin covers its exit
         deadline = time.monotonic() + self._grace_s + KILL_MARGIN_S
         for child in self._children:
             child.wait_or_kill(deadline)

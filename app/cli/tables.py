@@ -1,4 +1,4 @@
-"""How answers look on a terminal: moments, scores, and text that came from elsewhere."""
+"""Terminal tables: search results, labels and scores, with untrusted text made safe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def moment(seconds: float) -> str:
 
 
 def span(start: float, end: float) -> str:
-    """A stretch of time."""
+    """A time span as start–end."""
     return f"{moment(start)}–{moment(end)}"
 
 
@@ -43,7 +43,7 @@ def plain(text: str) -> Text:
 
 
 def percent(confidence: float | None) -> Text:
-    """A confidence as a percentage that is never rounded to certainty; a dash if none is known."""
+    """A confidence as a percentage that is never rounded to 0% or 100%; a dash if unknown."""
     if confidence is None:
         return Text("—", style="dim")
     if confidence < 0.01:
@@ -90,10 +90,10 @@ def nothing_found(answer: schemas.SearchAnswer) -> str:
     if not answer.index.segments_total:
         return "There is nothing to find: the collection holds no searchable video."
     if not answer.index.segments_eligible:
-        return f"Of the {answer.index.segments_total} moments none is left to search."
+        return f"The filter excludes all {answer.index.segments_total} moments."
     if answer.abstained:
         return (
-            "Nothing here matches with that certainty. "
+            "Nothing here matches with that confidence. "
             "Leave out --min-confidence to see the nearest."
         )
     return "No video shows these events one after the other in that time."
@@ -110,7 +110,7 @@ def labelled(answer: schemas.ClassifiedVideo | schemas.ClipAnswer) -> Group:
 def videos_labelled(videos: Sequence[schemas.ClassifiedVideo]) -> Table | Text:
     """Each video with the labels that were answered for it, likeliest first."""
     if not videos:
-        return Text("There is nothing to label: no searchable video fits.")
+        return Text("There is nothing to label: no searchable video matches.")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("video", overflow="fold")
     table.add_column("label")

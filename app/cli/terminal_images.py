@@ -1,4 +1,4 @@
-"""Pictures on a terminal, in the ways that terminals know: kitty's, iTerm2's, sixels, or blocks."""
+"""Terminal graphics: draws pictures by kitty's or iTerm2's protocol, as sixels, or as blocks."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_an_upload_in_pieces_from_either(
     kind: str, stack: Stack, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes that arrive are the file's."""
-    monkeypatch.setattr("xclip_search.uploads.PIECE_BYTES", 512)
+    monkeypatch.setattr("xclip_search.uploads.CHUNK_BYTES", 512)
     blocking, awaited = clients(stack)
     clip = make_clip(seconds=2, size=128)
 

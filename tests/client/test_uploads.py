@@ -28,7 +28,7 @@ def clip(make_clip: MakeClip) -> Path:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small clip is sent as a large one is."""
-    monkeypatch.setattr("xclip_search.uploads.PIECE_BYTES", PIECE)
+    monkeypatch.setattr("xclip_search.uploads.CHUNK_BYTES", PIECE)
 
 
 def answer_lost(request: httpx.Request, deliver: Deliver) -> httpx.Response | None:

@@ -1,4 +1,4 @@
-"""The shapes of the REST surface: what is accepted, strictly, and what is answered.
+"""Wire models: the requests that the REST API accepts, strictly, and its answers.
 
 Accepted: unknown fields, NaN, NUL, lone surrogates and texts without a visible character are
 refused. Answered: snake_case, seconds as numbers, RFC 3339 UTC.

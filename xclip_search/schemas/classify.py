@@ -1,4 +1,4 @@
-"""Zero-shot labels and the sets they are kept in."""
+"""Wire models of zero-shot classification and label sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts in, vectors out, in the shape that OpenAI's clients speak."""
+"""Wire models of text embeddings, compatible with OpenAI's clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections, videos, segments and jobs."""
+"""Wire models of collections, videos, segments and jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches and heat maps."""
+"""Wire models of searches and heat maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model, problems, and whether the service is ready."""
+"""Wire models of system state: the model, problems (RFC 9457), and readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resumable uploads."""
+"""Wire models of resumable uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the schemas are made of: checked values, closed bodies, answers and pages."""
+"""Validated field types and base classes of the wire models."""
 
 from __future__ import annotations
 

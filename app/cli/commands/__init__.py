@@ -1,1 +1,1 @@
-"""Commands of the command line, one module a topic."""
+"""Subcommands of the command line, one module for each topic."""

@@ -1,4 +1,4 @@
-"""The commands that measure a collection on disk, beside a running service or without one."""
+"""Calibration commands: measure a collection on disk, with or without a running service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.calibration.recall import Measured
 
 Collection = Annotated[str, typer.Argument(help="The collection to measure.")]
-Seed = Annotated[int, typer.Option(min=0, help="What is drawn at random is drawn by this.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random draws.")]
 
 
 def register(cli: typer.Typer, *, epilog: str) -> None:
@@ -37,20 +37,20 @@ def calibrate(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Texts and where they are to be seen, as JSON lines: see docs/confidence.md.",
+            help="Texts and the moments that show them, as JSON lines: see docs/confidence.md.",
         ),
     ] = None,
     background: Annotated[
-        int, typer.Option(min=20, max=10_000, help="Segments that scores are compared with.")
+        int, typer.Option(min=20, max=10_000, help="How many segments to compare scores with.")
     ] = 256,
     seed: Seed = 0,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Go back to the model's own calibration.")
+        bool, typer.Option("--remove", help="Return to the model's own calibration.")
     ] = False,
 ) -> None:
-    """Fit what confidence says to a collection; a running service uses it at once."""
+    """Calibrate confidence on a collection; a running service uses it at once."""
     if remove and pairs is not None:
-        raise typer.BadParameter("--remove fits nothing; leave --pairs out")
+        raise typer.BadParameter("--remove does not calibrate; leave out --pairs")
     console = Console()
     with _reported() as settings:
         # imported late: clients of the service never need PyTorch
@@ -90,17 +90,17 @@ def recall(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Texts to search for, one a line; else some of the model's bank.",
+            help="Texts to search for, one per line; by default a sample of the model's bank.",
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Texts to draw from the bank.")] = 50,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="How many results matter.")] = 10,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many results to count.")] = 10,
     target: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of them that must be found.")
+        float, typer.Option(min=0, max=1, help="The share of those results that must be found.")
     ] = 0.99,
     seed: Seed = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print only; leave the collection as it is.")
+        bool, typer.Option("--dry-run", help="Only print; do not change the collection.")
     ] = False,
 ) -> None:
     """Measure how many candidates a search must score, and let the collection use that number."""
@@ -151,7 +151,7 @@ def _recall_table(measured: Measured) -> Table:
 
 @contextmanager
 def _reported() -> Iterator[Settings]:
-    """The settings; what the operator can put right is one line and a status, no traceback."""
+    """The settings; an error that the operator can fix ends with one line and a status."""
     from app.calibration.stored_collection import CalibrationError
     from app.catalog.errors import CatalogError  # late for the same reason
     from index.errors import VectorStoreError

@@ -1,4 +1,4 @@
-"""`demo`: the whole service at work on clips made on the spot, whose right answers are known."""
+"""Demo command: runs the whole service on generated clips whose right answers are known."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ COLLECTION = "default"
 MARKER = ".xclip-demo"
 SEED = 4
 ROWS = 3
-ELSEWHERE = "a dog catching a frisbee"  # in no clip, and nothing that motion-tiny has seen
-CERTAIN = 0.5
+ABSENT = "a dog catching a frisbee"  # in no clip, and nothing that motion-tiny has seen
+MIN_CONFIDENCE = 0.5
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0  # the service's own grace, and a margin
@@ -48,7 +48,7 @@ KEPT_SETTINGS = ("model", "model_revision", "device", "threads", "log_level")
 ABOUT = (
     "60 clips of one event, each beside one of the opposite motion, and 4 of several events in a "
     "row. Half of the 60 show a combination of colour, shape and motion that the model never saw "
-    "in training. ✓ marks the moments that do show what was asked for."
+    "in training. ✓ marks the moments that do show what the query describes."
 )
 
 
@@ -57,7 +57,7 @@ class DemoError(Exception):
 
 
 def register(cli: typer.Typer, *, panel: str) -> None:
-    """Add the command; `panel` is its place in the help."""
+    """Add the command; `panel` is its section of the help."""
     cli.command(rich_help_panel=panel)(demo)
 
 
@@ -108,7 +108,7 @@ def run_demo(
         for question in showcase.questions:
             _ask(client, showcase, question, console)
         _ask_in_order(client, showcase, console)
-        _ask_elsewhere(client, console)
+        _ask_for_nothing(client, console)
         _label(client, showcase, outcome.video_ids[items[-1].source], console)
         console.print(f"\nThat took {time.monotonic() - started:.0f} s.")
         if stay:
@@ -124,7 +124,7 @@ def _fresh_folder(folder: Path, console: Console) -> Iterator[None]:
     is_ours = marker.exists() or not folder.exists()
     if not is_ours and not (folder.is_dir() and not any(folder.iterdir())):
         raise DemoError(
-            f"{folder} is not empty and was not made by the demo, so it is left alone. "
+            f"{folder} is not empty and was not made by the demo, so the demo does not touch it. "
             "Choose another folder with --data-dir."
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def _fresh_folder(folder: Path, console: Console) -> Iterator[None]:
 
 
 def _environment(environ: Mapping[str, str], data_dir: Path, port: int) -> dict[str, str]:
-    """The service's environment: of our settings those kept, and places that are the demo's own."""
+    """The service's environment: a few of the user's settings; folder and ports are the demo's."""
     load_settings(environ)  # refuses what `serve` would refuse
     for number in (port, port + 1):
         try:
@@ -156,8 +156,8 @@ def _environment(environ: Mapping[str, str], data_dir: Path, port: int) -> dict[
             ) from None
     kept = {variable(name) for name in KEPT_SETTINGS}
     rest = {k: v for k, v in environ.items() if not k.startswith(PREFIX) or k in kept}
-    places = {"data_dir": data_dir, "port": port, "worker_port": port + 1}
-    return rest | {variable(name): str(value) for name, value in places.items()}
+    overrides = {"data_dir": data_dir, "port": port, "worker_port": port + 1}
+    return rest | {variable(name): str(value) for name, value in overrides.items()}
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def _wait_until_ready(
     with console.status("waiting for the service"):
         while not client.is_ready():
             if service.poll() is not None or time.monotonic() > deadline:
-                raise DemoError(f"The service does not start; {log_file} says why.")
+                raise DemoError(f"The service did not start; see {log_file}.")
             time.sleep(0.2)
 
 
@@ -233,20 +233,20 @@ def _ask_in_order(client: Client, showcase: Showcase, console: Console) -> None:
     console.print(ranking(answer.results, verdict))
 
 
-def _ask_elsewhere(client: Client, console: Console) -> None:
-    """Look for what is in no clip: with a least confidence, nothing is the right answer."""
+def _ask_for_nothing(client: Client, console: Console) -> None:
+    """Search for something in no clip: with a minimum confidence, no result is the right answer."""
     console.print(
-        f"\n[bold]“{ELSEWHERE}”[/]  [dim]in no clip; only what is {CERTAIN:.0%} certain[/]"
+        f"\n[bold]“{ABSENT}”[/]  [dim]in no clip; confidence at least {MIN_CONFIDENCE:.0%}[/]"
     )
     try:
-        answer = client.search(COLLECTION, text=ELSEWHERE, top_k=ROWS, min_confidence=CERTAIN)
+        answer = client.search(COLLECTION, text=ABSENT, top_k=ROWS, min_confidence=MIN_CONFIDENCE)
     except ApiError as error:
         if error.code != "not_calibrated":
             raise
         console.print(plain(error.message))  # a model of the reader's own, as it was published
         return
     found = answer.results
-    console.print(ranking(found) if found else "✓ nothing matches with that certainty")
+    console.print(ranking(found) if found else "✓ nothing matches with that confidence")
 
 
 def _label(client: Client, showcase: Showcase, video_id: str, console: Console) -> None:
@@ -264,7 +264,7 @@ def _label(client: Client, showcase: Showcase, video_id: str, console: Console) 
 
 
 def _mark(share: float) -> Text:
-    """How much of a moment shows what is asked for, in a word."""
+    """Whether a moment shows what the query describes: fully, in part or not."""
     if share >= MOSTLY:
         return Text("✓", style="bold green")
     return Text("in part", style="yellow") if share >= 1 - MOSTLY else Text("–", style="dim")

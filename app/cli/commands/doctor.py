@@ -1,4 +1,4 @@
-"""`doctor`: whether this machine can run the service, what is wrong if not, and how to mend it."""
+"""Diagnosis command: `doctor` checks that this machine can run the service and suggests fixes."""
 
 from __future__ import annotations
 

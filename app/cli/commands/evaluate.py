@@ -1,4 +1,4 @@
-"""`evaluate`: how good the model is on annotated clips, in the figures that papers report."""
+"""Evaluation command: `evaluate` measures the model on annotated clips by the usual metrics."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from xclip.training.readers.clips import AnnotatedClip
 
 Annotations = Annotated[
-    Path, typer.Argument(exists=True, help="What says which clip shows what: see --kind.")
+    Path, typer.Argument(exists=True, help="The annotations: which clip shows what. See --kind.")
 ]
 Videos = Annotated[
     Path | None,
     typer.Option(
-        exists=True, file_okay=False, help="Where the files are; else beside the annotations."
+        exists=True,
+        file_okay=False,
+        help="The folder of the files; else that of the annotations.",
     ),
 ]
 Kind = Annotated[
@@ -47,10 +49,10 @@ Style = Annotated[
 ]
 Ties = Annotated[
     Literal["average", "optimistic", "repeat"],
-    typer.Option(help="The rank of what scores alike: see docs/evaluation.md."),
+    typer.Option(help="How to rank equal scores: see docs/evaluation.md."),
 ]
 Report = Annotated[
-    Path | None, typer.Option("--json", dir_okay=False, help="Write everything measured there.")
+    Path | None, typer.Option("--json", dir_okay=False, help="Write all measurements to this file.")
 ]
 Plots = Annotated[
     Path | None,
@@ -83,7 +85,7 @@ def retrieval(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Texts for querybank normalisation, one a line; else the model's bank.",
+            help="Texts for querybank normalisation, one per line; by default the model's bank.",
         ),
     ] = None,
     beta: Annotated[
@@ -146,11 +148,11 @@ def classification(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="The labels to choose from, one a line; else those of the clips.",
+            help="The labels to choose from, one per line; by default those of the clips.",
         ),
     ] = None,
     template: Annotated[
-        str, typer.Option(help="What the model is asked, with the label in place of {}.")
+        str, typer.Option(help="The prompt template; {} stands for the label.")
     ] = "{}",
     style: Style = "service",
     views: Annotated[
@@ -200,16 +202,16 @@ def split(
     into: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")],
     videos: Videos = None,
     kind: Kind = "table",
-    part: Annotated[str, typer.Option(help="The part of the annotations to cut.")] = "train",
+    part: Annotated[str, typer.Option(help="The part of the annotations to split.")] = "train",
     share: Annotated[
         float, typer.Option(min=0, max=1, help="The share of the files that is kept for tests.")
     ] = 0.2,
     by_label: Annotated[
         bool, typer.Option("--by-label", help="Keep that share of each label's files.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="What is drawn at random is drawn by it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 0,
 ) -> None:
-    """Cut annotations in two tables, for training and for tests, and record how."""
+    """Split annotations into two tables, for training and for tests, and record how."""
     with _reported():
         from xclip.evaluation.splits import write_split
 
@@ -314,7 +316,7 @@ def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classified]]) -
 def _about(
     encoder: Encoder, protocol: ViewProtocol, split: str, broken: Sequence[Broken]
 ) -> dict[str, Any]:
-    """What a figure depends on, for who wants to measure it again."""
+    """What a figure depends on, so that it can be reproduced."""
     return {
         "model": encoder.name,
         "fingerprint": encoder.fingerprint,
@@ -329,7 +331,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _tell_broken(broken: Sequence[Broken]) -> None:
-    """Say on stderr what could not be looked at; its texts are not in the figures."""
+    """List on stderr the clips that could not be decoded; the figures leave out their texts."""
     errors = Console(stderr=True)
     if broken:
         errors.print(f"{len(broken)} clips could not be decoded and are left out:")
@@ -341,7 +343,7 @@ def _tell_broken(broken: Sequence[Broken]) -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[AnnotatedClip], None]]:
-    """A bar on stderr while clips are looked at; what it gives is called with each."""
+    """A progress bar on stderr; the function it yields is called with each clip."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)
@@ -350,7 +352,7 @@ def _progress(total: int) -> Iterator[Callable[[AnnotatedClip], None]]:
 
 @contextmanager
 def _reported() -> Iterator[Settings]:
-    """The settings; what the operator can put right is one line and a status, no traceback."""
+    """The settings; an error that the operator can fix ends with one line and a status."""
     from xclip.errors import XCLIPError  # late for the same reason
 
     with reported(XCLIPError):

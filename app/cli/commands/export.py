@@ -1,4 +1,4 @@
-"""`export`: a collection's segments, vectors and metadata as a table for other programs."""
+"""Export command: `export` writes segments, vectors and metadata as a table for other programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 4096
 
 
 class NotInstalled(Exception):
-    """A format needs a package that is an extra; the message says how it comes."""
+    """A format needs an optional package; the message says how to install it."""
 
     code = "not_installed"
 
@@ -37,11 +37,12 @@ def register(cli: typer.Typer) -> None:
 
 def export(
     file: Annotated[
-        Path, typer.Argument(help="What to write; its name ends in .parquet, .jsonl or .npz.")
+        Path, typer.Argument(help="The file to write, ending in .parquet, .jsonl or .npz.")
     ],
     collection: Collection = "default",
     video: Annotated[
-        list[str] | None, typer.Option(metavar="VIDEO_ID", help="Only this one; several times.")
+        list[str] | None,
+        typer.Option(metavar="VIDEO_ID", help="Only this video; may be given several times."),
     ] = None,
     url: Url = None,
     key: Key = None,
@@ -49,7 +50,7 @@ def export(
     """Write every segment of a collection with its vector and its video's metadata to a file."""
     form = _FORMS.get(file.suffix.lower())
     if form is None:
-        raise typer.BadParameter(f"{file} ends in none of {', '.join(_FORMS)}")
+        raise typer.BadParameter(f"{file} must end in one of {', '.join(_FORMS)}")
     unreadable = 0
     written = 0
     with (
@@ -65,7 +66,7 @@ def export(
             write(sound)
     Console().print(f"{written} segments in {file}")
     if unreadable:
-        Console(stderr=True).print(f"{unreadable} vectors cannot be read and were left out.")
+        Console(stderr=True).print(f"{unreadable} vectors could not be read and were left out.")
 
 
 def _batches(client: Client, collection: str, wanted: list[str] | None) -> Iterator[list[Row]]:
@@ -109,7 +110,7 @@ def _row(video: schemas.VideoAnswer, model: str, item: schemas.SegmentEmbedding)
 
 @contextmanager
 def _replacing(file: Path) -> Iterator[Path]:
-    """A name beside `file` to write to; what is there takes the place of `file` at the end."""
+    """A temporary file beside `file`; it replaces `file` at the end."""
     incoming = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         yield incoming

@@ -1,4 +1,4 @@
-"""`ingest`: send files, folders and URLs to the service and see each become searchable, or not."""
+"""Ingest command: sends files, folders and URLs to the service and follows each job to its end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class IngestFailure:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the videos so far."""
+    """The outcome of the videos so far."""
 
     succeeded: int = 0
     duplicates: int = 0
@@ -107,7 +107,7 @@ def ingest(
     console: Console,
     unfinished: Unfinished | None = None,
 ) -> Outcome:
-    """Hand the videos in one after another, wait for all their jobs, and show how far each is.
+    """Upload the videos one after another, wait for all their jobs, and show the progress.
 
     What the service holds already is not sent again, and with `unfinished` an upload that an
     earlier run began goes on. A video that fails does not stop the others. Raises ServiceAway when
@@ -150,7 +150,7 @@ def summary(outcome: Outcome) -> Group:
 
 
 class _Following:
-    """Files on their way: what was sent, and the jobs that have not ended."""
+    """Files in progress: what was sent, and the jobs that have not ended."""
 
     def __init__(
         self, client: Client, collection: str, view: IngestView, unfinished: Unfinished | None
@@ -225,7 +225,7 @@ class _Following:
         return next((video for video in alike if video.sha256 == sha256), None)
 
     def look_if_due(self) -> None:
-        """Look, unless that was done a moment ago."""
+        """Poll the jobs, unless that was done a moment ago."""
         if time.monotonic() - self._looked_at > _LONGEST_PAUSE_S:
             self.look()
 

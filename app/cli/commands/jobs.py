@@ -1,4 +1,4 @@
-"""`jobs`: what the service is working on, as it is or as it goes; stopping and repeating."""
+"""Job commands: `jobs` lists, watches, cancels and retries ingest jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_EVERY_S = 1.0
 
 def register(cli: typer.Typer) -> None:
     """Add the command and what it can do."""
-    jobs = typer.Typer(help="List or watch jobs; stop or repeat them.", invoke_without_command=True)
+    jobs = typer.Typer(help="List, watch, cancel or retry jobs.", invoke_without_command=True)
     jobs.callback()(list_jobs)
     jobs.command("cancel")(cancel)
     jobs.command("retry")(retry)
@@ -33,9 +33,9 @@ def register(cli: typer.Typer) -> None:
 def list_jobs(
     context: typer.Context,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on until none is waiting or running.")
+        bool, typer.Option("--watch", help="Watch until no job is waiting or running.")
     ] = False,
-    status: Annotated[JobStatus | None, typer.Option(help="Only those.")] = None,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs with this status.")] = None,
     collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
     top: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")] = SHOWN,
     as_json: AsJson = False,
@@ -57,7 +57,7 @@ def list_jobs(
 
 
 def cancel(job_id: JobId, url: Url = None, key: Key = None) -> None:
-    """Stop a job that has not ended."""
+    """Cancel a job that has not ended."""
     with connected(url, key) as client:
         typer.echo(client.cancel(job_id).status)
 

@@ -1,4 +1,4 @@
-"""`keys`: make, list and revoke the keys of the data folder's service, whether it runs or not."""
+"""Key commands: `keys` makes, lists and revokes API keys, with or without a running service."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def create(
         typer.Option(help="read: search and look; write: also upload and delete; admin: all."),
     ],
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Left out: what the settings say.")
+        int | None, typer.Option(min=1, help="The default is in the settings.")
     ] = None,
     concurrent: Annotated[
-        int | None, typer.Option(min=1, help="Requests at once; left out: what the settings say.")
+        int | None, typer.Option(min=1, help="Requests at once; the default is in the settings.")
     ] = None,
     expires_days: Annotated[
-        float | None, typer.Option(min=0, help="Days until it ends; left out: never.")
+        float | None, typer.Option(min=0, help="Days until the key expires; by default never.")
     ] = None,
 ) -> None:
-    """Make a key and print it, this once: only a hash of it is kept."""
+    """Make a key and print it once: only a hash of it is stored."""
     from app.security.api_keys import create_key  # late: clients of the service need no database
 
     with _catalog() as catalog:
@@ -95,7 +95,7 @@ def list_() -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `keys list` shows it.")],
 ) -> None:
-    """Take a key out of force, for good; a running service refuses it within seconds."""
+    """Revoke a key for good; a running service refuses it within seconds."""
     with _catalog() as catalog:
         key = catalog.revoke_key(key_id)
         left = catalog.keys_in_force()
@@ -114,7 +114,7 @@ def _limit(number: int | None) -> str:
 
 @contextmanager
 def _catalog() -> Iterator[Catalog]:
-    """The catalog that the settings name; what the operator can put right is one line."""
+    """The catalog that the settings name; an error that the operator can fix is one line."""
     from app.catalog import Catalog  # late for the same reason
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
 

@@ -1,4 +1,4 @@
-"""Looking after a library through the service: `collections`, `videos`, `label-sets`."""
+"""Library commands: manage `collections`, `videos` and `label-sets` through the service."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from xclip_search import schemas
 VideoId = Annotated[str, typer.Argument(help="The id of a video; `videos` prints them.")]
 SetName = Annotated[str, typer.Argument(help="The label set's name.")]
 Metadata = Annotated[
-    str | None, typer.Option(metavar="JSON", help="An object that replaces what is noted there.")
+    str | None, typer.Option(metavar="JSON", help="An object that replaces the stored metadata.")
 ]
 _BAR = 40  # cells of a heat map's longest line
 
 
 def register(cli: typer.Typer) -> None:
-    """Add the commands; each lists when nothing else is asked of it."""
+    """Add the commands; each lists when given no subcommand."""
     for name, about, list_, actions in (
         (
             "collections",
@@ -78,7 +78,8 @@ def _collections(
 def create_collection(
     name: CollectionName,
     window: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds of a segment; else the service's.")
+        float | None,
+        typer.Option(min=0.1, help="Seconds of a segment; the default is the service's."),
     ] = None,
     stride: Annotated[
         float | None, typer.Option(min=0.1, help="Seconds from one segment to the next.")
@@ -87,7 +88,7 @@ def create_collection(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Make a collection; nothing happens if it is there and as asked."""
+    """Make a collection; nothing happens if it exists with these settings."""
     about = None if metadata is None else json_object("--metadata", metadata)
     with connected(url, key) as client:
         made = client.put_collection(name, window_s=window, stride_s=stride, metadata=about)
@@ -97,11 +98,13 @@ def create_collection(
 
 def describe_collection(
     name: CollectionName,
-    metadata: Annotated[str, typer.Argument(metavar="JSON", help="An object to note with it.")],
+    metadata: Annotated[
+        str, typer.Argument(metavar="JSON", help="The object to store as metadata.")
+    ],
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Replace what is noted with a collection."""
+    """Replace a collection's metadata."""
     about = json_object("JSON", metadata)
     with connected(url, key) as client:
         typer.echo(client.describe_collection(name, about).model_dump_json(indent=2))
@@ -125,7 +128,8 @@ def _videos(
     context: typer.Context,
     collection: Collection = "default",
     status: Annotated[
-        Literal["processing", "ready", "failed"] | None, typer.Option(help="Only those.")
+        Literal["processing", "ready", "failed"] | None,
+        typer.Option(help="Only videos with this status."),
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
@@ -149,7 +153,7 @@ def _videos(
 def show_video(
     video_id: VideoId,
     text: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Draw how well it fits, over time.")
+        str | None, typer.Option(metavar="TEXT", help="Draw how well this text fits, over time.")
     ] = None,
     collection: Collection = "default",
     url: Url = None,
@@ -165,12 +169,14 @@ def show_video(
 
 def describe_video(
     video_id: VideoId,
-    metadata: Annotated[str, typer.Argument(metavar="JSON", help="An object to note with it.")],
+    metadata: Annotated[
+        str, typer.Argument(metavar="JSON", help="The object to store as metadata.")
+    ],
     collection: Collection = "default",
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Replace what is noted with a video, and what searches filter by."""
+    """Replace a video's metadata, which searches filter by."""
     about = json_object("JSON", metadata)
     with connected(url, key) as client:
         typer.echo(client.describe_video(video_id, about, collection).model_dump_json(indent=2))
@@ -225,7 +231,7 @@ def put_label_set(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Make a label set, or replace what it holds."""
+    """Make a label set, or replace its labels."""
     if bool(labels) == (file is not None):
         raise typer.BadParameter("give two labels or more, or a file with --file")
     given = labels or [line for line in (file or Path()).read_text().splitlines() if line.strip()]
@@ -258,17 +264,17 @@ _OF_LABELS: dict[str, Callable[..., None]] = {
 }
 
 
-def _heat(pieces: list[schemas.HeatmapPiece]) -> Table | Text:
-    """A bar a stretch, as long as its score is above the least of all."""
-    if not pieces:
+def _heat(intervals: list[schemas.HeatmapPiece]) -> Table | Text:
+    """A bar for each interval, as long as its score is above the lowest of all."""
+    if not intervals:
         return Text("Nothing of the video is indexed.")
-    scores = [piece.score for piece in pieces]
+    scores = [interval.score for interval in intervals]
     least, most = min(scores), max(scores)
     table = _table("moment>", "score>", "")
-    for piece in pieces:
-        share = (piece.score - least) / (most - least) if most > least else 1.0
+    for interval in intervals:
+        share = (interval.score - least) / (most - least) if most > least else 1.0
         bar = Text("█" * max(1, round(_BAR * share)), style="cyan")
-        table.add_row(span(piece.start, piece.end), f"{piece.score:.2f}", bar)
+        table.add_row(span(interval.start, interval.end), f"{interval.score:.2f}", bar)
     return table
 
 

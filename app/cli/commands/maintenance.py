@@ -1,6 +1,6 @@
-"""The commands that look after what is kept: `verify`, `gc`, `backup`, `restore`.
+"""Maintenance commands: `verify`, `gc`, `backup` and `restore`.
 
-Each works on the data folder itself, beside a running service or without one (`restore` without).
+Each works on the data folder itself, with or without a running service (`restore`: without).
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 def register(cli: typer.Typer, *, epilog: str) -> None:
     """Add the commands; `epilog` ends the help of each."""
     for command in (verify, gc, backup, restore):
-        cli.command(epilog=epilog, rich_help_panel="Care")(command)
+        cli.command(epilog=epilog, rich_help_panel="Maintenance")(command)
 
 
 def verify(
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Ingest damaged videos again whose own file is whole."),
+        typer.Option("--repair", help="Ingest damaged videos again if their own file is intact."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare everything on disk with the catalog; status 0 if nothing is damaged, else 1."""
     with _reported() as settings:
         # late here and below: clients of the service need neither a database nor pictures
-        from app.maintenance import verify as care
+        from app.maintenance import verify as checks
         from app.maintenance.data_folder import open_library
 
-        with open_library(settings) as opened, _progress("videos looked at") as progress:
-            report = care.verify(opened.catalog, opened.media, opened.tensors, settings, progress)
-            repairs = care.repair(opened.catalog, report) if repair else None
+        with open_library(settings) as opened, _progress("videos checked") as progress:
+            report = checks.verify(opened.catalog, opened.media, opened.tensors, settings, progress)
+            repairs = checks.repair(opened.catalog, report) if repair else None
     if as_json:
         body = asdict(report) | ({"repairs": asdict(repairs)} if repairs else {})
         typer.echo(json.dumps(body, indent=2))
@@ -62,12 +62,10 @@ def verify(
 
 
 def gc(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print only; leave everything where it is.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print; remove nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what nothing refers to: the leavings of processes that died."""
+    """Remove orphans: files and records that nothing refers to, left by processes that died."""
     with _reported() as settings:
         from app.maintenance.data_folder import open_library
         from app.maintenance.gc import collect
@@ -84,13 +82,13 @@ def gc(
         return
     console = Console()
     if waste:
-        console.print(_waste_table(waste))
+        console.print(_orphan_table(waste))
     verb = "could be" if dry_run else "were"
     console.print(f"{_bytes(sum(each.size_bytes for each in waste))} {verb} removed.")
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where it goes; must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
 ) -> None:
     """Copy the whole library to a new folder, also while the service runs."""
     with _reported() as settings:
@@ -101,7 +99,7 @@ def backup(
     console = Console()
     console.print(plain(f"{folder} holds {made.files} files, {_bytes(made.size_bytes)}."))
     for path in made.missing:
-        console.print(plain(f"missing, and so not in it: {path}"))
+        console.print(plain(f"missing, and so not in the backup: {path}"))
     raise typer.Exit(1 if made.missing else 0)
 
 
@@ -110,7 +108,7 @@ def restore(
         Path, typer.Argument(exists=True, file_okay=False, help="A folder that backup made.")
     ],
 ) -> None:
-    """Make the data folder, which must be empty or not exist, of a backup."""
+    """Restore the data folder, which must be empty or not exist, from a backup."""
     with _reported() as settings:
         from app.maintenance.restore import restore as restore_folder
 
@@ -119,7 +117,7 @@ def restore(
     count = len(manifest.files)
     Console().print(
         plain(
-            f"{settings.data_dir} is as it was at {manifest.created_at}: {count} files, all whole."
+            f"{settings.data_dir} is as it was at {manifest.created_at}: {count} files, all intact."
         )
     )
 
@@ -128,26 +126,26 @@ def _show(report: Report, repairs: Repairs | None, console: Console) -> None:
     if report.damage:
         console.print(_damage_table(report))
     if report.waste:
-        console.print(_waste_table(report.waste))
-        console.print("Waste is no damage; xclip-search gc removes it.")
+        console.print(_orphan_table(report.waste))
+        console.print("Orphans are not damage; xclip-search gc removes them.")
     if report.pending_removals:
-        console.print(f"{report.pending_removals} removals are pending; the service does them.")
-    looked = f"{report.videos} videos and {report.segments} segments"
+        console.print(f"{report.pending_removals} removals are pending; the service runs them.")
+    checked = f"{report.videos} videos and {report.segments} segments"
     if not report.damage:
-        console.print(f"Nothing is damaged in {looked}.")
+        console.print(f"Nothing is damaged in {checked}.")
         return
     counts = Counter(each.kind for each in report.damage)
     listed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
-    console.print(f"Damaged in {looked}: {listed}.")
+    console.print(f"Damaged in {checked}: {listed}.")
     if repairs is None:
-        console.print("--repair makes everything again whose video is whole.")
+        console.print("--repair rebuilds everything whose video is intact.")
     else:
         console.print(
             f"{len(repairs.queued)} videos are ingested again and stay as they are until then. "
-            f"{len(repairs.beyond)} findings cannot be mended like this."
+            f"{len(repairs.beyond)} findings cannot be repaired this way."
         )
         for finding in repairs.beyond:
-            console.print(plain(f"not mended: {finding.kind} of {finding.subject}"))
+            console.print(plain(f"not repaired: {finding.kind} of {finding.subject}"))
 
 
 def _damage_table(report: Report) -> Table:
@@ -161,9 +159,9 @@ def _damage_table(report: Report) -> Table:
     return table
 
 
-def _waste_table(waste: Sequence[Orphan]) -> Table:
+def _orphan_table(waste: Sequence[Orphan]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("waste")
+    table.add_column("orphan")
     table.add_column("name", overflow="fold")
     table.add_column("size", justify="right")
     for each in waste[:SHOWN]:
@@ -188,7 +186,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _reported() -> Iterator[Settings]:
-    """The settings; what the operator can put right is one line and a status, no traceback."""
+    """The settings; an error that the operator can fix ends with one line and a status."""
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
     from app.storage.errors import MaintenanceError
 

@@ -1,4 +1,4 @@
-"""`models`: list the published checkpoints, convert the original's files, check what is here."""
+"""Checkpoint commands: `models` lists, converts and checks checkpoints."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Load a checkpoint, run one clip and compare with what is known; the status is 0 or 1."""
+    """Load a checkpoint, run one clip and compare with the known values; the status is 0 or 1."""
     with _reported():
         from xclip.conversion.verify import check_checkpoint  # late for the same reason
 
@@ -120,7 +120,7 @@ def check(
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """What is wrong with a checkpoint is one line and a status, no traceback."""
+    """An error in a checkpoint ends with one line and a status, no traceback."""
     from xclip.errors import XCLIPError
 
     with reported(XCLIPError):

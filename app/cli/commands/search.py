@@ -1,4 +1,4 @@
-"""The main job at a prompt: `ingest`, `search`, `classify`, and the `demo` of all three."""
+"""Search commands: `ingest`, `search` and `classify`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.cli.connection import (
 from app.cli.tables import labelled, nothing_found, ranking, videos_labelled
 from xclip_search import ApiError, Client, Unfinished, schemas
 
-INGEST_PATIENCE_S = 3600.0  # a queue that is full empties in its own time
+INGEST_PATIENCE_S = 3600.0  # a full queue may take long to empty
 
 
 def register(cli: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def ingest(
         typer.Argument(
             metavar="PATH|URL...",
             help="Files, folders to look through, and http(s) URLs that the service fetches itself "
-            "(if XCLIP_URL_INGEST lets it).",
+            "(if XCLIP_URL_INGEST allows it).",
         ),
     ],
     collection: Collection = "default",
@@ -51,13 +51,13 @@ def ingest(
 ) -> None:
     """Send videos to the service and wait until they can be searched; status 1 if any failed.
 
-    Stopped at any point, the same command goes on where it was.
+    If it is stopped, the same command resumes where it was.
     """
     console = Console()
     with connected(url, key, patience_s=INGEST_PATIENCE_S) as client:
         items = items_of(sources)
         if not items:
-            raise ApiError("no_video", "No file in those folders is a video by its name.")
+            raise ApiError("no_video", "Those folders contain no file with a video's extension.")
         unfinished = Unfinished(_cache_folder() / "uploads", client.url)
         outcome = ingest_items(client, collection, items, console, unfinished)
     console.print(summary(outcome))
@@ -72,10 +72,10 @@ def search(
     ] = None,
     within: Annotated[
         float | None,
-        typer.Option(min=0, help="With --then: seconds from one event to the next, else 30."),
+        typer.Option(min=0, help="With --then: the most seconds between two events, else 30."),
     ] = None,
     not_: Annotated[
-        str | None, typer.Option("--not", metavar="TEXT", help="What is rather not to be seen.")
+        str | None, typer.Option("--not", metavar="TEXT", help="What the moments should not show.")
     ] = None,
     like: Annotated[
         str | None,
@@ -89,10 +89,12 @@ def search(
     ] = None,
     filter_: Annotated[
         str | None,
-        typer.Option("--filter", metavar="JSON", help="Where to look: see docs/filters.md."),
+        typer.Option(
+            "--filter", metavar="JSON", help="Which videos to search: see docs/filters.md."
+        ),
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Leave out what is less certain.")
+        float | None, typer.Option(min=0, max=1, help="Leave out results of lower confidence.")
     ] = None,
     merge: Annotated[
         bool | None,
@@ -133,12 +135,12 @@ def search(
         "top_k": top,
         **for_words,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in given.items() if value is not None}
     with connected(url, key) as client:
         if clip is not None:
-            answer = client.search_clip(clip, collection, **asked)
+            answer = client.search_clip(clip, collection, **options)
         else:
-            answer = client.search(collection, **asked)
+            answer = client.search(collection, **options)
         if as_json:
             typer.echo(answer.model_dump_json(indent=2))
         else:
@@ -159,7 +161,7 @@ def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
     if answer.confidence_kind == "estimated":
         remark += "; the confidence is an estimate, not calibrated"
     if answer.index.segments_damaged:
-        remark += f"; {answer.index.segments_damaged} more could not be read and are being remade"
+        remark += f"; {answer.index.segments_damaged} more could not be read and are being rebuilt"
     console.print(Text(remark, style="dim"))
 
 
@@ -215,22 +217,22 @@ def classify(
         "templates": template,
         "top": top,
     }
-    asked = {name: value for name, value in given.items() if value}
+    options = {name: value for name, value in given.items() if value}
     console = Console()
     with connected(url, key) as client:
         if file is not None:
-            console.print(labelled(client.classify_file(file, **asked)))
+            console.print(labelled(client.classify_file(file, **options)))
         elif video is not None:
-            answer = client.classify(collection, video_ids=[video], **asked)
+            answer = client.classify(collection, video_ids=[video], **options)
             console.print(labelled(answer.videos[0]))
         else:
             allowed = json_object("--filter", filter_ or "")
-            asked = {"top": 1, **asked}
-            answer = client.classify(collection, filter=allowed, segments=False, **asked)
+            options = {"top": 1, **options}
+            answer = client.classify(collection, filter=allowed, segments=False, **options)
             console.print(videos_labelled(answer.videos))
 
 
 def _cache_folder() -> Path:
-    """Where what may be forgotten is kept, by the XDG base directory specification."""
+    """The cache folder, by the XDG base directory specification."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "xclip-search"

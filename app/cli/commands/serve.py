@@ -1,4 +1,4 @@
-"""The commands that start the service: `serve` (API and worker together), `api`, `worker`."""
+"""Service commands: `serve` starts API and worker together; `api` and `worker` start one alone."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def api() -> None:
 
 
 def worker() -> None:
-    """Start one worker alone: the model server and the puller of ingest jobs."""
+    """Start one worker alone: the model server and the runner of ingest jobs."""
     with _reported_errors():
         settings = _begin()
         _exit_on_signals()
@@ -98,7 +98,7 @@ def worker() -> None:
 
 
 class _Announcement:
-    """Says once where the service is, as soon as it is ready."""
+    """Prints the service's URL once, as soon as it is ready."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = base_url(settings.host, settings.port)
@@ -124,7 +124,7 @@ def _begin() -> Settings:
 
 
 def _check_doors(settings: Settings) -> None:
-    """Refuse to open to other machines what has no key. Raises SettingsError."""
+    """Refuse to serve other machines without a key. Raises SettingsError."""
     if is_loopback(settings.host):
         return
     from app.catalog import Catalog  # late: on a loopback address nobody has to wait for it
@@ -140,13 +140,13 @@ def _check_doors(settings: Settings) -> None:
 
 
 def _exit_on_signals() -> None:
-    """End with status 0 on a signal that comes before the server has taken signals over."""
+    """End with status 0 on a signal that comes before the server handles signals."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _leave() -> NoReturn:
-    """End the process now: all is closed, and Python would spend seconds on unloading libraries."""
+    """End the process now: everything is closed, and unloading libraries would take seconds."""
     logging.shutdown()
     os._exit(0)
 
@@ -157,7 +157,7 @@ def _command(name: str) -> list[str]:
 
 @contextmanager
 def _reported_errors() -> Iterator[None]:
-    """What the operator can put right is one line and a status of its own, no traceback."""
+    """An error that the operator can fix ends with one line and its own status, no traceback."""
     try:
         yield
     except PortBusy as error:

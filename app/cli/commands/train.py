@@ -1,4 +1,4 @@
-"""`xclip-search train`: a model of one's own, from a configuration file."""
+"""Training command: `train` trains a model from a configuration file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def train(
         typer.Argument(exists=True, dir_okay=False, help="TOML or JSON: see docs/training.md."),
     ],
 ) -> None:
-    """Train a model, or go on training where an earlier run with this configuration stopped.
+    """Train a model, or resume an earlier run with this configuration.
 
     On several GPUs: torchrun --nproc-per-node N -m app.cli.main train CONFIG.
     """

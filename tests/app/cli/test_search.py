@@ -95,7 +95,7 @@ def test_a_filter_says_where_to_look(search: RunCommand, answer: Ask) -> None:
     results = answer("a blue circle", "--filter", '{"camera": "south"}').results
     assert [result.filename for result in results] == ["short.mp4"]
     nothing = search("a blue circle", "--filter", '{"camera": "west"}')
-    assert "Of the 5 moments none is left to search." in nothing.output
+    assert "The filter excludes all 5 moments." in nothing.output
 
 
 def test_events_in_order_are_shown_below_their_moment(search: RunCommand, answer: Ask) -> None:
@@ -150,7 +150,7 @@ def test_a_file_finds_moments_like_it(search: RunCommand, answer: Ask, tmp_path:
         (("--like", "seg_1", "--then", "a square"), "go with TEXT"),
         (("--like", "seg_1", "--min-confidence", 0.5), "go with TEXT"),
         (("a square", "--then", "a ring", "--not", "a star"), "--not goes with a single TEXT"),
-        (("a square", "--filter", "[]"), "is no JSON object"),
+        (("a square", "--filter", "[]"), "is not a JSON object"),
     ],
 )
 def test_what_cannot_go_together_is_refused(
@@ -186,7 +186,7 @@ def test_a_refused_filter_names_the_place(search: RunCommand) -> None:
     assert "invalid_filter" in result.output
 
 
-def test_certainty_needs_a_model_with_a_confidence(search: RunCommand) -> None:
+def test_minimum_confidence_needs_a_model_with_a_confidence(search: RunCommand) -> None:
     """Nothing is fitted to this random model: a dash in the table, a refusal for a least one."""
     assert "—" in search("a square").output
     refused = search("a square", "--min-confidence", 0.5)
@@ -198,15 +198,15 @@ def test_certainty_needs_a_model_with_a_confidence(search: RunCommand) -> None:
     ("total", "eligible", "abstained", "sentence"),
     [
         (0, 0, True, "no searchable video"),
-        (9, 0, True, "Of the 9 moments none is left"),
-        (9, 4, True, "Nothing here matches with that certainty"),
+        (9, 0, True, "excludes all 9 moments"),
+        (9, 4, True, "Nothing here matches with that confidence"),
         (9, 4, False, "No video shows these events"),
     ],
 )
 def test_nothing_found_is_said_in_a_sentence(
     total: int, eligible: int, abstained: bool, sentence: str
 ) -> None:
-    """Nothing there, nothing allowed, nothing certain and nothing in order are told apart."""
+    """Nothing there, nothing allowed, nothing confident and nothing in order are told apart."""
     answer = schemas.SearchAnswer(
         query="a square",
         results=[],
@@ -232,7 +232,7 @@ def test_nothing_found_is_said_in_a_sentence(
     ("confidence", "shown"),
     [(None, "—"), (0, "<1%"), (0.004, "<1%"), (0.5, "50%"), (0.99, "99%"), (0.996, ">99%")],
 )
-def test_a_percentage_is_never_rounded_to_certainty(confidence: float | None, shown: str) -> None:
+def test_a_percentage_is_never_rounded_to_0_or_100(confidence: float | None, shown: str) -> None:
     """Neither 0 % nor 100 % is claimed, and what is not known is a dash."""
     assert percent(confidence).plain == shown
 

@@ -161,7 +161,7 @@ def test_the_commands_tell_what_they_did_and_what_is_missing(
 
     restored = run("restore", str(made))
     assert restored.exit_code == 0
-    assert "all whole" in restored.stdout.replace("\n", " ")
+    assert "all intact" in restored.stdout.replace("\n", " ")
     assert run("backup", str(tmp_path / "one")).exit_code == 0
     (content, *_) = (data / "media").glob("*/*")
     content.unlink()

@@ -18,7 +18,7 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app.cli.commands.demo import ELSEWHERE, MARKER, run_demo
+from app.cli.commands.demo import ABSENT, MARKER, run_demo
 from app.cli.demo_clips import Showcase, draw_showcase
 from xclip.motion.world import HELD_OUT, OPPOSITE
 
@@ -133,8 +133,8 @@ def test_the_demo_can_end_by_itself(showcase: Showcase, tmp_path: Path, free_por
     assert (folder / MARKER).exists()
     assert small.questions[0].text in text
     in_order = text[text.index("in this order") :]
-    assert "✓" in in_order[: in_order.index(ELSEWHERE)]
-    assert "✓ nothing matches with that certainty" in in_order
+    assert "✓" in in_order[: in_order.index(ABSENT)]
+    assert "✓ nothing matches with that confidence" in in_order
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", free_port)) != 0
 

@@ -130,7 +130,7 @@ def test_what_is_being_worked_on_has_a_row() -> None:
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert rows["big.mp4"] == ["sending", "2.0", "MB"]
     assert rows["first.mp4"] == ["encode", "25%", "1:02.0", "left"]
-    assert "3 waiting for their turn" in text
+    assert "3 waiting in the queue" in text
 
 
 def test_a_refusal_is_a_failure_of_that_file(
