@@ -10,7 +10,7 @@ from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer
-from app.services.classify.classify import ClassifyOptions, Part
+from app.services.classify.types import ClassifyOptions, Part
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
-from app.services.classify.classify import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.classify.probabilities import LabelScores
+from app.services.classify.types import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.ingest.resumable_uploads import UploadProgress
 from app.services.library.library import CollectionView, middle
 from app.services.search.query import Moment, RankedSegment, ScoreKind, SearchPage

@@ -1,10 +1,10 @@
-"""Zero-shot labels by the model's own score: stored segments without decoding, or one upload.
+"""Zero-shot classification: labels by the model's own score, for stored segments or one upload.
 
-With mode "single" one label fits: a segment's probabilities are the softmax of its logits over the
-labels, a video's are the mean of its segments'. With mode "multi" any number may fit: each label
-has its own confidence, a video's is the highest of its segments'. However many segments and labels
-there are, one block of logits is in memory at a time, and the worker is asked for little enough at
-once that searches get their turns between.
+In mode "single" one label fits: a segment's probabilities are the softmax of its logits over the
+labels, a video's are the mean of its segments'. In mode "multi" any number may fit: each label has
+its own confidence, a video's is the highest of its segments'. However many segments and labels
+there are, one block of logits is in memory at a time, and each call to the worker is small enough
+that searches get their turns between calls.
 
 K segments, L labels, n labels answered.
 """
@@ -12,33 +12,34 @@ K segments, L labels, n labels answered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from app.catalog import Catalog
 from app.catalog.filters import parse_filter
-from app.catalog.records import Filter, Segment, SegmentOfVideo, Video
-from app.errors import InvalidRequest, NotCalibrated, VideoNotReady
+from app.catalog.records import SegmentOfVideo
+from app.errors import InvalidRequest, VideoNotReady
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerFailed
-from app.model_api.messages import ConfidenceRequest, Flags, Scores
-from app.services.classify.probabilities import (
-    HighestScores,
-    LabelScores,
-    MeanScores,
-    Probabilities,
-    softmax,
+from app.model_api.messages import ClipScores, Flags, Scores
+from app.services.classify.probabilities import LabelScores, Probabilities
+from app.services.classify.types import (
+    Classified,
+    ClassifyOptions,
+    ClipLabels,
+    ClipSegmentLabels,
+    Labelling,
+    Part,
+    SegmentLabels,
+    VideoLabels,
 )
 from app.services.vectors.damage import Damage
 from index.protocol import TensorReference
 
 Rows = npt.NDArray[np.int64]
-Mode: TypeAlias = Literal["single", "multi"]
 
 _TEXTS_A_CALL = 1_000  # ten seconds of base-patch32 on two CPU cores, unless they are cached
 _PAIRS_A_CALL = 50_000  # likewise, and a fifth of a megabyte
@@ -49,119 +50,6 @@ _MAX_NUMBERS = 1_000_000
 _MAX_CHARACTERS = 100_000_000
 _NUMBER_CHARACTERS = 24  # of a probability and its punctuation
 _ROW_CHARACTERS = 200  # of a segment's id, its times and their names
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifyOptions:
-    """What to say of each video: `labels`, or those of a label set, the `top` of them or all.
-
-    `templates` None takes the label set's, if any; `segments` adds each segment's own scores;
-    `none_of_these`, in mode single, lets the texts of the model's bank compete with the labels.
-    """
-
-    labels: Sequence[str] | None = None
-    label_set: str | None = None
-    templates: Sequence[str] | None = None
-    top: int | None = None
-    segments: bool = True
-    mode: Mode = "single"
-    none_of_these: bool = False
-
-    def pool(self) -> MeanScores | HighestScores:
-        """What makes a video's scores of its segments'."""
-        return MeanScores() if self.mode == "single" else HighestScores()
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of a collection: at most one of these is given, and without any it is all."""
-
-    video_ids: Sequence[str] | None = None
-    segment_ids: Sequence[str] | None = None
-    filter: Filter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Labelling:
-    """The labels that are answered, the templates each is put in, and how they are scored.
-
-    calibration : that confidence is read by; None is the model's own
-    """
-
-    labels: Sequence[str]
-    templates: Sequence[str]
-    mode: Mode
-    none_of_these: bool
-    calibration: str | None = None
-
-    @property
-    def confidence(self) -> ConfidenceRequest | None:
-        """What the worker is asked beside logits: of each segment as if it were the only one."""
-        return ConfidenceRequest(self.calibration, 1) if self.mode == "multi" else None
-
-    def rows(self, scores: Scores) -> Iterator[Probabilities]:
-        """Probabilities, shape (L,) or (L + 1,), one segment at a time. Raises NotCalibrated."""
-        if self.mode == "multi":
-            if scores.confidence is None:
-                raise NotCalibrated(
-                    "mode multi needs confidence, and none is fitted to this model; fit one with "
-                    "`xclip-search calibrate`, or use mode single."
-                )
-            yield from scores.confidence
-        elif scores.rest is None:
-            yield from map(softmax, scores.logits)
-        else:
-            for logits, rest in zip(scores.logits, scores.rest, strict=True):
-                yield softmax(np.append(logits, rest))
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentLabels:
-    """A stored segment's scores."""
-
-    segment: Segment
-    scores: LabelScores
-
-
-@dataclass(frozen=True, slots=True)
-class VideoLabels:
-    """A video's scores and, if asked for, those of its segments in order of time."""
-
-    video: Video
-    scores: LabelScores
-    segments: list[SegmentLabels] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Classified:
-    """The labelled videos, the labels and the model that labelled them.
-
-    damaged : how many segments were left out because what is stored of them is unreadable
-    """
-
-    model: str
-    labels: Sequence[str]
-    videos: list[VideoLabels]
-    damaged: int
-
-
-@dataclass(frozen=True, slots=True)
-class StretchLabels:
-    """The scores of a segment that is not kept, from `start_s` to `end_s`."""
-
-    start_s: float
-    end_s: float
-    scores: LabelScores
-
-
-@dataclass(frozen=True, slots=True)
-class ClipLabels:
-    """The labels of a file that is not kept."""
-
-    duration_s: float
-    labels: Sequence[str]
-    scores: LabelScores
-    segments: list[StretchLabels] | None
 
 
 class _Unreadable(Exception):
@@ -183,36 +71,43 @@ class Classify:
         self._damage = damage
         self._decode_timeout_s = decode_timeout_s
 
-    def stored(self, name: str, part: Part, asked: ClassifyOptions) -> Classified:
+    def stored(self, name: str, part: Part, options: ClassifyOptions) -> Classified:
         """Label a part of the collection; in the order of the ids given, else newest first.
 
         Raises CollectionNotFound, LabelSetNotFound, VideoNotFound, VideoNotReady, SegmentNotFound,
         InvalidFilter, InvalidRequest (too much for one answer), NotCalibrated.
         """
         collection = self._catalog.get_collection(name)
-        labelling = self._labelling(asked, collection.calibration)
+        labelling = self._labelling(options, collection.calibration)
         rows = self._rows(name, part)
-        _check_size(labelling.labels, asked, len(rows), sum(map(len, rows.values())))
+        _check_size(labelling.labels, options, len(rows), sum(map(len, rows.values())))
         found: list[VideoLabels] = []
         damaged: list[int] = []  # of each block that had any
         if collection.fingerprint is not None:
             scored = self._scored(list(rows.values()), labelling, collection.fingerprint, damaged)
             groups = groupby(scored, key=lambda pair: pair[0].video.id)
-            found = [_video_labels(group, labelling, asked) for _, group in groups]
+            found = [_video_labels(group, labelling, options) for _, group in groups]
         if sum(damaged) and part.video_ids is not None and not found:
             raise VideoNotReady("What is stored of these videos is damaged and has to be remade.")
         return Classified(collection.model, labelling.labels, found, sum(damaged))
 
     def clip(
-        self, path: Path, asked: ClassifyOptions, window_s: float, stride_s: float
+        self, path: Path, options: ClassifyOptions, window_s: float, stride_s: float
     ) -> ClipLabels:
         """Label a file in the media store's tmp folder; nothing of it is kept.
 
         Raises LabelSetNotFound, InvalidRequest (too much for one answer), NotCalibrated.
         """
-        labelling = self._labelling(asked, None)
+        labelling = self._labelling(options, None)
+        scored = self._score_clip(path, labelling, window_s, stride_s)
+        _check_size(labelling.labels, options, 1, len(scored.starts))
+        return _clip_labels(scored, labelling, options)
+
+    def _score_clip(
+        self, path: Path, labelling: Labelling, window_s: float, stride_s: float
+    ) -> ClipScores:
         try:
-            scored = self._worker.score_clip(
+            return self._worker.score_clip(
                 path,
                 labelling.labels,
                 window_s=window_s,
@@ -226,34 +121,18 @@ class Classify:
             if error.code == "too_many_scores":
                 raise InvalidRequest(error.message) from error
             raise
-        _check_size(labelling.labels, asked, 1, len(scored.starts))
-        count = len(labelling.labels)
-        pool = asked.pool()
-        segments = []
-        rows = labelling.rows(scored.scores)
-        for start, end, row in zip(scored.starts, scored.ends, rows, strict=True):
-            pool.add(row)
-            if asked.segments:
-                scores = LabelScores.of(row, count, asked.top)
-                segments.append(StretchLabels(float(start), float(end), scores))
-        return ClipLabels(
-            scored.duration_s,
-            labelling.labels,
-            LabelScores.of(pool.value, count, asked.top),
-            segments if asked.segments else None,
-        )
 
-    def _labelling(self, asked: ClassifyOptions, calibration: str | None) -> Labelling:
-        labels, templates = asked.labels, asked.templates
-        if asked.label_set is not None:
-            stored = self._catalog.get_label_set(asked.label_set)
+    def _labelling(self, options: ClassifyOptions, calibration: str | None) -> Labelling:
+        labels, templates = options.labels, options.templates
+        if options.label_set is not None:
+            stored = self._catalog.get_label_set(options.label_set)
             labels = stored.labels
             templates = stored.templates if templates is None else templates
         labelling = Labelling(
-            labels or (), templates or (), asked.mode, asked.none_of_these, calibration
+            labels or (), templates or (), options.mode, options.none_of_these, calibration
         )
         texts = len(labelling.labels) * max(1, len(labelling.templates))
-        if asked.none_of_these and texts > _TEXTS_A_CALL:
+        if options.none_of_these and texts > _TEXTS_A_CALL:
             raise InvalidRequest(
                 f"none_of_these weighs all labels at once: at most {_TEXTS_A_CALL} labels, times "
                 f"templates, not {texts}."
@@ -278,9 +157,9 @@ class Classify:
         if allowed is None or not rows:
             return rows
         fits = np.isin(np.concatenate(list(rows.values())), allowed)
-        ends = np.cumsum([of_it.size for of_it in rows.values()])
+        ends = np.cumsum([rows_of_video.size for rows_of_video in rows.values()])
         kept = zip(rows.items(), np.split(fits, ends[:-1]), strict=True)
-        return {video: of_it[mask] for (video, of_it), mask in kept if mask.any()}
+        return {video: rows_of_video[mask] for (video, rows_of_video), mask in kept if mask.any()}
 
     def _rows_of_videos(self, name: str, video_ids: Sequence[str]) -> Mapping[str, Rows]:
         videos = [self._catalog.get_video(name, video_id) for video_id in video_ids]
@@ -293,11 +172,11 @@ class Classify:
     def _rows_of_segments(self, name: str, ids: Sequence[str]) -> Mapping[str, Rows]:
         by_video: dict[str, list[tuple[int, int]]] = {}
         for item in self._catalog.segments_by_ids(name, ids):
-            place = (item.segment.position, item.segment.row)
-            by_video.setdefault(item.video.id, []).append(place)
+            entry = (item.segment.position, item.segment.row)
+            by_video.setdefault(item.video.id, []).append(entry)
         return {
-            video_id: np.array([row for _, row in sorted(places)], np.int64)
-            for video_id, places in by_video.items()
+            video_id: np.array([row for _, row in sorted(entries)], np.int64)
+            for video_id, entries in by_video.items()
         }
 
     def _scored(
@@ -312,7 +191,7 @@ class Classify:
     def _block(
         self, rows: Rows, labelling: Labelling, fingerprint: str, damaged: list[int]
     ) -> Iterator[tuple[SegmentOfVideo, Probabilities]]:
-        """Of its own, so that one block of logits is let go before the next is made."""
+        """A generator of its own, so that one block of logits is freed before the next is made."""
         found = self._catalog.segments_by_rows(rows.tolist())
         while found:
             references = [item.segment.tensor for item in found]
@@ -328,23 +207,25 @@ class Classify:
     def _scores(
         self, labelling: Labelling, references: Sequence[TensorReference], fingerprint: str
     ) -> Scores:
-        """Of K segments and L labels. Labels outside: each is encoded once a block at most.
+        """Scores of K segments and L labels, tile by tile.
+
+        Labels are the outer loop, so that each is encoded at most once a block.
 
         Raises _Unreadable as soon as the tensors of some cannot be read.
         """
         labels, templates = labelling.labels, labelling.templates
         shape = (len(references), len(labels))
         logits = np.empty(shape, np.float32)
-        chances = np.empty(shape) if labelling.confidence else None
+        confidence = np.empty(shape) if labelling.confidence else None
         others = np.empty(len(references)) if labelling.none_of_these else None
         width = max(1, _TEXTS_A_CALL // max(1, len(templates)))
         for left in range(0, len(labels), width):
-            some = labels[left : left + width]
-            height = max(1, _PAIRS_A_CALL // len(some))
+            chunk = labels[left : left + width]
+            height = max(1, _PAIRS_A_CALL // len(chunk))
             for top in range(0, len(references), height):
                 rows, columns = slice(top, top + height), slice(left, left + width)
                 scores = self._worker.score(
-                    some,
+                    chunk,
                     references[rows],
                     fingerprint=fingerprint,
                     templates=templates,
@@ -356,46 +237,66 @@ class Classify:
                     damaged[rows] = scores.damaged
                     raise _Unreadable(damaged)
                 logits[rows, columns] = scores.logits
-                if chances is not None:
+                if confidence is not None:
                     if scores.confidence is None:
                         return scores
-                    chances[rows, columns] = scores.confidence
+                    confidence[rows, columns] = scores.confidence
                 if others is not None:
-                    # All labels are in one call when the rest is asked for.
+                    # All labels are in one call when the rest is requested.
                     others[rows] = scores.rest
-        return Scores(logits, chances, rest=others)
+        return Scores(logits, confidence, rest=others)
 
 
 def _video_labels(
     group: Iterator[tuple[SegmentOfVideo, Probabilities]],
     labelling: Labelling,
-    asked: ClassifyOptions,
+    options: ClassifyOptions,
 ) -> VideoLabels:
     count = len(labelling.labels)
-    pool = asked.pool()
+    pool = options.pool()
     segments = []
     for item, row in group:
         pool.add(row)
-        if asked.segments:
-            scores = LabelScores.of(row, count, asked.top)
+        if options.segments:
+            scores = LabelScores.of(row, count, options.top)
             segments.append(SegmentLabels(item.segment, scores))
     return VideoLabels(
         item.video,
-        LabelScores.of(pool.value, count, asked.top),
-        segments if asked.segments else None,
+        LabelScores.of(pool.value, count, options.top),
+        segments if options.segments else None,
     )
 
 
-def _check_size(labels: Sequence[str], asked: ClassifyOptions, videos: int, segments: int) -> None:
-    """Refuse what would not fit in memory, while nothing has been computed yet."""
-    answered = min(asked.top or len(labels), len(labels))
-    rows = videos + (segments if asked.segments else 0)
+def _clip_labels(scored: ClipScores, labelling: Labelling, options: ClassifyOptions) -> ClipLabels:
+    count = len(labelling.labels)
+    pool = options.pool()
+    segments = []
+    rows = labelling.rows(scored.scores)
+    for start, end, row in zip(scored.starts, scored.ends, rows, strict=True):
+        pool.add(row)
+        if options.segments:
+            scores = LabelScores.of(row, count, options.top)
+            segments.append(ClipSegmentLabels(float(start), float(end), scores))
+    return ClipLabels(
+        scored.duration_s,
+        labelling.labels,
+        LabelScores.of(pool.value, count, options.top),
+        segments if options.segments else None,
+    )
+
+
+def _check_size(
+    labels: Sequence[str], options: ClassifyOptions, videos: int, segments: int
+) -> None:
+    """Raise InvalidRequest for an answer too big for memory, before anything is computed."""
+    answered = min(options.top or len(labels), len(labels))
+    rows = videos + (segments if options.segments else 0)
     longest = sorted(map(len, labels))[-answered:]
     characters = _ROW_CHARACTERS + sum(longest) + _NUMBER_CHARACTERS * answered
     if rows * answered > _MAX_NUMBERS or rows * characters > _MAX_CHARACTERS:
         raise InvalidRequest(
             f"{answered} labels for {videos} videos"
-            + (f" and {segments} segments" if asked.segments else "")
+            + (f" and {segments} segments" if options.segments else "")
             + f" are too much for one answer (at most {_MAX_NUMBERS} numbers, about "
             f"{_MAX_CHARACTERS} characters); give a smaller top, segments: false, or fewer videos."
         )
