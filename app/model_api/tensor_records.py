@@ -1,4 +1,4 @@
-"""What one segment leaves in the tensor store, so that any text can be scored against it later.
+"""Tensor records: what a segment keeps in the tensor store to be scored against any text later.
 
 embedding : float32 [D], of length 1
 prompt : float16 [P, D], or int8 [P, D] beside

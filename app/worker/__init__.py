@@ -1,1 +1,1 @@
-"""The worker: it owns the model, answers the API's model calls and pulls ingest jobs."""
+"""Worker: it owns the model, answers the API's model calls and pulls ingest jobs."""

@@ -1,4 +1,4 @@
-"""Segments of ingests on their way through the model: those that wait together go together.
+"""Dynamic batching: segments that wait for the model at the same time go through it together.
 
 Letters: B segments, T frames of each, S edge of the model's square frames.
 """
@@ -40,13 +40,13 @@ class Batcher(Generic[Result]):
     """
 
     def __init__(
-        self, gate: ModelScheduler, compute: Callable[[Frames], Sequence[Result]], most: int
+        self, scheduler: ModelScheduler, compute: Callable[[Frames], Sequence[Result]], most: int
     ) -> None:
-        """Batches of up to `most` segments, computed on the gate's thread.
+        """Batches of up to `most` segments, computed on the scheduler's thread.
 
         compute : uint8 [B, T, S, S, 3] to B results
         """
-        self._gate = gate
+        self._scheduler = scheduler
         self._compute = compute
         self._most = most
         self._lock = threading.Lock()
@@ -62,13 +62,13 @@ class Batcher(Generic[Result]):
         return future
 
     def _announce(self) -> None:
-        """See to it that a turn at the gate comes, if one is needed; with the lock held."""
+        """See to it that a turn at the scheduler comes, if one is needed; with the lock held."""
         if self._waiting and not self._is_announced:
             self._is_announced = True
-            self._gate.ingest(self._turn)
+            self._scheduler.ingest(self._turn)
 
     def _turn(self) -> None:
-        most = 1 if self._gate.crowded() else self._most
+        most = 1 if self._scheduler.crowded() else self._most
         batch: list[tuple[Frames, Future[Result]]] = []
         with self._lock:
             while self._waiting and len(batch) < most:

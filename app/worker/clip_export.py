@@ -1,4 +1,4 @@
-"""Stretches of stored videos, cut out by a confined process into files that the API has made."""
+"""Clip export: parts of stored videos, cut by a confined process into files the API has made."""
 
 from __future__ import annotations
 

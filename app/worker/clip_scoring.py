@@ -1,4 +1,4 @@
-"""Scoring a video file that is not kept: decode, encode, score, forget."""
+"""Clip scoring: decodes, encodes and scores a video file that is not kept."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class ClipScoring:
     def __init__(
         self,
         encoder: Encoder,
-        gate: ModelScheduler,
+        scheduler: ModelScheduler,
         scoring: Scoring,
-        certainty: ConfidenceEstimator,
+        confidence: ConfidenceEstimator,
         decoder: Decoder,
         folder: Path,
         should_stop: Callable[[], bool],
     ) -> None:
         self._encoder = encoder
-        self._gate = gate
+        self._scheduler = scheduler
         self._scoring = scoring
-        self._certainty = certainty
+        self._confidence = confidence
         self._decoder = decoder
         self._folder = folder.resolve()
         self._should_stop = should_stop
@@ -67,7 +67,7 @@ class ClipScoring:
         """
 
         def embed(segment: DecodedSegment) -> Future[NDArray[np.float32]]:
-            return self._gate.query(lambda: self._encoder.embed_video(segment.frames[None]))
+            return self._scheduler.query(lambda: self._encoder.embed_video(segment.frames[None]))
 
         with self._decoding(request.path, request.segmentation) as decoding:
             embedded = ahead(decoding.segments(), embed, AHEAD)
@@ -87,7 +87,7 @@ class ClipScoring:
                     f"This video has more segments times labels than the {MAX_CLIP_SCORES} "
                     "scores of one answer; give fewer labels or a longer stride."
                 )
-            return self._gate.query(lambda: self._encoder.encode_video(segment.frames[None]))
+            return self._scheduler.query(lambda: self._encoder.encode_video(segment.frames[None]))
 
         starts: list[float] = []
         ends: list[float] = []
@@ -109,10 +109,10 @@ class ClipScoring:
         self, texts: NDArray[np.float32], stored: EncodedVideos, request: ClipScoreRequest
     ) -> Scores:
         logits = self._scoring.score(texts, stored)
-        if not self._certainty.needs_bank(request.confidence, request.rest):
+        if not self._confidence.needs_bank(request.confidence, request.rest):
             return Scores(logits)
-        bank = self._certainty.bank_logits(stored)
-        return self._certainty.judge(texts, logits, bank, request.confidence, request.rest)
+        bank = self._confidence.bank_logits(stored)
+        return self._confidence.judge(texts, logits, bank, request.confidence, request.rest)
 
     @contextmanager
     def _decoding(self, name: str, segmentation: Segmentation) -> Iterator[Decoding]:

@@ -1,4 +1,4 @@
-"""How sure a score is: its place on a background and in a bank of texts, turned into a chance.
+"""Confidence estimation: how likely a score is a match, by its background and a bank of texts.
 
 The bank's logits are stored with every segment when it is indexed, the background's are computed
 once for every text. K segments, N texts, B background segments, N0 bank texts, D width.

@@ -1,4 +1,4 @@
-"""Decoding for one model under the service's limits: the segments of a file, one by one."""
+"""Decoding: the segments of a file, one by one, for one model and under the service's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes jobs from the catalog and sees each through to an end that the catalog knows."""
+"""Job runner: claims ingest jobs under a lease and sees each through to an end in the catalog."""
 
 from __future__ import annotations
 

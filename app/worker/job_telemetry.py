@@ -1,4 +1,4 @@
-"""What becomes of an ingest job and how long its stages take, for metrics, logs and traces."""
+"""Job telemetry: how an ingest job ends and how long its stages take, as metrics, logs, traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's lease, kept alive while the job runs, and the way the job learns that it must stop."""
+"""Job lease: kept alive by heartbeats while the job runs; tells the job when it must stop."""
 
 from __future__ import annotations
 

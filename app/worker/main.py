@@ -1,4 +1,4 @@
-"""The worker process: load the model, serve it, pull jobs, end cleanly on SIGTERM."""
+"""Composition root of the worker: loads the model, serves it, runs jobs, ends on SIGTERM."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     with StartupServer(listener, clock) as starting, reporting(starting.downloaded):
         encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
-    threading.Thread(target=_tell_what_cage, name="cage", daemon=True).start()
+    threading.Thread(target=_log_confinement, name="confinement", daemon=True).start()
     worker_id = new_id("wrk", clock, os.urandom)
     # half of what uploads leave free: what was accepted before is still indexed then
     media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
     media.prepare()
-    gate = ModelScheduler()
+    scheduler = ModelScheduler()
     metrics = WorkerMetrics()
-    metrics.model_calls_waiting.set_function(lambda: gate.waiting)
-    texts = TextCache(encoder, gate)
-    scoring = Scoring(encoder, gate, texts)
-    certainty = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
+    metrics.model_calls_waiting.set_function(lambda: scheduler.waiting)
+    texts = TextCache(encoder, scheduler)
+    scoring = Scoring(encoder, scheduler, texts)
+    confidence = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
     decoder = Decoder.for_model(encoder, settings)
     with (
         closing(PackedTensorStore(settings.tensors_dir, writer_id=worker_id)) as tensors,
@@ -70,18 +70,27 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         ) as catalog,
     ):
         pipeline = IngestPipeline(
-            catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
+            catalog,
+            media,
+            tensors,
+            encoder,
+            scheduler,
+            decoder,
+            confidence,
+            settings.prompt_precision,
         )
-        puller = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
-        clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, puller.stopping)
-        with _pulling(puller, settings.ingests_at_once, settings.shutdown_grace_s):
+        runner = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
+        clips = ClipScoring(
+            encoder, scheduler, scoring, confidence, decoder, media.tmp, runner.stopping
+        )
+        with _running_jobs(runner, settings.ingests_at_once, settings.shutdown_grace_s):
             run_app(
                 create_worker_app(
                     encoder,
                     tensors,
                     texts,
                     scoring,
-                    certainty,
+                    confidence,
                     clips,
                     ClipExporter(media, decoder),
                     metrics,
@@ -89,16 +98,16 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
                 ),
                 listener,
                 settings,
-                on_stop=puller.stop,
+                on_stop=runner.stop,
             )
-    gate.close()
+    scheduler.close()
 
 
 @contextmanager
-def _pulling(puller: JobRunner, jobs_at_once: int, grace_s: float) -> Iterator[None]:
+def _running_jobs(runner: JobRunner, jobs_at_once: int, grace_s: float) -> Iterator[None]:
     """Within the block jobs are pulled; those in progress at its end go back to the queue."""
     threads = [
-        threading.Thread(target=puller.run, name=f"puller-{number}", daemon=True)
+        threading.Thread(target=runner.run, name=f"runner-{number}", daemon=True)
         for number in range(jobs_at_once)
     ]
     for thread in threads:
@@ -106,13 +115,13 @@ def _pulling(puller: JobRunner, jobs_at_once: int, grace_s: float) -> Iterator[N
     try:
         yield
     finally:
-        puller.stop()
+        runner.stop()
         patience_ends = time.monotonic() + grace_s
         for thread in threads:
             thread.join(max(0.0, patience_ends - time.monotonic()))
 
 
-def _tell_what_cage() -> None:
+def _log_confinement() -> None:
     """Log what keeps decoding in; in a thread, for the fork server takes seconds to answer."""
     try:
         refused = probe_confinement()

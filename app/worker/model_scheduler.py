@@ -1,4 +1,4 @@
-"""Who uses the model next: one call at a time, a query before the next batch of an ingest."""
+"""Priority scheduler of the model: one call at a time, queries before the next ingest batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One ingest job, from the file's bytes to rows that a search can find.
+"""Ingest pipeline: one job, from the file's bytes to rows that a search can find.
 
 decode (child process) -> batches of the model -> tensors and pictures -> sync -> one commit
 
@@ -77,16 +77,16 @@ class IngestPipeline:
     media: MediaStore
     tensors: TensorStore
     encoder: Encoder
-    gate: ModelScheduler
+    scheduler: ModelScheduler
     decoder: Decoder
-    certainty: ConfidenceEstimator
+    confidence: ConfidenceEstimator
     precision: PromptPrecision
     _batcher: Batcher[_Encoded] = field(init=False)
     _most_ahead: int = field(init=False)
 
     def __post_init__(self) -> None:
         most = segments_at_once(self.encoder)
-        self._batcher = Batcher(self.gate, self._encode, most)
+        self._batcher = Batcher(self.scheduler, self._encode, most)
         self._most_ahead = 2 * most  # one batch that is computed, and the next one
 
     def run(self, job: Job, lease: Lease) -> int:
@@ -181,7 +181,7 @@ class IngestPipeline:
         picture = _webp(segment.thumbnail)  # while the model computes
         result = encoded.result()
         [reference] = self.tensors.append(
-            split_records(result.video, self.precision, self.certainty.digest, result.bank)
+            split_records(result.video, self.precision, self.confidence.digest, result.bank)
         )
         failpoints.hit("tensors_written")
         self.media.write_thumbnail(video_id, segment.index, picture)
@@ -191,7 +191,7 @@ class IngestPipeline:
 
     def _encode(self, frames: NDArray[np.uint8]) -> list[_Encoded]:
         """frames : uint8 [B, T, S, S, 3], of B segments."""
-        encoded = self.encoder.encode_video(frames, self.gate.let_queries_pass)
+        encoded = self.encoder.encode_video(frames, self.scheduler.let_queries_pass)
         bank = self._score_bank(encoded)
         rows = [slice(place, place + 1) for place in range(len(frames))]
         return [
@@ -201,11 +201,11 @@ class IngestPipeline:
 
     def _score_bank(self, encoded: EncodedVideos) -> NDArray[np.float16]:
         """The logits of B segments for the bank, [B, N0], in parts between which queries pass."""
-        texts, segments = self.certainty.bank, len(encoded.embedding)
+        texts, segments = self.confidence.bank, len(encoded.embedding)
         logits = np.empty((segments, len(texts)), np.float16)
         step = max(1, PAIRS_AT_ONCE // segments)
         for start in range(0, len(texts), step):
-            self.gate.let_queries_pass()
+            self.scheduler.let_queries_pass()
             part = slice(start, start + step)
             logits[:, part] = self.encoder.score(texts[part], encoded)
         return logits

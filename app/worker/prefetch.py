@@ -1,4 +1,4 @@
-"""Work on a few items at once whose results are wanted in order."""
+"""Prefetch: works on a few items at once and gives their results in order."""
 
 from __future__ import annotations
 

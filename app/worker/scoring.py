@@ -1,4 +1,4 @@
-"""Scores in turns so short that nobody's query waits long behind thousands of labels.
+"""Scoring: cut into turns so short that no query waits long behind thousands of labels.
 
 K segments, N texts or labels, T templates, D width.
 """
@@ -30,17 +30,17 @@ class ModelUnsound(Exception):
 
 
 class Scoring:
-    """Embeds labels and scores them against segments, a turn at the gate at a time; blocks."""
+    """Embeds labels and scores them against segments, a turn at the scheduler at a time; blocks."""
 
-    def __init__(self, encoder: Encoder, gate: ModelScheduler, texts: TextCache) -> None:
+    def __init__(self, encoder: Encoder, scheduler: ModelScheduler, texts: TextCache) -> None:
         self._encoder = encoder
-        self._gate = gate
+        self._scheduler = scheduler
         self._texts = texts
 
     @property
     def calls_waiting(self) -> int:
         """How many turns are waiting for the model now."""
-        return self._gate.waiting
+        return self._scheduler.waiting
 
     def check(self) -> None:
         """Run every part of the model once, on a black clip and one word. Raises ModelUnsound."""
@@ -51,7 +51,7 @@ class Scoring:
             texts = self._encoder.encode_text(["black"])
             return self._encoder.score(texts, self._encoder.encode_video(black))
 
-        if not np.isfinite(self._gate.query(forward).result()).all():
+        if not np.isfinite(self._scheduler.query(forward).result()).all():
             raise ModelUnsound("The model's score of a black clip is not a number.")
 
     def embed(self, labels: Sequence[str], templates: Sequence[str]) -> NDArray[np.float32]:
@@ -81,5 +81,5 @@ class Scoring:
             for left in range(0, texts, PAIRS_A_TURN):
                 columns = slice(left, left + PAIRS_A_TURN)
                 turn = partial(self._encoder.score, embeddings[columns], part)
-                logits[rows, columns] = self._gate.query(turn).result()
+                logits[rows, columns] = self._scheduler.query(turn).result()
         return logits

@@ -105,7 +105,7 @@ def create_worker_app(
     store: TensorStore,
     texts: TextCache,
     scoring: Scoring,
-    certainty: ConfidenceEstimator,
+    confidence: ConfidenceEstimator,
     clips: ClipScoring,
     cutter: ClipExporter,
     metrics: WorkerMetrics,
@@ -113,7 +113,7 @@ def create_worker_app(
     secret: bytes,
 ) -> Starlette:
     """The ASGI application of one worker, for clients that know `secret`."""
-    calls = _Calls(encoder, store, texts, scoring, certainty, clips, cutter, metrics)
+    calls = _Calls(encoder, store, texts, scoring, confidence, clips, cutter, metrics)
     metrics.model.labels(encoder.name, encoder.fingerprint, encoder.device, encoder.dtype).set(1)
     return Starlette(
         routes=[
@@ -143,7 +143,7 @@ class _Calls:
         store: TensorStore,
         texts: TextCache,
         scoring: Scoring,
-        certainty: ConfidenceEstimator,
+        confidence: ConfidenceEstimator,
         clips: ClipScoring,
         cutter: ClipExporter,
         metrics: WorkerMetrics,
@@ -152,7 +152,7 @@ class _Calls:
         self._store = store
         self._texts = texts
         self._scoring = scoring
-        self._certainty = certainty
+        self._confidence = confidence
         self._clips = clips
         self._cutter = cutter
         self._metrics = metrics
@@ -267,12 +267,12 @@ class _Calls:
             return Scores(np.empty((0, len(texts)), np.float32))
         stored = stack_records(records)
         logits = self._scoring.score(texts, stored)
-        if not self._certainty.needs_bank(message.confidence, message.rest):
+        if not self._confidence.needs_bank(message.confidence, message.rest):
             return Scores(logits)
-        bank = stack_bank(records, self._certainty.digest)
+        bank = stack_bank(records, self._confidence.digest)
         if bank is None:
-            bank = self._certainty.bank_logits(stored)
-        return self._certainty.judge(texts, logits, bank, message.confidence, message.rest)
+            bank = self._confidence.bank_logits(stored)
+        return self._confidence.judge(texts, logits, bank, message.confidence, message.rest)
 
     def _answer(
         self, arrays: Mapping[str, NDArray[Any]], confidence_kind: ConfidenceKind | None = None

@@ -1,4 +1,4 @@
-"""A sprite sheet of a video: small pictures in one file, for previews along a scrubber."""
+"""Sprite sheet: small pictures of a video in one file, for previews along a scrubber."""
 
 from __future__ import annotations
 

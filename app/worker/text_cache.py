@@ -1,4 +1,4 @@
-"""The embeddings of texts asked for lately: a text costs the model one turn, not one a call.
+"""Embedding cache: a text that was embedded lately costs the model nothing.
 
 A search needs the embedding of its text twice, to recall and to score, and people ask what others
 have asked before. N texts, D width.
@@ -21,11 +21,13 @@ TEXTS_KEPT = 20_000
 
 
 class TextCache:
-    """Encodes texts at the gate and keeps the `capacity` used last. Shared between threads."""
+    """Encodes texts at the scheduler and keeps the `capacity` used last. Shared between threads."""
 
-    def __init__(self, encoder: Encoder, gate: ModelScheduler, capacity: int = TEXTS_KEPT) -> None:
+    def __init__(
+        self, encoder: Encoder, scheduler: ModelScheduler, capacity: int = TEXTS_KEPT
+    ) -> None:
         self._encoder = encoder
-        self._gate = gate
+        self._scheduler = scheduler
         self._capacity = capacity
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -41,13 +43,13 @@ class TextCache:
         """
         known = self._look_up(texts)
         if len(known) < len(set(texts)):
-            return self._gate.query(lambda: self._encode(texts))
+            return self._scheduler.query(lambda: self._encode(texts))
         future: Future[NDArray[np.float32]] = Future()
         future.set_result(self._table(texts, known))
         return future
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        # Looked up again: whoever waited at the gate before may have asked for the same text.
+        # Looked up again: whoever waited at the scheduler before may have asked for the same text.
         known = self._look_up(texts)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
