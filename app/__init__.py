@@ -1,1 +1,1 @@
-"""The service: REST API, worker and command line; the only package that knows the others."""
+"""Service: REST API, worker and command line; the only package that imports the others."""

@@ -1,4 +1,4 @@
-"""Index package: vector indexes and a tensor store, which know neither video nor HTTP."""
+"""Index: vector search and the tensor store; knows neither video nor HTTP."""
 
 from typing import TYPE_CHECKING, Any
 

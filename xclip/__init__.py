@@ -1,4 +1,4 @@
-"""X-CLIP in plain PyTorch: models, processor, exact scores, video files in; usable alone.
+"""X-CLIP in plain PyTorch: models, processor, exact scores, video reading; usable alone.
 
 The public names are loaded when first used, so that importing an error or the video reader does
 not load PyTorch.

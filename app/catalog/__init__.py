@@ -1,4 +1,4 @@
-"""The catalog: the one place where truth is kept, and the only SQL."""
+"""Catalog: the only source of truth, and the only package that speaks SQL."""
 
 from app.catalog.catalog import Catalog
 

@@ -14,7 +14,7 @@ CatalogError
 ├── InvalidCursor            invalid_cursor
 ├── JobStateConflict         job_state_conflict
 ├── KeyAnswered              key_answered
-├── ModelMismatch            model_mismatch
+├── VectorsOfAnotherModel    model_mismatch
 ├── LeaseLost                lease_lost
 └── SchemaUnknown            schema_unknown
 """
@@ -131,7 +131,7 @@ class KeyAnswered(CatalogError):
     status = 409
 
 
-class ModelMismatch(CatalogError):
+class VectorsOfAnotherModel(CatalogError):
     """Vectors from another model than the one the collection was built with."""
 
     code = "model_mismatch"

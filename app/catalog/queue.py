@@ -79,7 +79,7 @@ class Queue(Transactions):
         embeddings : float32, shape = (N, D), in the order of `segments`
 
         The segments replace any the video has. Calling again after a lost answer changes nothing.
-        Raises LeaseLost, ModelMismatch (the collection holds another model's vectors) and
+        Raises LeaseLost, VectorsOfAnotherModel (the collection holds another model's vectors) and
         ValueError (no segments, or embeddings that do not fit them).
         """
         _check(segments, embeddings)

@@ -1,1 +1,1 @@
-"""Command line: starts the service, and calls its REST API."""
+"""Command line: starts the service, and calls its REST API as a client."""

@@ -1,1 +1,1 @@
-"""Video files fetched from URLs that strangers name: rules, a guard at the socket, one download."""
+"""URL download: allow rules, an SSRF guard at the socket, one streamed request."""

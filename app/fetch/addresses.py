@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the public internet.
+"""Public IP addresses: which addresses belong to the public internet.
 
 The table is IANA's special-purpose registries, each network of them, with the multicast and
 reserved blocks: nobody serves a video from any. `ipaddress.is_global` follows an older reading of

@@ -1,4 +1,4 @@
-"""One GET of a URL that a stranger named: redirects by hand, nothing from the environment.
+"""Download: one GET of an untrusted URL; follows redirects itself, ignores proxy variables.
 
 Each hop is a connection of its own, checked like the first. Nothing is sent that says more of this
 service than its name: no cookies, no credentials, no proxy's, no referrer.

@@ -1,4 +1,4 @@
-"""The guard at the socket: connections to checked addresses only, and none that dawdles.
+"""SSRF guard at the socket: connects only to checked addresses, and drops slow servers.
 
 A URL's host is resolved once. Every address of the answer must be allowed, and the connection is
 made to one of those very addresses, so that no spelling, redirect or second answer of a name

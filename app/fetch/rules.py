@@ -1,4 +1,4 @@
-"""Where files may be fetched from: the setting `url_ingest`, read once.
+"""Allow rules for URLs: the setting `url_ingest`, parsed once.
 
     off                            nowhere
     public                         every public address, ports 80 and 443

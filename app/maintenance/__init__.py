@@ -1,1 +1,1 @@
-"""Care of what is kept: what is deleted goes, damage is noticed, and all of it can be copied."""
+"""Maintenance: garbage collection, verification, backup, restore and doctor."""

@@ -1,4 +1,4 @@
-"""A copy of everything that is kept, consistent while the service runs: `xclip-search backup`."""
+"""Backup: a consistent copy of everything while the service runs (`xclip-search backup`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library that the settings name, opened for care of it."""
+"""Data folder: opens the library that the settings name, without a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this machine can run the service that the settings describe: each check, and the fix.
+"""Doctor: checks whether this machine can run the service, and names each fix.
 
 Nothing is changed and nothing downloaded. Whatever is not as it should be is a finding with a
 sentence on what to do; none is an exception.

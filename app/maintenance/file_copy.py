@@ -1,4 +1,4 @@
-"""Copies of files with their checksums, zeros left as holes; and the manifest that lists them."""
+"""File copy with checksums and sparse holes, and the manifest that lists the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes waste, beside a running service: `xclip-search gc`."""
+"""Garbage collection: removes orphans beside a running service (`xclip-search gc`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies on the disk and nothing refers to: the leavings of processes that died.
+"""Orphan: a file on disk that no record refers to, left by a process that died.
 
 Looked for beside a running service: files are listed first and the catalog is asked afterwards, so
 what has just been committed is never taken for waste; and what may still be committed (files of

@@ -1,4 +1,4 @@
-"""A data folder made of a backup, every checksum compared: `xclip-search restore`."""
+"""Restore: makes a data folder from a backup, comparing every checksum."""
 
 from __future__ import annotations
 

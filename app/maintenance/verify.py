@@ -1,4 +1,4 @@
-"""Compares everything that is kept with what the catalog says of it: `xclip-search verify`.
+"""Verify: compares every stored file with the catalog (`xclip-search verify`).
 
 Works beside a running service: before something counts as damage, the catalog is asked again, and
 what was deleted or replaced meanwhile is none.

@@ -1,1 +1,1 @@
-"""The REST surface: each route parses, calls a service and shapes the answer."""
+"""Routes of the REST API: each parses a request, calls a service and serializes the answer."""

@@ -1,4 +1,4 @@
-"""Zero-shot labels: over what is indexed, and over an upload that is not kept."""
+"""`…/classify`: zero-shot labels of indexed videos, or of an upload that is not kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`…/videos/{id}/clip`: a stretch of a video as a file of its own."""
+"""`…/videos/{id}/clip`: an interval of a video as a file."""
 
 from __future__ import annotations
 

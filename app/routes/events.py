@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/events`: a job's changes as server-sent events, for `EventSource` and the like."""
+"""Server-sent events: `/v1/jobs/{id}/events` streams a job's changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`…/videos/{id}/embeddings`: what the model keeps of a video, for other programs to work with."""
+"""`…/videos/{id}/embeddings`: the stored embeddings of a video, for other programs."""
 
 from __future__ import annotations
 

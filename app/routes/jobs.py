@@ -1,4 +1,4 @@
-"""`/v1/jobs`: slow work, its progress, and stopping or repeating it."""
+"""`/v1/jobs`: ingest jobs, their progress, cancelling and retrying."""
 
 from __future__ import annotations
 

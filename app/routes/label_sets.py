@@ -1,4 +1,4 @@
-"""`/v1/label-sets`: labels that are classified with under a name."""
+"""`/v1/label-sets`: named lists of labels to classify with."""
 
 from __future__ import annotations
 

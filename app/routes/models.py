@@ -1,4 +1,4 @@
-"""`/v1/models`: what the model is that answers, and how much is in line for it."""
+"""`/v1/models`: the model that answers, and the length of its queue."""
 
 from __future__ import annotations
 

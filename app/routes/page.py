@@ -1,4 +1,4 @@
-"""The web page, the page of the REST API, and the files that both are made of."""
+"""Web page: serves the page, the API documentation and their static files."""
 
 from __future__ import annotations
 

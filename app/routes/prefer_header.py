@@ -1,4 +1,4 @@
-"""`Prefer: wait=N` (RFC 7240): how long a client would rather wait than ask again."""
+"""`Prefer: wait=N` header (RFC 7240): how many seconds a client is ready to wait."""
 
 from __future__ import annotations
 

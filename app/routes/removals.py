@@ -1,4 +1,4 @@
-"""`/v1/removals`: how much of what was deleted is still to be taken off the disk."""
+"""`/v1/removals`: how much of what was deleted is still on disk."""
 
 from __future__ import annotations
 

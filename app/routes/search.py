@@ -1,4 +1,4 @@
-"""`/v1/collections/{collection}/search`: moments found in words, by example, or in order."""
+"""`/v1/collections/{collection}/search`: moments by text, by example, or in sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/session`: a cookie for what a browser loads without asking the page, pictures and videos."""
+"""`/v1/session`: a session cookie for images and videos that a browser loads itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes and metrics: what operators and orchestrators ask for first."""
+"""Health checks and metrics: `/livez`, `/readyz`, `/metrics`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/uploads`: uploads that are continued after a cut, by the tus protocol."""
+"""`/v1/uploads`: resumable uploads by the tus protocol."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Security: authentication, authorization, rate limits and browser protection of the API."""
+"""Security: authentication, authorization, rate limits and CSRF; one policy for every route."""

@@ -1,1 +1,1 @@
-"""HTTP server: limits on connections and on classes of requests before any work is done."""
+"""HTTP server: connection limits, admission control and load shedding before any work is done."""

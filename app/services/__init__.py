@@ -1,1 +1,1 @@
-"""The use cases: what the service does, without HTTP and without SQL."""
+"""Services: the use cases, without HTTP and without SQL."""

@@ -1,4 +1,4 @@
-"""The lock between what removes files and what copies them.
+"""Backup lock: keeps deletions out while a backup copies files.
 
 A backup holds it alone; removals share it and never wait: what they cannot remove now stays noted.
 The lock is the kernel's, on a file in the data folder, and dies with its holder.

@@ -1,4 +1,4 @@
-"""Takes what committed deletions have left off the disk, and says what is left to do.
+"""Deletion: removes from disk what committed deletions left, and counts what remains.
 
 Nothing is removed before the commit that notes it, and a note goes only when what it names is off
 the disk for good. Everything may be done twice and by several processes at once.

@@ -1,4 +1,4 @@
-"""Why a command of care cannot be done; each leaf with a stable `code`.
+"""Errors of maintenance commands, each leaf with a stable `code`.
 
 MaintenanceError
 ├── NoLibrary          no_library

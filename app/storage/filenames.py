@@ -1,4 +1,4 @@
-"""What strangers call their files, made fit to be shown and stored; it never reaches a path."""
+"""Filename sanitizing: makes a client's file name fit to show; it never becomes a path."""
 
 from __future__ import annotations
 

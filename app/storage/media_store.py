@@ -1,4 +1,4 @@
-"""Media files on disk: content by its hash, pictures by segment, incoming bytes until kept.
+"""Media store: content by its hash, thumbnails by segment, incoming files until kept.
 
     data_dir/
       media/ab/abcd…          the bytes of one upload, named by their SHA-256

@@ -1,4 +1,4 @@
-"""Files of resumable uploads: each as long as what has come of it.
+"""Partial uploads: files of resumable uploads, each as long as what was received.
 
     data_dir/
       uploads/<id>            the bytes so far; its length is the offset, and nothing else is

@@ -1,1 +1,1 @@
-"""What an operator sees: an id on every answer and log line, metrics, and traces if asked for."""
+"""Telemetry: request ids, logs, metrics, and traces on request."""

@@ -1,4 +1,4 @@
-"""Calls of the API to the worker, at the worker's end: counted, measured, logged, traced.
+"""Call telemetry: counts, times, logs and traces the worker's calls from the API.
 
 The request id that a call brings is the one of the person's request, so that the log lines of both
 processes can be put together.

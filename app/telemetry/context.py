@@ -1,4 +1,4 @@
-"""Which request and which job something is done for, wherever it is done.
+"""Context variables: the request and the job that work is done for.
 
 The ids follow a request through threads and, in a header, to the worker; every log line that is
 written on the way carries them.

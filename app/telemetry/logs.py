@@ -1,4 +1,4 @@
-"""How the processes of the service log: one line an event on stderr, with time, level and place.
+"""Logs: one line for each event on stderr, as text or JSON.
 
 As text for people, or as JSON objects for collectors. What is done for a request or a job says so:
 in text behind the message, in JSON as `request_id` and `job_id`.

@@ -1,4 +1,4 @@
-"""Everything that is counted and measured, by name: the API's metrics and the worker's.
+"""Metrics: every Prometheus metric of the API and the worker, by name.
 
 The names are a promise to dashboards; docs/operations.md lists them.
 """

@@ -1,4 +1,4 @@
-"""Requests of the API: an id for each, counted, measured, logged, and traced if asked for.
+"""Request telemetry: an id for each request; counts, times, logs and traces it.
 
 Pure ASGI, outermost of our own layers, so that the last-resort answer to a bug also carries the
 request's id and is counted.

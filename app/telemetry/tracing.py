@@ -1,4 +1,4 @@
-"""Spans of requests, calls to the worker and ingests, by OpenTelemetry.
+"""Tracing: OpenTelemetry spans of requests, worker calls and ingests.
 
 Without `XCLIP_OTLP_URL` they cost microseconds and go nowhere. With it they are sent there; that
 takes the extra `otel`, and OpenTelemetry's own `OTEL_*` variables say the rest, such as headers.

@@ -1,1 +1,1 @@
-"""Worker: it owns the model, answers the API's model calls and pulls ingest jobs."""
+"""Worker: owns the model, answers the API's model calls and runs ingest jobs."""

@@ -8,7 +8,7 @@ import threading
 
 from app import failpoints
 from app.catalog import Catalog
-from app.catalog.errors import LeaseLost, ModelMismatch, NotFound
+from app.catalog.errors import LeaseLost, NotFound, VectorsOfAnotherModel
 from app.catalog.records import Job
 from app.clock import Clock
 from app.storage.media_store import StorageFull
@@ -105,7 +105,7 @@ class JobRunner:
             self._give_back(job, lease)
         except (LeaseLost, NotFound):
             self._abandon(job)
-        except (VideoError, ContentMissing, ModelMismatch) as error:
+        except (VideoError, ContentMissing, VectorsOfAnotherModel) as error:
             self._fail(job, lease, error.code, str(error), retry=False)
         except Exception as error:  # one job must not end the worker
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -100,7 +100,7 @@ class IngestPipeline:
             If the lease is lost or the worker is stopping.
         ContentMissing
             If the file is not there.
-        LeaseLost, ModelMismatch
+        LeaseLost, VectorsOfAnotherModel
             As the catalog's commit does.
         """
         indexed = _Indexed()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
-from app.catalog.errors import CollectionNotFound, ModelMismatch
+from app.catalog.errors import CollectionNotFound, VectorsOfAnotherModel
 from app.catalog.records import Collection, Metadata, RecordPage
 from app.catalog.sql import tables
 from app.catalog.sql.pages import fetch_page
@@ -89,7 +89,7 @@ def settle_model(
         values = {"fingerprint": fingerprint, "dim": dim}
         connection.execute(update(T).where(T.c.id == collection.id).values(**values))
     elif (collection.fingerprint, collection.dim) != (fingerprint, dim):
-        raise ModelMismatch(
+        raise VectorsOfAnotherModel(
             f"collection {collection.name!r} holds vectors of model {collection.fingerprint} "
             f"(width {collection.dim}), not of {fingerprint} (width {dim})"
         )

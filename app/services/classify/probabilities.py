@@ -1,4 +1,4 @@
-"""From logits to the probabilities that are answered.
+"""Probabilities of labels, over segments and whole videos.
 
 L labels, n of them answered. A row holds the probabilities of L labels and, when that is asked for,
 of none of them after these.

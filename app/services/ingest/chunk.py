@@ -1,4 +1,4 @@
-"""One piece of a resumable upload on its way into the upload's file."""
+"""Chunk of a resumable upload: written, checked against its checksum, then counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads and the jobs they start: bytes first, then the row that promises them."""
+"""Ingest service: turns received files into videos with jobs, idempotently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resumable uploads: pieces in order, each kept once it has come, until all of it is a video.
+"""Resumable upload: receives a file in chunks, and goes on after a lost connection.
 
 A piece that is cut off counts as far as it came. One with a checksum counts whole or not at all.
 """

@@ -1,4 +1,4 @@
-"""Videos fetched by their URL: the bytes of a stranger's server, received like an upload."""
+"""URL fetch: downloads a video that a user names by URL into the media store."""
 
 from __future__ import annotations
 

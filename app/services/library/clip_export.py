@@ -1,4 +1,4 @@
-"""Stretches of videos as files of their own, made when they are asked for and kept by nobody."""
+"""Clip export: cuts an interval of a stored video into a file that is not kept."""
 
 from __future__ import annotations
 

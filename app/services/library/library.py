@@ -1,4 +1,4 @@
-"""Collections, their videos, segments and files: what is there, and taking it away."""
+"""Library service: collections, videos, segments and label sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody counts as it happens: queue, index, disk and worker as they are now."""
+"""Metrics collector: reads the gauges when Prometheus scrapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to be done from time to time: a list of chores, each of them in a thread.
+"""Periodic tasks: run at start-up, then at intervals.
 
 A chore that fails is logged and tried again the next time; it stops neither the others nor the
 service.

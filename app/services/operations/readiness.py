@@ -1,4 +1,4 @@
-"""Whether what the service leans on works now: catalog, worker, disk."""
+"""Readiness: checks whether the service can answer now, for health checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cursors of search results: where a page ended, pinned to the state that was searched, signed.
+"""Cursor: a signed position in a list of results, pinned to a state of the index.
 
 The service keeps nothing for a cursor, so that it holds over restarts and on every process. What it
 says is signed, because it decides what is shown. A page after the first sees no segment that came

@@ -1,4 +1,4 @@
-"""Overlapping windows made into moments, and scores over time. No I/O; times in seconds.
+"""Moments: merges the segments of one event into one result.
 
 Where windows overlap, an instant is covered by several of them. Its score is the mean of theirs: a
 window that holds only a part of an event scores lower, so the instants that all high windows share

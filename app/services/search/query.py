@@ -1,4 +1,4 @@
-"""What can be asked of a collection, and what is answered: values without behaviour."""
+"""Query and result types of searches: values without behaviour."""
 
 from __future__ import annotations
 

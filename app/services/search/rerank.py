@@ -1,4 +1,4 @@
-"""The second stage of a search: the model's own score for what the index has recalled.
+"""Rerank: the second stage of a search scores what the index recalled, exactly.
 
 K segments, S texts.
 """

@@ -1,4 +1,4 @@
-"""Search in two stages: the index recalls, the model's own score ranks."""
+"""Search: encode, filter, recall, rerank, arrange and page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A followed by B within one video: the best chain of windows, by dynamic programming.
+"""Sequence search: pairs moments of one video that follow each other.
 
 S events, n windows of one video.
 """

@@ -1,4 +1,4 @@
-"""Texts as vectors: the ones that searches in words are recalled by."""
+"""Text embeddings, in the form that OpenAI's clients expect."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ FORESEEN = [
     (catalog.InvalidMetadata("why"), 422, "invalid_metadata"),
     (catalog.InvalidCursor("why"), 422, "invalid_cursor"),
     (catalog.JobStateConflict("why"), 409, "job_state_conflict"),
-    (catalog.ModelMismatch("why"), 409, "model_mismatch"),
+    (catalog.VectorsOfAnotherModel("why"), 409, "model_mismatch"),
     (ContentTooLarge("why"), 413, "payload_too_large"),
     (StorageFull("why"), 507, "storage_full"),
     (PartialMissing("why"), 404, "upload_not_found"),

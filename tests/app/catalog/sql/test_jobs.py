@@ -12,7 +12,7 @@ from app.catalog.errors import (
     JobNotFound,
     JobStateConflict,
     LeaseLost,
-    ModelMismatch,
+    VectorsOfAnotherModel,
     VideoNotFound,
 )
 from app.catalog.records import Job, Video
@@ -137,7 +137,7 @@ def test_another_models_vectors_are_refused(catalog: Catalog) -> None:
         (embeddings(1), "beef"),
         (np.ones((1, DIM + 1), np.float32), "f00d"),
     ):
-        with pytest.raises(ModelMismatch, match="default"):
+        with pytest.raises(VectorsOfAnotherModel, match="default"):
             catalog.complete_ingest(
                 job.id,
                 token,
