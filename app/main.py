@@ -107,7 +107,8 @@ def create_app(
     `worker` and `clock` replace the client and the clock made from the settings. `stopping` is set
     by whoever runs the application when it is to end: then no client is kept waiting any longer.
     """
-    metrics = Metrics()
+    several = len(worker.endpoints if worker else settings.worker_base_urls) > 1
+    metrics = Metrics(several_workers=several)
     clock = clock or SystemClock()
     app = FastAPI(
         title="X-CLIP Search",

@@ -22,9 +22,15 @@ class Metrics:
     count as it happens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, several_workers: bool = False) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(namespace="xclip_api", registry=registry)
+        self.worker_up = Gauge(
+            "xclip_worker_up",
+            "1 if the worker answers the API, else 0.",
+            ["worker"] if several_workers else [],
+            registry=registry,
+        )
         self.requests = Counter(
             "xclip_http_requests",
             "HTTP requests by method, route template and status.",

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prometheus_client import Gauge, generate_latest
+from prometheus_client import generate_latest
 
 from app.catalog import Catalog
 from app.catalog.errors import DATABASE_ERRORS
@@ -38,12 +38,7 @@ class MetricsCollector:
         self._settings = settings
         self._metrics = metrics
         self._several = len(worker.endpoints) > 1
-        self._worker_up = Gauge(
-            "xclip_worker_up",
-            "1 if the worker answers the API, else 0.",
-            ["worker"] if self._several else [],
-            registry=metrics.registry,
-        )
+        self._worker_up = metrics.worker_up
         self._lock = threading.Lock()  # two scrapers must not see half of each other's figures
 
     def text(self) -> bytes:

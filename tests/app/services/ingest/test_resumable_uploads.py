@@ -92,7 +92,7 @@ def attempt_piece(
         if attempt.ending == "cut":
             arrivals.uploads.break_off(piece, ClientDisconnect())
         elif attempt.ending == "no room":
-            arrivals.uploads.break_off(piece, StorageFull())
+            arrivals.uploads.break_off(piece, StorageFull("the disk is full"))
             return offset
     finally:
         piece.close()
