@@ -179,8 +179,8 @@ def _open(
     worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     damage = Damage(catalog, metrics.damaged_segments)
-    tensors = PackedTensorStore(settings.tensors_dir, writer_id="api")  # which writes nothing
-    remover = DeletionRunner(catalog, media, tensors, settings.calibrations_dir)
+    tensors = PackedTensorStore(settings.layout.tensors, writer_id="api")  # which writes nothing
+    remover = DeletionRunner(catalog, media, tensors, settings.layout.calibrations)
     library = LibraryService(catalog, media, remover, vectors, settings)
     library.ensure_default()
     ingest = Ingest(catalog, media)

@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from app.data_layout import DataLayout
 from app.fetch.rules import UrlRules
 
 PREFIX = "XCLIP_"
@@ -151,7 +152,7 @@ class Settings(BaseModel):
     @property
     def catalog_url(self) -> str:
         """The SQLAlchemy URL of the catalog, with the default filled in."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'catalog.sqlite'}"
+        return self.database_url or f"sqlite:///{self.layout.catalog.absolute()}"
 
     @property
     def ingests_at_once(self) -> int:
@@ -161,14 +162,9 @@ class Settings(BaseModel):
         return min(_MOST_INGESTS, len(os.sched_getaffinity(0)))
 
     @property
-    def tensors_dir(self) -> Path:
-        """The folder of the packed tensor files."""
-        return self.data_dir / "tensors"
-
-    @property
-    def calibrations_dir(self) -> Path:
-        """The folder of the confidence models that were fitted to collections."""
-        return self.data_dir / "calibrations"
+    def layout(self) -> DataLayout:
+        """The paths below the data folder."""
+        return DataLayout(self.data_dir)
 
     @property
     def hosts_allowed(self) -> frozenset[str]:

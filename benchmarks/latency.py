@@ -85,7 +85,7 @@ def main() -> None:
             service.client() as client,
             open_footage(own, "default") as footage,
         ):
-            calibration = calibrate(footage, own.calibrations_dir, None, BACKGROUND, 0).name
+            calibration = calibrate(footage, own.layout.calibrations, None, BACKGROUND, 0).name
             asking = Asking(client, footage.catalog, calibration)
             taken = measure(asking, alone, encoder, arguments.searches, random)
     rows = summary(taken)
@@ -101,7 +101,7 @@ def fill(
 ) -> faiss.IndexScalarQuantizer:
     """Write catalog and tensors as a worker does; return the same vectors in FAISS's own index."""
     settings = Settings(data_dir=data)
-    store = PackedTensorStore(settings.tensors_dir, writer_id="bench")
+    store = PackedTensorStore(settings.layout.tensors, writer_id="bench")
     alone = faiss.IndexScalarQuantizer(
         encoder.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )

@@ -54,10 +54,8 @@ class StoredCollection:
 @contextmanager
 def open_catalog(settings: Settings) -> Iterator[Catalog]:
     """The catalog that the settings name, if there is one. Raises CalibrationError."""
-    file = settings.data_dir / "catalog.sqlite"
-    # Opening would make one: a misspelt folder must not become an empty library.
-    if settings.database_url is None and not file.is_file():
-        raise CalibrationError(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
+    if settings.database_url is None and (missing := settings.layout.missing_catalog()):
+        raise CalibrationError(missing)
     with Catalog.open(settings.catalog_url) as catalog:
         yield catalog
 
@@ -67,7 +65,7 @@ def open_footage(settings: Settings, name: str) -> Iterator[StoredCollection]:
     """Collection `name` and its model. Raises CalibrationError, CatalogError."""
     with (
         open_catalog(settings) as catalog,
-        closing(PackedTensorStore(settings.tensors_dir, writer_id="tuning")) as tensors,
+        closing(PackedTensorStore(settings.layout.tensors, writer_id="calibration")) as tensors,
     ):
         collection = catalog.get_collection(name)
         if collection.fingerprint is None or not catalog.count_segments(name):

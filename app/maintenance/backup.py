@@ -14,6 +14,7 @@ from pathlib import Path
 from app.catalog import Catalog, snapshot
 from app.catalog.records import TensorRun
 from app.clock import SystemClock
+from app.data_layout import CATALOG
 from app.maintenance.data_folder import check_library
 from app.maintenance.file_copy import CopiedFile, Manifest, copy_file, copy_runs
 from app.settings import Settings
@@ -21,7 +22,6 @@ from app.storage.backup_lock import held_back
 from app.storage.errors import BackupImpossible
 from app.storage.media_store import MediaStore, sync_folder
 
-CATALOG = "catalog.sqlite"
 VIDEOS_AT_ONCE = 200
 
 
@@ -72,8 +72,8 @@ def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None])
     media.prepare()
     files: list[CopiedFile] = []
     missing: list[str] = []
-    with held_back(media.tmp):
-        snapshot.copy(settings.data_dir / CATALOG, target / CATALOG)
+    with held_back(media.layout):
+        snapshot.copy(settings.layout.catalog, target / CATALOG)
         with Catalog.open(f"sqlite:///{(target / CATALOG).absolute()}") as catalog:
             catalog.settle_copy()
             for copied in _copies(catalog, media, settings, target):
@@ -102,7 +102,7 @@ def _copies(
     for run in catalog.tensor_runs():
         by_file[run.file].append(run)
     for file, runs in by_file.items():
-        path = settings.tensors_dir / file
+        path = settings.layout.tensors / file
         name = path.relative_to(root).as_posix()
         try:
             with path.open("rb") as source:
@@ -124,7 +124,7 @@ def _whole_files(catalog: Catalog, media: MediaStore, settings: Settings) -> Ite
             yield from filter(Path.is_file, media.sprite_paths(video.id))
         last = videos[-1].id
     for name in sorted(catalog.calibrations_in_use()):
-        yield settings.calibrations_dir / f"{name}.safetensors"
+        yield settings.layout.calibration(name)
 
 
 def _describe(root: Path, path: str) -> CopiedFile:

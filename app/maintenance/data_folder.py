@@ -24,9 +24,8 @@ class DataFolder:
 
 def check_library(settings: Settings) -> None:
     """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not."""
-    file = settings.data_dir / "catalog.sqlite"
-    if settings.database_url is None and not file.is_file():
-        raise NoLibrary(f"there is no catalog {file}; XCLIP_DATA_DIR names the data folder")
+    if settings.database_url is None and (missing := settings.layout.missing_catalog()):
+        raise NoLibrary(missing)
 
 
 @contextmanager
@@ -37,6 +36,6 @@ def open_library(settings: Settings) -> Iterator[DataFolder]:
     media.prepare()
     with (
         Catalog.open(settings.catalog_url) as catalog,
-        closing(PackedTensorStore(settings.tensors_dir, writer_id="care")) as tensors,
+        closing(PackedTensorStore(settings.layout.tensors, writer_id="maintenance")) as tensors,
     ):
         yield DataFolder(catalog, media, tensors)

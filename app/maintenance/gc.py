@@ -22,10 +22,10 @@ def collect(
 
     None, and nothing is removed, while a backup is being made.
     """
-    with removing(media.tmp) as allowed:
+    with removing(media.layout) as allowed:
         if not allowed:
             return None
-        DeletionRunner(catalog, media, tensors, settings.calibrations_dir).work_off()
+        DeletionRunner(catalog, media, tensors, settings.layout.calibrations).work_off()
         found = find_waste(catalog, media, tensors, settings)
         return [waste for waste in found if _remove(waste, catalog, media, tensors, settings)]
 
@@ -49,7 +49,7 @@ def _remove(
         case "tensor file" | "tensors":
             return _remove_tensors(waste, tensors)
         case "calibration":
-            (settings.calibrations_dir / waste.name).unlink(missing_ok=True)
+            (settings.layout.calibrations / waste.name).unlink(missing_ok=True)
         case "upload":
             _uploads(catalog, media, settings).expire()
         case "temporary file":

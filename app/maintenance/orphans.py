@@ -42,10 +42,10 @@ def find_waste(
 ) -> list[Orphan]:
     """All of it, by kind."""
     return [
-        *_contents(catalog, media, settings.data_dir / "media"),
-        *_thumbnails(catalog, media, settings.data_dir / "thumbnails"),
+        *_contents(catalog, media, settings.layout.media),
+        *_thumbnails(catalog, media, settings.layout.thumbnails),
         *_tensors(catalog, tensors),
-        *_calibrations(catalog, settings.calibrations_dir),
+        *_calibrations(catalog, settings.layout.calibrations),
         *_uploads(catalog, PartialFiles(settings.data_dir)),
         *_temporary(media.tmp),
     ]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from app.maintenance.backup import CATALOG
+from app.data_layout import CATALOG
 from app.maintenance.file_copy import CopiedFile, Manifest, copy_file
 from app.settings import Settings
 from app.storage.errors import BackupImpossible, BackupUnusable

@@ -11,19 +11,18 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from app.data_layout import DataLayout
 from app.storage.errors import BackupImpossible
 
-_FILE = "backup.lock"
 _PATIENCE_S = 30.0
 _PAUSE_S = 0.05
 
 
 @contextmanager
-def removing(tmp: Path) -> Iterator[bool]:
+def removing(layout: DataLayout) -> Iterator[bool]:
     """Within the block: whether files may be removed now; no backup begins before its end."""
-    with _open(tmp) as lock:
+    with _open(layout) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,9 +32,9 @@ def removing(tmp: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def held_back(tmp: Path) -> Iterator[None]:
+def held_back(layout: DataLayout) -> Iterator[None]:
     """Within the block nothing that was deleted is removed. Raises BackupImpossible."""
-    with _open(tmp) as lock:
+    with _open(layout) as lock:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -51,8 +50,8 @@ def held_back(tmp: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _open(tmp: Path) -> Iterator[int]:
-    lock = os.open(tmp / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def _open(layout: DataLayout) -> Iterator[int]:
+    lock = os.open(layout.backup_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         yield lock
     finally:

@@ -63,7 +63,7 @@ class DeletionRunner:
             last = removals[-1].id
 
     def _do(self, removals: Sequence[Removal]) -> int:
-        with removing(self._media.tmp) as allowed:
+        with removing(self._media.layout) as allowed:
             if not allowed:
                 return len(removals)
             done = self._remove_wholes([one for one in removals if one.kind != "tensor"])

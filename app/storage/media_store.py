@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from app.data_layout import DataLayout
 from app.errors import ServiceError
 
 ROOM_CHECK_BYTES = 64 << 20  # how much is written between two looks at the free disk
@@ -171,9 +172,10 @@ class MediaStore:
 
     def __init__(self, data_dir: Path, *, min_free_bytes: int = 0) -> None:
         self._min_free_bytes = min_free_bytes
-        self._media = data_dir / "media"
-        self._thumbnails = data_dir / "thumbnails"
-        self.tmp = data_dir / "tmp"
+        self.layout = DataLayout(data_dir)
+        self._media = self.layout.media
+        self._thumbnails = self.layout.thumbnails
+        self.tmp = self.layout.tmp
 
     def prepare(self) -> None:
         """Create the folders."""

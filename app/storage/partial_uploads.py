@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.data_layout import DataLayout
 from app.errors import ServiceError
 from app.storage.media_store import sync_folder, write_all
 
@@ -122,7 +123,7 @@ class PartialFiles:
     """The files of one data folder's resumable uploads."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / "uploads"
+        self._folder = DataLayout(data_dir).uploads
 
     def prepare(self) -> None:
         """Create the folder."""

@@ -61,10 +61,10 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     metrics.model_calls_waiting.set_function(lambda: scheduler.waiting)
     texts = TextCache(encoder, scheduler)
     scoring = Scoring(encoder, scheduler, texts)
-    confidence = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
+    confidence = ConfidenceEstimator(encoder, scoring, settings.layout.calibrations)
     decoder = Decoder.for_model(encoder, settings)
     with (
-        closing(PackedTensorStore(settings.tensors_dir, writer_id=worker_id)) as tensors,
+        closing(PackedTensorStore(settings.layout.tensors, writer_id=worker_id)) as tensors,
         Catalog.open(
             settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
         ) as catalog,

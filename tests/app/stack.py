@@ -110,13 +110,13 @@ def open_stack(
         media.prepare()
         catalog = stack.enter_context(Catalog.open(settings.catalog_url, clock=clock))
         writer_id = new_id("wrk", clock, os.urandom)
-        tensors = PackedTensorStore(settings.tensors_dir, writer_id=writer_id)
+        tensors = PackedTensorStore(settings.layout.tensors, writer_id=writer_id)
         stack.callback(tensors.close)
         gate = ModelScheduler()
         stack.callback(gate.close)
         texts = TextCache(encoder, gate)
         scoring = Scoring(encoder, gate, texts)
-        certainty = ConfidenceEstimator(encoder, scoring, settings.calibrations_dir)
+        certainty = ConfidenceEstimator(encoder, scoring, settings.layout.calibrations)
         decoder = Decoder.for_model(encoder, settings)
         pipeline = IngestPipeline(
             catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision

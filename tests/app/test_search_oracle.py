@@ -74,7 +74,7 @@ def judge(served: Stack, strong: Encoder) -> Judge:
     background = random_videos(strong, BACKGROUND_SEGMENTS, np.random.default_rng(7))
     calibration = Calibration((0.7, 0.2, 0.3, 0.1), bias=3.0, fitted=True)
     model = ConfidenceModel(strong.fingerprint, bank_digest(strong.bank), calibration, background)
-    path = served.settings.calibrations_dir / "tiny.safetensors"
+    path = served.settings.layout.calibrations / "tiny.safetensors"
     model.save(path)
     return Judge(ConfidenceModel.load(path), strong.encode_text(list(strong.bank)))
 

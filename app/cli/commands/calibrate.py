@@ -58,7 +58,7 @@ def calibrate(
         from app.calibration.labelled_pairs import locate, read_pairs
         from app.calibration.stored_collection import open_catalog, open_footage
 
-        folder = settings.calibrations_dir
+        folder = settings.layout.calibrations
         if remove:
             with open_catalog(settings) as catalog:
                 removed = confidence.remove(catalog, collection, folder)

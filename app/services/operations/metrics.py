@@ -78,7 +78,7 @@ class MetricsCollector:
     def _read_disk(self) -> None:
         try:
             usage = shutil.disk_usage(self._settings.data_dir)
-            tensors = _disk_bytes(self._settings.tensors_dir)
+            tensors = _disk_bytes(self._settings.layout.tensors)
         except OSError:
             return
         self._metrics.disk_bytes.set(usage.total)

@@ -38,7 +38,7 @@ def footage_in(
         catalog.create_collection(
             collection, model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S
         )
-        tensors = PackedTensorStore(settings.tensors_dir, writer_id="wrk_test")
+        tensors = PackedTensorStore(settings.layout.tensors, writer_id="wrk_test")
         yield StoredCollection(catalog, tensors, encoder, catalog.get_collection(collection))
         tensors.close()
 

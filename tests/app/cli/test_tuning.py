@@ -92,7 +92,7 @@ def test_a_running_service_uses_a_calibration_at_the_next_search(
     second = ask(served, text=TEXT, top_k=200)
     assert second["confidence_kind"] == "calibrated"
     name = calibration_of(served)
-    model = ConfidenceModel.load(served.settings.calibrations_dir / f"{name}.safetensors")
+    model = ConfidenceModel.load(served.settings.layout.calibrations / f"{name}.safetensors")
     assert len(model.background.embedding) == 64
     expected = sorted(confidence_by(model, tiny, films).tolist(), reverse=True)
     found = sorted((hit["confidence"] for hit in second["results"]), reverse=True)
@@ -206,7 +206,7 @@ def test_a_bad_pair_is_named_and_changes_nothing(
     path.write_text('{"text": "red"}')
     assert_refused(run("calibrate", "default", "--pairs", path), "line 1 of", "segment_id")
     assert calibration_of(served) is None
-    assert not served.settings.calibrations_dir.exists()
+    assert not served.settings.layout.calibrations.exists()
 
 
 def test_a_small_collection_gets_no_calibration(

@@ -21,7 +21,7 @@ def files_in(folder: Path) -> list[str]:
 
 def tensor_bytes(stack: Stack) -> bytes:
     """All tensor files, one after the other, without zeros."""
-    folder = stack.settings.tensors_dir
+    folder = stack.settings.layout.tensors
     return b"".join((folder / name).read_bytes() for name in files_in(folder)).replace(b"\0", b"")
 
 
@@ -48,7 +48,7 @@ class HasSettings(Protocol):
 def flip_tensor(stack: HasSettings, segment: Segment) -> None:
     """Damage the record of one segment."""
     tensor = segment.tensor
-    flip(stack.settings.tensors_dir / tensor.file, tensor.offset + tensor.length - 3)
+    flip(stack.settings.layout.tensors / tensor.file, tensor.offset + tensor.length - 3)
 
 
 def change_rows(stack: HasSettings, statement: str, *values: object) -> None:

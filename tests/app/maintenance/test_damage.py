@@ -67,7 +67,7 @@ def test_every_way_to_ask_goes_on(stack: Stack, two: Any, file: bool):
     segments = segments_of(stack, two[0])
     if file:
         for name in stack.tensors.files():
-            (stack.settings.tensors_dir / name).unlink()
+            (stack.settings.layout.tensors / name).unlink()
     else:
         flip_tensor(stack, segments[0])
     left = 0 if file else 5  # of six

@@ -96,7 +96,7 @@ def alive(data: Path) -> PackedTensorStore:
 def test_removals_that_are_pending_are_done_too(stack: Stack, make_clip: MakeClip):
     """Unless a backup is being made: then nothing is removed at all."""
     video = stack.ingest(make_clip(seconds=1.0))
-    with held_back(stack.media.tmp):
+    with held_back(stack.media.layout):
         stack.catalog.delete_video("default", video["id"])
         assert collect(*parts(stack)) is None
         assert stack.media.content_path(video["sha256"]).exists()

@@ -78,7 +78,7 @@ class Kept:
 
     @property
     def tensor_file(self) -> Path:
-        return self.settings.tensors_dir / self.segments[0].tensor.file
+        return self.settings.layout.tensors / self.segments[0].tensor.file
 
     @property
     def thumbnail(self) -> Path:
@@ -161,11 +161,13 @@ def test_what_is_deleted_meanwhile_is_no_damage(kept: Kept):
         """Somebody deletes the video, and all of it, just before its tensors are read."""
 
         def read_each(self, references: Any) -> Any:
-            remover = DeletionRunner(kept.catalog, kept.media, self, kept.settings.calibrations_dir)
+            remover = DeletionRunner(
+                kept.catalog, kept.media, self, kept.settings.layout.calibrations
+            )
             remover.remove(kept.catalog.delete_video("default", kept.video.id))
             return super().read_each(references)
 
-    busy = Busy(kept.settings.tensors_dir, writer_id="busy")
+    busy = Busy(kept.settings.layout.tensors, writer_id="busy")
     assert verify(kept.catalog, kept.media, busy, kept.settings).damage == []
 
 
@@ -173,7 +175,7 @@ def test_a_repair_mends_it(stack: Stack, make_clip: MakeClip):
     """Afterwards nothing is damaged, also when the worker's own file was taken from under it."""
     video = stack.ingest(make_clip(seconds=2.0))
     segments = segments_of(stack, video)
-    (stack.settings.tensors_dir / segments[0].tensor.file).unlink()
+    (stack.settings.layout.tensors / segments[0].tensor.file).unlink()
     change_rows(stack, "DELETE FROM embeddings WHERE row = ?", segments[1].row)
     stack.media.thumbnail_path(video["id"], 2).unlink()
     report = verify(stack.catalog, stack.media, stack.tensors, stack.settings)

@@ -48,7 +48,7 @@ def test_what_a_backup_needs_is_removed_after_it(stack: Stack, make_clip: MakeCl
     """202 says how much is left; no search shows it; it goes as soon as it may."""
     video = stack.ingest(make_clip(seconds=1.5))
     before = left_on_disk(stack)
-    with held_back(stack.media.tmp):
+    with held_back(stack.media.layout):
         answer = stack.api.delete(f"{VIDEOS}/{video['id']}")
         assert (answer.status_code, answer.json()) == (202, {"pending_removals": 3})
         assert left_on_disk(stack) == before
@@ -109,7 +109,7 @@ def test_a_start_does_what_a_dead_process_left(
     with open_stack(tmp_path / "data", encoder) as stack:
         stack.api.app_state["services"].remover.work_off()  # or housekeeping was first
         assert (left_on_disk(stack), pending(stack)) == ([], 0)
-        assert files_in(stack.settings.tensors_dir) == []  # its writer is dead, so it went whole
+        assert files_in(stack.settings.layout.tensors) == []  # its writer is dead, so it went whole
 
 
 def test_bytes_that_others_hold_stay(stack: Stack, make_clip: MakeClip):
@@ -130,7 +130,7 @@ def test_bytes_that_others_hold_stay(stack: Stack, make_clip: MakeClip):
 def test_a_collection_takes_its_calibrations_along(stack: Stack):
     """They hold footage of it as background."""
     stack.api.put("/v1/collections/other")
-    folder = stack.settings.calibrations_dir
+    folder = stack.settings.layout.calibrations
     folder.mkdir()
     own = folder / f"{stack.catalog.get_collection('other').id}-0123.safetensors"
     others = folder / f"{stack.catalog.get_collection('default').id}-0123.safetensors"

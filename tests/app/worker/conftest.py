@@ -61,7 +61,7 @@ class Parts:
 
     @property
     def certainty(self) -> ConfidenceEstimator:
-        return ConfidenceEstimator(self.encoder, self.scoring, self.settings.calibrations_dir)
+        return ConfidenceEstimator(self.encoder, self.scoring, self.settings.layout.calibrations)
 
     @property
     def pipeline(self) -> IngestPipeline:
@@ -129,7 +129,7 @@ def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
     settings = Settings(data_dir=tmp_path / "data", window_s=1.0, stride_s=0.5)
     media = MediaStore(settings.data_dir)
     media.prepare()
-    tensors = PackedTensorStore(settings.tensors_dir, writer_id="wrk_1")
+    tensors = PackedTensorStore(settings.layout.tensors, writer_id="wrk_1")
     gate = ModelScheduler()
     with Catalog.open(settings.catalog_url, clock=SystemClock(), entropy=os.urandom) as catalog:
         catalog.create_collection(
@@ -150,7 +150,7 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
     """A client of the parts' internal HTTP, served on a real port."""
     texts = parts.texts
     scoring = Scoring(parts.encoder, parts.gate, texts)
-    certainty = ConfidenceEstimator(parts.encoder, scoring, parts.settings.calibrations_dir)
+    certainty = ConfidenceEstimator(parts.encoder, scoring, parts.settings.layout.calibrations)
     clips = ClipScoring(
         parts.encoder, parts.gate, scoring, certainty, parts.decoder, parts.media.tmp, lambda: False
     )

@@ -312,7 +312,7 @@ def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
             super().sync_thumbnails(video_id)
             steps.append((f"{len(pictures)} pictures", parts.catalog.count_segments("default")))
 
-    with closing(Watched(parts.settings.tensors_dir, writer_id="wrk_2")) as watched:
+    with closing(Watched(parts.settings.layout.tensors, writer_id="wrk_2")) as watched:
         parts.upload(make_clip(seconds=4))
         media = WatchedMedia(parts.settings.data_dir)
         assert replace(parts, tensors=watched, media=media).puller().run_one()

@@ -132,7 +132,7 @@ def test_a_clip_is_scored_segment_by_segment(
     np.testing.assert_array_equal(found.ends, [segment.end for segment in segments])
     assert found.duration_s == pytest.approx(4.25, abs=0.2)
     assert found.fingerprint == parts.encoder.fingerprint
-    assert not list(parts.settings.tensors_dir.glob("*"))
+    assert not list(parts.settings.layout.tensors.glob("*"))
 
 
 def test_a_clip_is_embedded_segment_by_segment(
@@ -149,7 +149,7 @@ def test_a_clip_is_embedded_segment_by_segment(
     np.testing.assert_allclose(found, expected.embedding, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert fingerprint == parts.encoder.fingerprint
-    assert not list(parts.settings.tensors_dir.glob("*"))
+    assert not list(parts.settings.layout.tensors.glob("*"))
 
 
 def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: WorkerClient) -> None:
@@ -159,7 +159,7 @@ def test_confidence_is_that_of_the_calibration_named(parts: Parts, client: Worke
     model = ConfidenceModel(
         parts.encoder.fingerprint, bank_digest(parts.encoder.bank), calibration, videos
     )
-    model.save(parts.settings.calibrations_dir / "tiny.safetensors")
+    model.save(parts.settings.layout.calibrations / "tiny.safetensors")
     asked = {"fingerprint": parts.encoder.fingerprint, "rest": True}
     few = client.score(TEXTS, references, **asked, confidence=ConfidenceRequest("tiny", 6))
     many = client.score(TEXTS, references, **asked, confidence=ConfidenceRequest("tiny", 600))
