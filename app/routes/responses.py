@@ -71,7 +71,7 @@ def video_answer(video: Video) -> schemas.VideoAnswer:
 def resumable_upload_answer(
     progress: UploadProgress, video: schemas.VideoAnswer | None, job: schemas.JobAnswer | None
 ) -> schemas.ResumableUploadAnswer:
-    """An upload that comes in pieces, and what it became."""
+    """A resumable upload, and the video and job it became."""
     upload = progress.upload
     return schemas.ResumableUploadAnswer(
         id=upload.id,
@@ -90,7 +90,7 @@ def resumable_upload_answer(
 
 
 def job_answer(job: Job, now: datetime | None = None) -> schemas.JobAnswer:
-    """A job; who holds it stays inside. Without the time nothing is said about its future."""
+    """A job, without the holder of its lease. `eta_s` is null when `now` is not given."""
     return schemas.JobAnswer(
         id=job.id,
         kind=job.kind,
@@ -125,24 +125,24 @@ def segment_answer(video: Video, segment: Segment) -> schemas.SegmentAnswer:
     )
 
 
-def search_answer(query: Sequence[str], findings: SearchPage) -> schemas.SearchAnswer:
-    """Ranked moments with what they were chosen from; `query` are the texts that were asked."""
-    seconds = findings.seconds
+def search_answer(query: Sequence[str], page: SearchPage) -> schemas.SearchAnswer:
+    """Ranked moments with what they were chosen from; `query` are its texts."""
+    seconds = page.seconds
     return schemas.SearchAnswer(
         query=" → ".join(query),
-        results=[_result(moment, query, findings.score_kind) for moment in findings.moments],
-        next_cursor=findings.next_cursor,
-        abstained=findings.abstained,
-        score_kind=findings.score_kind,
-        confidence_kind=findings.confidence_kind,
+        results=[_result(moment, query, page.score_kind) for moment in page.moments],
+        next_cursor=page.next_cursor,
+        abstained=page.abstained,
+        score_kind=page.score_kind,
+        confidence_kind=page.confidence_kind,
         index=schemas.IndexState(
-            segments_total=findings.recall.total,
-            segments_eligible=findings.recall.eligible,
-            segments_damaged=findings.damaged,
-            exact=findings.exact,
-            recall=findings.recall.measured,
-            model=findings.model,
-            snapshot=findings.recall.sequence,
+            segments_total=page.recall.total,
+            segments_eligible=page.recall.eligible,
+            segments_damaged=page.damaged,
+            exact=page.exact,
+            recall=page.recall.measured,
+            model=page.model,
+            snapshot=page.recall.sequence,
         ),
         timings_ms=schemas.SearchTimings(
             encode=_milliseconds(seconds.encode),
@@ -155,22 +155,22 @@ def search_answer(query: Sequence[str], findings: SearchPage) -> schemas.SearchA
 
 
 def heatmap_answer(query: str, heatmap: Heatmap) -> schemas.HeatmapAnswer:
-    """A video's scores over time, without the stretches that no segment covers."""
-    line = heatmap.line
-    pieces = []
-    for number, score in enumerate(line.scores.tolist()):
-        chance = None if heatmap.confidence is None else float(heatmap.confidence[number])
+    """A video's scores over time, without the intervals that no segment covers."""
+    curve = heatmap.curve
+    intervals = []
+    for number, score in enumerate(curve.scores.tolist()):
+        confidence = None if heatmap.confidence is None else float(heatmap.confidence[number])
         if not math.isnan(score):
-            start, end = float(line.edges[number]), float(line.edges[number + 1])
-            pieces.append(
-                schemas.HeatmapPiece(start=start, end=end, score=score, confidence=chance)
+            start, end = float(curve.edges[number]), float(curve.edges[number + 1])
+            intervals.append(
+                schemas.HeatmapPiece(start=start, end=end, score=score, confidence=confidence)
             )
     return schemas.HeatmapAnswer(
         query=query,
         video_id=heatmap.video.id,
         duration_s=heatmap.video.duration_s,
         confidence_kind=heatmap.confidence_kind,
-        pieces=pieces,
+        pieces=intervals,
     )
 
 
@@ -199,12 +199,12 @@ def clip_answer(filename: str, model: str, labelled: ClipLabels) -> schemas.Clip
         if labelled.segments is None
         else [
             schemas.ClassifiedStretch(
-                start=stretch.start_s,
-                end=stretch.end_s,
-                scores=_by_label(labels, stretch.scores),
-                none_of_these=stretch.scores.none_of_these,
+                start=segment.start_s,
+                end=segment.end_s,
+                scores=_by_label(labels, segment.scores),
+                none_of_these=segment.scores.none_of_these,
             )
-            for stretch in labelled.segments
+            for segment in labelled.segments
         ],
     )
 
@@ -233,8 +233,8 @@ def label_set_summary(label_set: LabelSetListing) -> schemas.LabelSetSummary:
 
 def _by_label(labels: Sequence[str], scores: LabelScores) -> dict[str, float]:
     """The answered probabilities under their labels."""
-    chosen = zip(scores.places.tolist(), scores.probabilities.tolist(), strict=True)
-    return {labels[place]: probability for place, probability in chosen}
+    chosen = zip(scores.indices.tolist(), scores.probabilities.tolist(), strict=True)
+    return {labels[index]: probability for index, probability in chosen}
 
 
 def _result(moment: Moment, texts: Sequence[str], score_kind: ScoreKind) -> schemas.SearchResult:

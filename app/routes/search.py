@@ -131,7 +131,7 @@ def _search_clip(
 
 
 def _ask(services: Services, collection: str, question: MomentQuery) -> SearchPage:
-    findings = services.search.ask(collection, question)
+    findings = services.search.find(collection, question)
     for stage in fields(findings.seconds):
         seconds = getattr(findings.seconds, stage.name)
         services.metrics.search_seconds.labels(stage.name).observe(seconds)

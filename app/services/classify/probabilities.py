@@ -1,7 +1,7 @@
 """Probabilities of labels, over segments and whole videos.
 
-L labels, n of them answered. A row holds the probabilities of L labels and, when that is asked for,
-of none of them after these.
+L labels, n of them answered. A row holds the probabilities of L labels and, if requested, of
+none of them after these.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Probabilities = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """The labels that are answered, by their places in the list of all, and their probabilities.
+    """The labels that are answered, by their indices in the list of all, and their probabilities.
 
-    places : int, shape = (n,)
+    indices : int, shape = (n,)
     probabilities : shape = (n,)
-    none_of_these : the probability that no label fits, if it was asked for
+    none_of_these : the probability that no label fits, if it was requested
     """
 
-    places: npt.NDArray[np.intp]
+    indices: npt.NDArray[np.intp]
     probabilities: Probabilities
     none_of_these: float | None
 
@@ -38,8 +38,8 @@ class LabelScores:
         probabilities = row[:labels]
         if top is None:
             return cls(np.arange(len(probabilities)), probabilities, none)
-        places = np.argsort(-probabilities, kind="stable")[:top].copy()
-        return cls(places, probabilities[places], none)
+        indices = np.argsort(-probabilities, kind="stable")[:top].copy()
+        return cls(indices, probabilities[indices], none)
 
 
 class MeanScores:

@@ -70,7 +70,7 @@ class Labelling:
 
     @property
     def confidence(self) -> ConfidenceRequest | None:
-        """The confidence to ask the worker for: of each segment as if it were the only one."""
+        """The confidence to request from the worker: of each segment as if it were the only one."""
         return ConfidenceRequest(self.calibration, 1) if self.mode == "multi" else None
 
     def rows(self, scores: Scores) -> Iterator[Probabilities]:
@@ -99,7 +99,7 @@ class SegmentLabels:
 
 @dataclass(frozen=True, slots=True)
 class VideoLabels:
-    """A video's scores and, if asked for, those of its segments in order of time."""
+    """A video's scores and, if requested, those of its segments in order of time."""
 
     video: Video
     scores: LabelScores

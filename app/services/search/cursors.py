@@ -1,8 +1,8 @@
 """Cursor: a signed position in a list of results, pinned to a state of the index.
 
 The service keeps nothing for a cursor, so that it holds over restarts and on every process. What it
-says is signed, because it decides what is shown. A page after the first sees no segment that came
-later; segments deleted meanwhile are gone at once.
+says is signed, because it decides what is shown. Later pages leave out segments that were added
+after the first page; segments deleted meanwhile are gone at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.catalog.errors import InvalidCursor
 from app.errors import CursorExpired
@@ -21,8 +22,8 @@ from app.services.search.query import Moment
 
 LIFETIME_S = 900
 
-# Scores of the same segment differ in the last digits from one batch to another. Within this
-# much of a page's last score the cursor lists what was given, beyond it order alone tells.
+# The score of a segment differs in the last digits from one batch to another. The cursor lists the
+# rows that were given within this distance of the last score; beyond it, the score alone decides.
 _JITTER = 1e-3
 
 
@@ -30,13 +31,14 @@ _JITTER = 1e-3
 class Position:
     """The end of a page.
 
-    question : digest of all that the ranking depends on; state : of the collection and its model
+    query : digest of all that the ranking depends on; state : digest of the collection and its
+        model
     snapshot, last_row : the sequence that was searched, and the highest row then
     score : of the last entry; given : first rows of the entries of nearly that score
     expires_at : seconds since the epoch
     """
 
-    question: str
+    query: str
     state: str
     snapshot: int
     last_row: int
@@ -46,7 +48,7 @@ class Position:
 
 
 def digest(*parts: object) -> str:
-    """A short name for values that are equal exactly when their `repr` is."""
+    """A short hash of the values; equal for values of equal `repr`."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -91,11 +93,11 @@ class Signer:
         body = json.dumps(asdict(position), separators=(",", ":")).encode()
         return _text(self._sign(body) + body)
 
-    def read(self, cursor: str, *, question: str, state: str, now: float) -> Position:
+    def read(self, cursor: str, *, query: str, state: str, now: float) -> Position:
         """The position of a cursor.
 
-        Raises InvalidCursor when it is not one of ours or belongs to another question,
-        CursorExpired when its time is over or the collection's model is not what it was.
+        Raises InvalidCursor when this service did not sign it or it belongs to another query,
+        CursorExpired when it is too old or the collection's model has changed.
         """
         try:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
@@ -105,14 +107,15 @@ class Signer:
         signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
             raise InvalidCursor("The cursor is not one that a search has given.")
-        fields = json.loads(body)
-        position = Position(**{**fields, "given": tuple(fields["given"])})
-        if position.question != question:
+        position = _position(json.loads(body))
+        if position is None:
+            raise CursorExpired(_EXPIRED)
+        if position.query != query:
             raise InvalidCursor(
-                "The cursor belongs to another question; send it with the request it came from."
+                "The cursor belongs to another query; send it with the request it came from."
             )
         if now > position.expires_at or position.state != state:
-            raise CursorExpired("The cursor has expired; ask again without it.")
+            raise CursorExpired(_EXPIRED)
         return position
 
     def _sign(self, body: bytes) -> bytes:
@@ -120,6 +123,15 @@ class Signer:
 
 
 _SIGNATURE_BYTES = 16
+_EXPIRED = "The cursor has expired; search again without it."
+
+
+def _position(fields: dict[str, Any]) -> Position | None:
+    """The position of these fields; None when another version of the program wrote them."""
+    try:
+        return Position(**{**fields, "given": tuple(fields["given"])})
+    except (KeyError, TypeError):
+        return None
 
 
 def _text(raw: bytes) -> str:

@@ -21,10 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Scores over time: piece i lasts from edges[i] to edges[i + 1]; NaN where no window is.
+    """Scores over time: interval i lasts from edges[i] to edges[i + 1]; NaN where no window is.
 
     edges : float64, shape = (n + 1,), ascending; scores : float64, shape = (n,)
-    windows : int64, shape = (n,), how many cover each piece
+    windows : int64, shape = (n,), how many cover each interval
     """
 
     edges: Floats
@@ -32,15 +32,15 @@ class Curve:
     windows: npt.NDArray[np.int64]
 
 
-def curve(starts: Floats, ends: Floats, scores: Floats) -> Curve:
-    """The mean score of the windows that cover each piece between two edges of windows.
+def score_curve(starts: Floats, ends: Floats, scores: Floats) -> Curve:
+    """The mean score of the windows that cover each interval between two edges of windows.
 
     starts, ends, scores : float64, shape = (K,)
     """
     edges = np.unique(np.concatenate([starts, ends]))
     first = np.searchsorted(edges, starts)
     last = np.searchsorted(edges, ends)
-    # What a window adds from its first piece on, and takes back after its last.
+    # A window adds its score at its first interval and takes it back after its last.
     count = np.zeros(len(edges), np.int64)
     total = np.zeros(len(edges))
     np.add.at(count, first, 1)
@@ -52,16 +52,16 @@ def curve(starts: Floats, ends: Floats, scores: Floats) -> Curve:
         return Curve(edges, np.where(count > 0, total / count, np.nan), count)
 
 
-def highest(line: Curve, starts: Floats, ends: Floats, values: Floats) -> Floats:
-    """The highest value of the windows that cover each piece of their curve; 0 where none does.
+def highest(curve: Curve, starts: Floats, ends: Floats, values: Floats) -> Floats:
+    """The highest value of the windows that cover each interval of their curve; 0 where none does.
 
     starts, ends, values : float64, shape = (K,), values not below 0
 
-    Window by window: the video of a day has too many for a table of windows and pieces.
+    Window by window: a day of video has too many for a table of windows times intervals.
     """
-    found = np.zeros(len(line.scores))
-    first = np.searchsorted(line.edges, starts).tolist()
-    last = np.searchsorted(line.edges, ends).tolist()
+    found = np.zeros(len(curve.scores))
+    first = np.searchsorted(curve.edges, starts).tolist()
+    last = np.searchsorted(curve.edges, ends).tolist()
     for begin, end, value in zip(first, last, values.tolist(), strict=True):
         np.maximum(found[begin:end], value, out=found[begin:end])
     return found
@@ -78,13 +78,13 @@ def single(ranked: Sequence[RankedSegment]) -> list[Moment]:
 def merged(
     ranked: Sequence[RankedSegment], scored: Sequence[RankedSegment], noise: float
 ) -> list[Moment]:
-    """Moments in place of windows, in the order of `ranked`, which is best first.
+    """Overlapping windows merged into moments, in the order of `ranked`, which is best first.
 
-    The best window that is left takes in those of `ranked` that overlap it. Its bounds are then
-    drawn in to the stretch around its peak where the curve of all that were `scored` in the video
-    stays above half way between that peak and the lowest point nearby.
+    The best window that is left takes in those of `ranked` that overlap it. The moment's bounds
+    are then narrowed to the interval around the peak where the curve of all the video's `scored`
+    windows stays above the mean of that peak and the lowest score nearby.
 
-    noise : differences up to this say nothing about where an event begins
+    noise : differences of scores up to this say nothing about where an event begins
     """
     curves = _curves(scored)
     taken: set[int] = set()
@@ -113,7 +113,7 @@ def _curves(scored: Sequence[RankedSegment]) -> dict[str, Curve]:
         segment = each.found.segment
         by_video[each.found.video.id].append((segment.start_s, segment.end_s, each.score))
     return {
-        video_id: curve(*np.array(windows, dtype=np.float64).T)
+        video_id: score_curve(*np.array(windows, dtype=np.float64).T)
         for video_id, windows in by_video.items()
     }
 
@@ -124,14 +124,14 @@ def _overlap(one: RankedSegment, other: RankedSegment) -> bool:
 
 
 def _tightened(
-    best: RankedSegment, near: Sequence[RankedSegment], line: Curve, noise: float
+    best: RankedSegment, near: Sequence[RankedSegment], curve: Curve, noise: float
 ) -> tuple[float, float]:
-    """The stretch around the peak within the best window, never beyond the windows of `near`."""
-    first = int(np.searchsorted(line.edges, min(each.found.segment.start_s for each in near)))
-    last = int(np.searchsorted(line.edges, max(each.found.segment.end_s for each in near)))
+    """The interval around the best window's peak, never beyond the windows of `near`."""
+    first = int(np.searchsorted(curve.edges, min(each.found.segment.start_s for each in near)))
+    last = int(np.searchsorted(curve.edges, max(each.found.segment.end_s for each in near)))
     window = best.found.segment
-    scores = _evened(line, window.start_s, window.end_s)
-    begin, end = np.searchsorted(line.edges, (window.start_s, window.end_s)).tolist()
+    scores = _evened(curve, window.start_s, window.end_s)
+    begin, end = np.searchsorted(curve.edges, (window.start_s, window.end_s)).tolist()
     peak = begin + int(np.argmax(scores[begin:end]))
     highest = scores[peak]
     level = min((highest + np.nanmin(scores)) / 2, highest - noise)
@@ -140,17 +140,19 @@ def _tightened(
         left -= 1
     while right < last and scores[right] >= level:
         right += 1
-    return float(line.edges[left]), float(line.edges[right])
+    return float(curve.edges[left]), float(curve.edges[right])
 
 
-def _evened(line: Curve, start: float, end: float) -> Floats:
+def _evened(curve: Curve, start: float, end: float) -> Floats:
     """The curve as far as the neighbours of a window reach, NaN beyond.
 
-    Fewer windows cover the first and last pieces of a video. There the lowest score nearby stands
-    in for those that are missing, or the edge would look like the peak of every event beside it.
+    Fewer windows cover the ends of a video. The lowest score nearby is used in place of the missing
+    ones, or the ends would look like the peak of every event beside them.
     """
     reach = end - start
-    near = (line.edges[1:] > start - reach) & (line.edges[:-1] < end + reach) & (line.windows > 0)
-    lowest, most = line.scores[near].min(), line.windows[near].max()
-    missing = most - line.windows
-    return np.where(near, (line.scores * line.windows + lowest * missing) / most, np.nan)
+    near = (
+        (curve.edges[1:] > start - reach) & (curve.edges[:-1] < end + reach) & (curve.windows > 0)
+    )
+    lowest, most = curve.scores[near].min(), curve.windows[near].max()
+    missing = most - curve.windows
+    return np.where(near, (curve.scores * curve.windows + lowest * missing) / most, np.nan)

@@ -18,7 +18,7 @@ ScoreKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """What is seen, and what must rather not be seen."""
+    """A text that describes the moment, and one that must not describe it."""
 
     text: str
     negative: str | None = None
@@ -26,14 +26,14 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class SimilarSegmentQuery:
-    """More like this segment of the collection."""
+    """Moments that resemble this segment of the collection."""
 
     segment_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClipQuery:
-    """More like this file, of these bytes, in the media store's folder for incoming files."""
+    """Moments that resemble this file, in the media store's folder for incoming files."""
 
     path: Path
     sha256: str
@@ -52,11 +52,11 @@ Probe: TypeAlias = TextQuery | SimilarSegmentQuery | ClipQuery | SequenceQuery
 
 @dataclass(frozen=True, slots=True)
 class MomentQuery:
-    """A probe, what it is searched in, and how the answer is cut and arranged.
+    """A probe, the segments to search, and how the results are arranged and paged.
 
-    max_per_video : results come by video, at most so many of each; None ranks them singly
+    max_per_video : groups results by video, at most this many of each; None ranks them singly
     merge : overlapping windows become one moment
-    top_k : of moments, or of videos when results come by video
+    top_k : number of moments, or of videos when results are grouped by video
     """
 
     probe: Probe
@@ -70,7 +70,7 @@ class MomentQuery:
 
 @dataclass(frozen=True, slots=True)
 class RankedSegment:
-    """A segment, its score, and the chance that it is a true match if that is known."""
+    """A segment, its score, and its confidence (0 to 1) if one is known."""
 
     found: SegmentOfVideo
     score: float
@@ -79,9 +79,9 @@ class RankedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A stretch of a video that is answered as one result.
+    """An interval of a video that is one result.
 
-    best : the segment that speaks for it; start, end : seconds; segments : all that it is made of;
+    best : the segment that represents it; start, end : seconds; segments : all that it is made of;
     steps : the events of a sequence, in order
     """
 
@@ -94,7 +94,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Seconds each stage took."""
+    """How long each stage took, in seconds. `total` is their sum."""
 
     encode: float
     filter: float
@@ -105,12 +105,12 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Moments, what they were chosen from, and how long it took.
+    """One page of moments, what was searched for them, and how long that took.
 
     exact : every eligible segment was scored by the model, not only the recalled ones
     damaged : how many eligible segments were left out because what is stored of them is unreadable
-    confidence_kind : how the chances were made; None when there are none
-    abstained : there were results, but none was certain enough
+    confidence_kind : how the confidence was computed; None when there is none
+    abstained : there were results, but the confidence of each was below min_confidence
     """
 
     moments: list[Moment]

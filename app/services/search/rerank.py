@@ -24,17 +24,17 @@ from app.services.vectors.port import Recall
 from index import Ids
 from xclip.confidence.calibration import share_among, sigmoid
 
-# A chain needs every window of a video, however many that are; of a few hundred candidates' videos
-# no more than this are looked at, the most promising first.
+# A chain needs every window of a video, however many there are. No more than this many windows of
+# the candidates' videos are scored, the most promising videos first.
 MAX_SEQUENCE_SEGMENTS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What was scored, best first. Chains are moments already, segments are to be arranged yet.
+    """What was scored, best first. Chains are moments already, segments still have to be arranged.
 
-    scored : how many segments; complete : none that was recalled had been deleted meanwhile
-    damaged : how many more there are whose tensors cannot be read
+    scored : number of segments; complete : no recalled segment was deleted meanwhile
+    damaged : number of further segments whose tensors cannot be read
     """
 
     kind: ScoreKind
@@ -48,9 +48,9 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The segments that could be read, in the order given, and what the model says of them.
+    """The segments that could be read, in the order given, and their scores.
 
-    damaged : how many could not, and are still there; gone : how many were deleted meanwhile
+    damaged : how many could not be read; gone : how many were deleted meanwhile
     """
 
     found: Sequence[SegmentOfVideo]
@@ -60,18 +60,18 @@ class Scored:
 
 
 class Reranker:
-    """Asks the worker for exact scores; the catalog leaves out what was deleted meanwhile."""
+    """Has the worker score segments exactly, and leaves out what was deleted meanwhile."""
 
     def __init__(self, catalog: Catalog, worker: WorkerClient, damage: Damage) -> None:
         self._catalog = catalog
         self._worker = worker
         self._damage = damage
 
-    def words(self, collection: Collection, probe: TextQuery, recall: Recall) -> Ranking:
+    def by_text(self, collection: Collection, probe: TextQuery, recall: Recall) -> Ranking:
         """Recalled segments by their logit for the text.
 
-        A negative text N takes from the logit of the text T what -log P(T | T or N) is: nothing
-        where T fits far better, the whole difference where N does.
+        A negative text N lowers the logit of the text T by -log P(T | T or N): by nothing where T
+        fits far better, by the whole difference where N does.
         """
         kind: ScoreKind = "xclip_logit" if probe.negative is None else "xclip_logit_contrast"
         found = self._catalog.segments_by_rows(recall.rows.tolist())
@@ -96,33 +96,33 @@ class Reranker:
             damaged=scored.damaged,
         )
 
-    def likeness(self, recall: Recall) -> Ranking:
-        """Recalled segments by the cosine that the index itself computes."""
+    def by_similarity(self, recall: Recall) -> Ranking:
+        """Recalled segments by the cosine that the index computed."""
         found = self._catalog.segments_by_rows(recall.rows.tolist())
         cosine = dict(zip(recall.rows.tolist(), recall.scores.tolist(), strict=True))
         scores = np.array([cosine[item.segment.row] for item in found], dtype=np.float64)
         ranked = _ranked(found, scores, None)
         return Ranking("cosine", ranked, [], len(found), len(found) == len(recall.rows))
 
-    def sequence(
+    def by_sequence(
         self,
         collection: Collection,
         probe: SequenceQuery,
         recalls: Sequence[Recall],
         allowed: Ids | None,
     ) -> Ranking:
-        """The best chain of each video that the recalled segments point at."""
+        """The best chain of each of the recalled segments' videos."""
         kind: ScoreKind = "xclip_logit_sequence"
         found: Sequence[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
         if not found or collection.fingerprint is None:
             return Ranking(kind)
         scored = self.score(collection, probe.texts, found, recalls[0].eligible)
         found, scores = scored.found, scored.scores
-        places: defaultdict[str, list[int]] = defaultdict(list)
-        for place, item in enumerate(found):
-            places[item.video.id].append(place)
+        by_video: defaultdict[str, list[int]] = defaultdict(list)
+        for index, item in enumerate(found):
+            by_video[item.video.id].append(index)
         eligible = recalls[0].eligible
-        chains = (_chain(probe, found, scores, some, eligible) for some in places.values())
+        chains = (_chain(probe, found, scores, some, eligible) for some in by_video.values())
         ranked = sorted((chain for chain in chains if chain), key=lambda one: rank_key(one.best))
         return Ranking(
             kind,
@@ -188,9 +188,9 @@ def _ranked(
     scores: npt.NDArray[np.float64],
     confidence: npt.NDArray[np.float64] | None,
 ) -> list[RankedSegment]:
-    chances: Iterable[float | None]
-    chances = [None] * len(found) if confidence is None else confidence.tolist()
-    ranked = map(RankedSegment, found, scores.tolist(), chances)
+    confidences: Iterable[float | None]
+    confidences = [None] * len(found) if confidence is None else confidence.tolist()
+    ranked = map(RankedSegment, found, scores.tolist(), confidences)
     return sorted(ranked, key=rank_key)
 
 
@@ -222,10 +222,10 @@ def _chain(
 ) -> Moment | None:
     """The best chain among one video's segments, which are in order of time.
 
-    Its confidence is the product of its steps'. The first could have been any eligible segment, a
-    later one only those that follow the one before in time.
+    Its confidence is the product of its steps'. The first step was chosen among all eligible
+    segments, each later one only among those that may follow the step before it.
     """
-    windows = [found[place].segment for place in of_video]
+    windows = [found[index].segment for index in of_video]
     logits = scores.logits[of_video].astype(np.float64).T  # (S, n)
     starts = np.array([window.start_s for window in windows])
     ends = np.array([window.end_s for window in windows])
@@ -235,14 +235,14 @@ def _chain(
     choices = (eligible, *(followers(starts, ends, w, probe.within_s) for w in chain.windows))
     steps = []
     for event, window in enumerate(chain.windows):
-        place, chance = of_video[window], None
+        index, confidence = of_video[window], None
         if scores.confidence is not None:
-            chance = share_among(float(scores.confidence[place, event]), eligible, choices[event])
-        steps.append(RankedSegment(found[place], float(scores.logits[place, event]), chance))
-    sure = [step.confidence for step in steps if step.confidence is not None]
-    confidence = math.prod(sure) if sure else None
+            alone = float(scores.confidence[index, event])
+            confidence = share_among(alone, eligible, choices[event])
+        steps.append(RankedSegment(found[index], float(scores.logits[index, event]), confidence))
+    known = [step.confidence for step in steps if step.confidence is not None]
     return Moment(
-        best=RankedSegment(steps[0].found, chain.score, confidence),
+        best=RankedSegment(steps[0].found, chain.score, math.prod(known) if known else None),
         start=steps[0].found.segment.start_s,
         end=steps[-1].found.segment.end_s,
         segments=tuple(step.found.segment for step in steps),

@@ -1,4 +1,7 @@
-"""Search: encode, filter, recall, rerank, arrange and page."""
+"""Search pipeline: encode, filter, recall, rerank, arrange, page.
+
+Each stage is a method of `Search`, in this order, and `StageTimer` times it under its name.
+"""
 
 from __future__ import annotations
 
@@ -29,34 +32,52 @@ from app.services.search.query import (
     TextQuery,
 )
 from app.services.search.rerank import Ranking, Reranker
+from app.services.search.stage_timer import StageTimer
 from app.services.vectors.damage import Damage
 from app.services.vectors.port import Recall, VectorPort
 from index import Ids, Vectors
 
-# Segments deleted between the two stages leave places that others may deserve.
+# A segment that is deleted after the recall leaves room for another that was not recalled.
 TRIES = 3
 CURSOR_SECRET = "search-cursors"  # noqa: S105  the name of a secret, not one
 
-# What two scores may differ by and still say the same: a logit of 1 is odds of e to 1.
+# Scores that differ by less than this are as good as equal: a logit of 1 is odds of e to 1.
 LOGIT_NOISE = 1.0
 COSINE_NOISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """One text over one video. Piece i lasts from edges[i] to edges[i + 1].
+    """The scores of one text over one video.
 
-    confidence : of the surest window over the piece; None when no confidence is known
+    confidence : for each interval of the curve, the highest of the windows that cover it; None when
+        no confidence is known
     """
 
     video: Video
-    line: moments.Curve
+    curve: moments.Curve
     confidence: moments.Floats | None
     confidence_kind: ConfidenceKind | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """The vectors to recall by, and the row of the segment they come from, if it is one."""
+
+    directions: Sequence[Vectors]
+    own_row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The rows that the search may find: those of `allowed` up to `last_row`; None is no limit."""
+
+    allowed: Ids | None
+    last_row: int | None
+
+
 class Search:
-    """Answers questions over a collection's segments."""
+    """Finds the moments of a collection that match a query."""
 
     def __init__(
         self,
@@ -73,94 +94,78 @@ class Search:
         self._vectors = vectors
         self._worker = worker
         self._clock = clock
-        self._ranker = Reranker(catalog, worker, damage)
+        self._reranker = Reranker(catalog, worker, damage)
         self._recall_candidates = recall_candidates
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
 
-    def ask(self, name: str, question: MomentQuery) -> SearchPage:
+    def find(self, name: str, query: MomentQuery) -> SearchPage:
         """The best moments of collection `name`, best first.
 
         Raises CollectionNotFound, SegmentNotFound, InvalidCursor, CursorExpired, NotCalibrated
-        (a least confidence where none is known), ModelMismatch, WorkerUnavailable, WorkerFailed.
+        (min_confidence without a known confidence), ModelMismatch, WorkerUnavailable, WorkerFailed.
         """
-        times = [self._clock.monotonic()]
-        collection = self._catalog.get_collection(name)
-        count = max(collection.recall_candidates or self._recall_candidates, question.top_k)
-        position = self._position(collection, question, count)
-        directions, itself = self._encode(collection, question.probe)
-        times.append(self._clock.monotonic())
-        last_row = self._last_row(collection, question, position)
-        allowed = self._catalog.eligible_rows(name, question.condition, last_row=last_row)
-        times.append(self._clock.monotonic())
-        for _ in range(TRIES):
-            # Read again, so that the index goes at least as far as the rows that are allowed.
+        timer = StageTimer(self._clock)
+        with timer.stage("encode"):
             collection = self._catalog.get_collection(name)
-            recalls = [self._recall(collection, one, count, allowed, itself) for one in directions]
-            recalled = self._clock.monotonic()
-            ranking = self._rank(collection, question.probe, recalls, allowed)
+            count = max(collection.recall_candidates or self._recall_candidates, query.top_k)
+            position = self._position(collection, query, count)
+            encoded = self._encode(collection, query.probe)
+        with timer.stage("filter"):
+            scope = self._filter(collection, query, position)
+        for _ in range(TRIES):
+            with timer.stage("recall"):
+                # Read it again, so that the index knows at least the rows that are allowed.
+                collection = self._catalog.get_collection(name)
+                recalls = self._recall(collection, encoded, count, scope.allowed)
+            with timer.stage("rerank"):
+                ranking = self._rerank(collection, query.probe, recalls, scope.allowed)
             if ranking.complete:
                 break
-        times += [recalled, self._clock.monotonic()]
-        recall = recalls[0]
+        with timer.stage("arrange"):
+            entries, abstained = self._arrange(query, ranking)
+        recall = _pinned(recalls[0], scope, position)
+        with timer.stage("page"):
+            state = _state(collection, count)
+            page, cursor = self._page(query, entries, position, recall, state)
         damaged = ranking.damaged + recall.damaged
-        entries, abstained = _arrange(question, ranking)
-        rest = page_after(entries, position)
-        page = rest[: question.top_k]
-        cursor = None
-        if len(rest) > len(page):
-            state = self._state(collection, count)
-            cursor = self._cursor(
-                question,
-                state,
-                replace(recall, last_row=last_row or recall.last_row),
-                page,
-                position,
-            )
         return SearchPage(
             moments=[moment for entry in page for moment in entry],
             next_cursor=cursor,
-            recall=recall if position is None else replace(recall, sequence=position.snapshot),
+            recall=recall,
             exact=not damaged and _is_exact(ranking, recall),
             damaged=damaged,
             score_kind=ranking.kind,
             confidence_kind=ranking.confidence_kind,
             abstained=abstained,
             model=collection.model,
-            seconds=_stages(times),
+            seconds=_stages(timer),
         )
 
     def heatmap(self, name: str, video_id: str, text: str) -> Heatmap:
-        """What a video scores for a text over time. Raises VideoNotFound, VideoNotReady, …"""
+        """The scores of a text over a video. Raises VideoNotFound, VideoNotReady, …"""
         collection = self._catalog.get_collection(name)
         video = self._catalog.get_video(name, video_id)
         segments = self._catalog.list_segments(name, video_id)
         if not segments:
             raise VideoNotReady(f"The video {video.id} is {video.status}, not ready.")
-        scored = self._ranker.score(
+        scored = self._reranker.score(
             collection, [text], [SegmentOfVideo(one, video) for one in segments], len(segments)
         )
         if not scored.found:
             raise VideoNotReady(f"What is stored of {video.id} is damaged and has to be remade.")
         scores = scored.scores
         starts, ends = _bounds([item.segment for item in scored.found])
-        line = moments.curve(starts, ends, scores.logits[:, 0].astype(np.float64))
-        surest = None
+        curve = moments.score_curve(starts, ends, scores.logits[:, 0].astype(np.float64))
+        confidence = None
         if scores.confidence is not None:
-            surest = moments.highest(line, starts, ends, scores.confidence[:, 0])
-        return Heatmap(video, line, surest, scores.confidence_kind)
+            confidence = moments.highest(curve, starts, ends, scores.confidence[:, 0])
+        return Heatmap(video, curve, confidence, scores.confidence_kind)
 
-    def _encode(self, collection: Collection, probe: Probe) -> tuple[list[Vectors], int | None]:
-        """Directions to recall by, and the row of the segment that is asked with, if one is."""
+    def _encode(self, collection: Collection, probe: Probe) -> _Encoded:
+        """Stage 1: turn the probe into vectors of length 1."""
         if isinstance(probe, SimilarSegmentQuery):
-            row = self._catalog.segments_by_ids(collection.name, [probe.segment_id])[0].segment.row
-            directions = list(self._catalog.embeddings_by_rows([row]))
-            if not directions:
-                if self._catalog.existing_segments([row]):
-                    raise VideoNotReady(f"{probe.segment_id} is damaged and has to be remade.")
-                # deleted since it was looked up
-                raise SegmentNotFound(f"no segment {probe.segment_id!r} in {collection.name!r}")
-            return directions, row
+            return self._stored_vector(collection, probe.segment_id)
         if isinstance(probe, ClipQuery):
             embeddings, fingerprint = self._worker.embed_clip(
                 probe.path,
@@ -169,93 +174,124 @@ class Search:
                 timeout_s=self._decode_timeout_s,
             )
             require_model(collection, fingerprint)
-            return [_direction(embeddings.mean(axis=0))], None
+            return _Encoded([_direction(embeddings.mean(axis=0))], None)
         texts = [probe.text] if isinstance(probe, TextQuery) else list(probe.texts)
         embeddings, fingerprint = self._worker.encode_text(texts)
         require_model(collection, fingerprint)
-        return [_direction(embedding) for embedding in embeddings], None
+        return _Encoded([_direction(embedding) for embedding in embeddings], None)
+
+    def _stored_vector(self, collection: Collection, segment_id: str) -> _Encoded:
+        row = self._catalog.segments_by_ids(collection.name, [segment_id])[0].segment.row
+        directions = list(self._catalog.embeddings_by_rows([row]))
+        if not directions:
+            if self._catalog.existing_segments([row]):
+                raise VideoNotReady(f"{segment_id} is damaged and has to be remade.")
+            # deleted since it was looked up
+            raise SegmentNotFound(f"no segment {segment_id!r} in {collection.name!r}")
+        return _Encoded(directions, row)
+
+    def _filter(
+        self, collection: Collection, query: MomentQuery, position: Position | None
+    ) -> _Scope:
+        """Stage 2: read the rows that the filter allows.
+
+        The filter is read before the vectors are. Without a bound, segments that come in between
+        would be missing on the first page and appear on the next.
+        """
+        last_row: int | None = None
+        if position is not None:
+            last_row = position.last_row
+        elif query.condition not in (None, EVERYTHING):
+            last_row = self._vectors.last_row(collection)
+        allowed = self._catalog.eligible_rows(collection.name, query.condition, last_row=last_row)
+        return _Scope(allowed, last_row)
 
     def _recall(
-        self,
-        collection: Collection,
-        direction: Vectors,
-        count: int,
-        allowed: Ids | None,
-        itself: int | None,
-    ) -> Recall:
-        if itself is None:
-            return self._vectors.recall(collection, direction, count, allowed)
-        recall = self._vectors.recall(collection, direction, count + 1, allowed)
-        others = recall.rows != itself
-        return replace(
-            recall,
-            rows=recall.rows[others][:count],
-            scores=recall.scores[others][:count],
-            eligible=recall.eligible - int(np.count_nonzero(~others)),
-        )
+        self, collection: Collection, encoded: _Encoded, count: int, allowed: Ids | None
+    ) -> list[Recall]:
+        """Stage 3: the nearest rows of each vector, without the segment that is the query."""
+        own_row = encoded.own_row
+        if own_row is not None:
+            recall = self._vectors.recall(collection, encoded.directions[0], count + 1, allowed)
+            return [_without(recall, own_row, count)]
+        return [
+            self._vectors.recall(collection, direction, count, allowed)
+            for direction in encoded.directions
+        ]
 
-    def _rank(
+    def _rerank(
         self,
         collection: Collection,
         probe: Probe,
         recalls: Sequence[Recall],
         allowed: Ids | None,
     ) -> Ranking:
+        """Stage 4: score the recalled segments exactly."""
         if isinstance(probe, SimilarSegmentQuery | ClipQuery):
-            return self._ranker.likeness(recalls[0])
+            return self._reranker.by_similarity(recalls[0])
         if isinstance(probe, TextQuery):
-            return self._ranker.words(collection, probe, recalls[0])
-        return self._ranker.sequence(collection, probe, recalls, allowed)
+            return self._reranker.by_text(collection, probe, recalls[0])
+        return self._reranker.by_sequence(collection, probe, recalls, allowed)
 
-    def _last_row(
-        self, collection: Collection, question: MomentQuery, position: Position | None
-    ) -> int | None:
-        """The highest row that is searched; None leaves it to the moment of the recall.
+    def _arrange(self, query: MomentQuery, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
+        """Stage 5: entries of pages, best first, and whether min_confidence left none of them."""
+        least = query.min_confidence
+        if least is not None and ranking.scored and ranking.confidence_kind is None:
+            raise NotCalibrated(
+                "No confidence is known for this collection's model; fit one with "
+                "`xclip-search calibrate`, or ask without min_confidence."
+            )
+        kept = [one for one in ranking.segments if least is None or (one.confidence or 0) >= least]
+        if query.merge:
+            noise = COSINE_NOISE if ranking.kind == "cosine" else LOGIT_NOISE
+            arranged = moments.merged(kept, ranking.segments, noise)
+        else:
+            arranged = moments.single(kept)
+        arranged += [
+            chain
+            for chain in ranking.chains
+            if least is None or (chain.best.confidence or 0) >= least
+        ]
+        abstained = bool(ranking.segments or ranking.chains) and not arranged
+        return _grouped(arranged, query.max_per_video), abstained
 
-        A filter is read before the vectors are: without a bound, segments that come in between
-        would be missing on the first page and there on the next.
-        """
-        if position is not None:
-            return position.last_row
-        if question.condition in (None, EVERYTHING):
-            return None
-        return self._vectors.last_row(collection)
-
-    def _position(
-        self, collection: Collection, question: MomentQuery, count: int
-    ) -> Position | None:
-        if question.cursor is None:
-            return None
-        return self._signer.read(
-            question.cursor,
-            question=_digest(question),
-            state=self._state(collection, count),
-            now=self._clock.now().timestamp(),
-        )
-
-    def _cursor(
+    def _page(
         self,
-        question: MomentQuery,
-        state: str,
-        recall: Recall,
-        page: Sequence[Sequence[Moment]],
+        query: MomentQuery,
+        entries: Sequence[Sequence[Moment]],
         position: Position | None,
-    ) -> str:
+        recall: Recall,
+        state: str,
+    ) -> tuple[Sequence[Sequence[Moment]], str | None]:
+        """Stage 6: the next `top_k` entries, and the cursor of the page after; None on the last."""
+        rest = page_after(entries, position)
+        page = rest[: query.top_k]
+        if len(rest) == len(page):
+            return page, None
         score, given = near_end(page, position)
-        return self._signer.write(
+        cursor = self._signer.write(
             Position(
-                question=_digest(question),
+                query=_digest(query),
                 state=state,
-                snapshot=recall.sequence if position is None else position.snapshot,
-                last_row=recall.last_row if position is None else position.last_row,
+                snapshot=recall.sequence,
+                last_row=recall.last_row,
                 score=score,
                 given=given,
                 expires_at=int(self._clock.now().timestamp()) + LIFETIME_S,
             )
         )
+        return page, cursor
 
-    def _state(self, collection: Collection, count: int) -> str:
-        return digest(collection.id, collection.fingerprint, collection.calibration, count)
+    def _position(self, collection: Collection, query: MomentQuery, count: int) -> Position | None:
+        """The end of the page before; None for the first page."""
+        if query.cursor is None:
+            return None
+        return self._signer.read(
+            query.cursor,
+            query=_digest(query),
+            state=_state(collection, count),
+            now=self._clock.now().timestamp(),
+        )
 
 
 def require_model(collection: Collection, fingerprint: str) -> None:
@@ -267,30 +303,32 @@ def require_model(collection: Collection, fingerprint: str) -> None:
         )
 
 
-def _arrange(question: MomentQuery, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
-    """Entries of a page, best first, and whether nothing was certain enough."""
-    least = question.min_confidence
-    if least is not None and ranking.scored and ranking.confidence_kind is None:
-        raise NotCalibrated(
-            "No confidence is known for this collection's model; fit one with "
-            "`xclip-search calibrate`, or ask without min_confidence."
-        )
-    sure = [one for one in ranking.segments if least is None or (one.confidence or 0) >= least]
-    if question.merge:
-        noise = COSINE_NOISE if ranking.kind == "cosine" else LOGIT_NOISE
-        arranged = moments.merged(sure, ranking.segments, noise)
-    else:
-        arranged = moments.single(sure)
-    arranged += [
-        chain for chain in ranking.chains if least is None or (chain.best.confidence or 0) >= least
-    ]
-    abstained = bool(ranking.segments or ranking.chains) and not arranged
-    if question.max_per_video is None:
-        return [[moment] for moment in arranged], abstained
+def _without(recall: Recall, row: int, count: int) -> Recall:
+    """The recall without this row, and without what is more than `count`."""
+    others = recall.rows != row
+    return replace(
+        recall,
+        rows=recall.rows[others][:count],
+        scores=recall.scores[others][:count],
+        eligible=recall.eligible - int(np.count_nonzero(~others)),
+    )
+
+
+def _pinned(recall: Recall, scope: _Scope, position: Position | None) -> Recall:
+    """The recall, with the snapshot that the first page was made from."""
+    last_row = recall.last_row if scope.last_row is None else scope.last_row
+    sequence = recall.sequence if position is None else position.snapshot
+    return replace(recall, last_row=last_row, sequence=sequence)
+
+
+def _grouped(arranged: Sequence[Moment], max_per_video: int | None) -> list[list[Moment]]:
+    """Each moment by itself, or the best of each video together, in the order of their best."""
+    if max_per_video is None:
+        return [[moment] for moment in arranged]
     by_video: defaultdict[str, list[Moment]] = defaultdict(list)
     for moment in arranged:
         by_video[moment.best.found.video.id].append(moment)
-    return [found[: question.max_per_video] for found in by_video.values()], abstained
+    return [found[:max_per_video] for found in by_video.values()]
 
 
 def _is_exact(ranking: Ranking, recall: Recall) -> bool:
@@ -299,10 +337,14 @@ def _is_exact(ranking: Ranking, recall: Recall) -> bool:
     return compared or ranking.scored >= recall.eligible
 
 
-def _digest(question: MomentQuery) -> str:
-    probe = question.probe
-    asked = probe.sha256 if isinstance(probe, ClipQuery) else repr(probe)
-    return digest(asked, replace(question, probe=TextQuery(""), cursor=None))
+def _state(collection: Collection, count: int) -> str:
+    return digest(collection.id, collection.fingerprint, collection.calibration, count)
+
+
+def _digest(query: MomentQuery) -> str:
+    probe = query.probe
+    content = probe.sha256 if isinstance(probe, ClipQuery) else repr(probe)
+    return digest(content, replace(query, probe=TextQuery(""), cursor=None))
 
 
 def _direction(embedding: Vectors) -> Vectors:
@@ -310,10 +352,15 @@ def _direction(embedding: Vectors) -> Vectors:
     return np.asarray(embedding / length)
 
 
-def _stages(times: Sequence[float]) -> Stages:
-    """times : when the first stage began and each of the four ended"""
-    encode, filtering, recall, score = np.diff(times).tolist()
-    return Stages(encode, filtering, recall, score, times[-1] - times[0])
+def _stages(timer: StageTimer) -> Stages:
+    """The times that an answer shows: it has no field for arranging and paging, which are short."""
+    return Stages(
+        encode=timer.seconds("encode"),
+        filter=timer.seconds("filter"),
+        recall=timer.seconds("recall"),
+        score=timer.seconds("rerank"),
+        total=timer.seconds("encode", "filter", "recall", "rerank"),
+    )
 
 
 def _bounds(segments: Sequence[Segment]) -> tuple[moments.Floats, moments.Floats]:

@@ -1,4 +1,4 @@
-"""Sequence search: pairs moments of one video that follow each other.
+"""Sequence search: finds the best chain of windows that follow each other in one video.
 
 S events, n windows of one video.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 # Ends and starts of windows are rounded; a window that begins this much before the end of another
 # still follows it.
@@ -20,7 +20,7 @@ _TOUCH_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Which window stands for each event, and the mean of their scores."""
+    """The window that shows each event, and the mean of their scores."""
 
     windows: tuple[int, ...]
     score: float
@@ -60,20 +60,20 @@ def followers(starts: Floats, ends: Floats, window: int, within_s: float) -> int
     return int(np.count_nonzero((gap >= -_TOUCH_S) & (gap <= within_s + _TOUCH_S)))
 
 
-def _highest(values: Floats, first: Places, last: Places) -> Places:
-    """Where the highest of values[first:last] is, the earliest of equal ones; 0 for no values.
+def _highest(values: Floats, first: Indices, last: Indices) -> Indices:
+    """The index of the highest of values[first:last], the earliest of equal ones; 0 for no values.
 
-    In O(n log n): the video of a day has too many windows for a table of all their pairs.
+    A sparse table, in O(n log n): a day of video has too many windows for a table of all pairs.
     """
-    # place[k, i] is where the highest of the 2**k values from i on is.
-    place = [np.arange(len(values))]
-    while 2 ** len(place) <= len(values):
-        half = 2 ** (len(place) - 1)
-        left, right = place[-1][:-half], place[-1][half:]
-        place.append(np.where(values[right] > values[left], right, left))
+    # table[k][i] is the index of the highest of the 2**k values from i on.
+    table = [np.arange(len(values))]
+    while 2 ** len(table) <= len(values):
+        half = 2 ** (len(table) - 1)
+        left, right = table[-1][:-half], table[-1][half:]
+        table.append(np.where(values[right] > values[left], right, left))
     found = np.zeros(len(first), np.int64)
     level = np.log2((last - first).clip(1)).astype(np.int64)
-    for k, highest in enumerate(place):
+    for k, highest in enumerate(table):
         here = (level == k) & (first < last)
         left, right = highest[first[here]], highest[last[here] - 2**k]
         found[here] = np.where(values[right] > values[left], right, left)

@@ -138,7 +138,7 @@ def test_a_cursor_of_another_question_is_refused(crowd: Stack, change: dict[str,
     cursor = ask(crowd, **question)["next_cursor"]
     answer = crowd.api.post(url("default"), json={**question, **change, "cursor": cursor})
     body = assert_problem(answer, 422, "invalid_cursor")
-    assert "another question" in body["detail"]
+    assert "another query" in body["detail"]
 
 
 def test_a_tampered_cursor_is_refused(crowd: Stack):

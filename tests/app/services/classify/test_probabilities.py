@@ -38,14 +38,14 @@ def test_the_top_are_the_most_probable_in_order(values: np.ndarray, top: int):
     """Sorted by probability, then by place; as many as asked for, or as there are."""
     found = LabelScores.of(values, len(values), top)
     expected = sorted(enumerate(values.tolist()), key=lambda pair: (-pair[1], pair[0]))[:top]
-    assert list(zip(found.places.tolist(), found.probabilities.tolist(), strict=True)) == expected
+    assert list(zip(found.indices.tolist(), found.probabilities.tolist(), strict=True)) == expected
 
 
 @given(values=rows)
 def test_without_a_top_all_labels_keep_their_places(values: np.ndarray):
     """Nothing is sorted that nobody asked to sort."""
     found = LabelScores.of(values, len(values), None)
-    assert found.places.tolist() == list(range(len(values)))
+    assert found.indices.tolist() == list(range(len(values)))
     assert found.probabilities.tolist() == values.tolist()
 
 
@@ -74,5 +74,5 @@ def test_none_of_these_stands_beside_the_labels(values: np.ndarray, top: int):
     """What follows the labels in a row is never one of the top, however probable."""
     found = LabelScores.of(np.append(values, 2.0), len(values), top)
     assert found.none_of_these == 2.0
-    assert found.places.max() < len(values)
+    assert found.indices.max() < len(values)
     assert LabelScores.of(values, len(values), top).none_of_these is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from app.services.search.query import Moment
 from tests.app.services.search.test_moments import ranked
 
 KEY = b"k" * 32
-POSITION = Position("question", "state", 7, 41, -0.1, (3, 5), 1_000)
+POSITION = Position("query", "state", 7, 41, -0.1, (3, 5), 1_000)
 
 
 def moments(scores: list[float]) -> list[list[Moment]]:
@@ -29,14 +30,14 @@ def moments(scores: list[float]) -> list[list[Moment]]:
 
 
 def read(cursor: str, **choices: object) -> Position:
-    values = {"question": "question", "state": "state", "now": 999.0, **choices}
+    values = {"query": "query", "state": "state", "now": 999.0, **choices}
     return Signer(KEY).read(cursor, **values)  # type: ignore[arg-type]
 
 
 @given(
     st.builds(
         Position,
-        st.just("question"),
+        st.just("query"),
         st.just("state"),
         st.integers(0, 2**62),
         st.integers(0, 2**62),
@@ -74,10 +75,10 @@ def test_any_other_text_is_refused(text: str) -> None:
         read(text)
 
 
-def test_a_cursor_belongs_to_its_question():
-    """The same place in another ranking means nothing."""
-    with pytest.raises(InvalidCursor, match="another question"):
-        read(Signer(KEY).write(POSITION), question="another")
+def test_a_cursor_belongs_to_its_query():
+    """The same position in another ranking means nothing."""
+    with pytest.raises(InvalidCursor, match="another query"):
+        read(Signer(KEY).write(POSITION), query="another")
 
 
 @pytest.mark.parametrize("choices", [{"now": 1_000.5}, {"state": "another"}])
@@ -89,7 +90,7 @@ def test_a_cursor_expires_with_its_time_and_its_state(choices: dict[str, object]
 
 
 def test_digests_tell_values_of_other_types_apart():
-    """`1`, `1.0`, `"1"` and their order are different questions."""
+    """`1`, `1.0`, `"1"` and their order are different queries."""
     parts = [(1,), (1.0,), ("1",), (1, 2), (2, 1), ((1, 2),), ()]
     assert len({digest(*each) for each in parts}) == len(parts)
 
@@ -123,3 +124,52 @@ def test_pages_hold_every_entry_once_though_scores_jitter(
         score, given_near = near_end(page, position)
         position = replace(POSITION, score=score, given=given_near)
     assert sorted(given_rows) == list(range(len(entries)))
+
+
+class OtherVersion(Signer):
+    """The signer of a version of the program whose positions have other fields."""
+
+    def write_fields(self, fields: dict[str, object]) -> str:
+        body = json.dumps(fields).encode()
+        return base64.urlsafe_b64encode(self._sign(body) + body).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("fields", [{}, {**asdict(POSITION), "new": 1}, {"given": [1]}], ids=str)
+def test_a_cursor_of_another_version_has_expired(fields: dict[str, object]) -> None:
+    """A client that pages over an upgrade is told to search again, and not shown a failure."""
+    with pytest.raises(CursorExpired):
+        read(OtherVersion(KEY).write_fields(fields))
+
+
+def jittered(entries: int) -> st.SearchStrategy[list[float]]:
+    return st.lists(st.integers(0, 30).map(float), min_size=1, max_size=entries)
+
+
+@given(jittered(20), st.integers(1, 20))
+def test_the_rest_begins_after_what_was_given(scores: list[float], size: int) -> None:
+    """Without jitter a page and what comes after it are the list, in its order."""
+    entries = moments(scores)
+    page = entries[:size]
+    score, given_near = near_end(page, None)
+    position = replace(POSITION, score=score, given=given_near)
+    assert [*page, *page_after(entries, position)] == entries
+
+
+@given(jittered(20), st.integers(1, 5))
+def test_a_cursor_lists_only_the_rows_that_share_the_last_score(
+    scores: list[float], size: int
+) -> None:
+    """A cursor grows with the ties at its end, and not with the pages before it."""
+    entries = moments(scores)
+    position = None
+    given_rows: list[int] = []
+    while rest := page_after(entries, position):
+        page = rest[:size]
+        given_rows += [entry[0].best.found.segment.row for entry in page]
+        score, given_near = near_end(page, position)
+        ties = {
+            entry[0].best.found.segment.row for entry in entries if entry[0].best.score == score
+        }
+        assert set(given_near) == ties & set(given_rows)
+        position = replace(POSITION, score=score, given=given_near)
+    assert given_rows == list(range(len(entries)))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalog.records import Segment, SegmentOfVideo, Video
-from app.services.search.moments import curve, highest, merged, single
+from app.services.search.moments import highest, merged, score_curve, single
 from app.services.search.query import Moment, RankedSegment
 from app.services.search.rerank import rank_key
 from index import TensorReference
@@ -89,7 +89,7 @@ def test_merging_puts_every_ranked_segment_into_one_moment(
 def test_bounds_are_within_the_merged_windows_and_keep_part_of_the_best(
     scored: list[RankedSegment], data: st.DataObject
 ) -> None:
-    """Drawn in, never out, and never away from what speaks for the moment."""
+    """Drawn in, never out, and never away from what represents the moment."""
     chosen = [one for one in scored if data.draw(st.booleans())]
     for moment in merged(chosen, scored, NOISE):
         best = moment.best.found.segment
@@ -133,15 +133,15 @@ def test_single_moments_are_the_segments_as_they_are():
         max_size=12,
     )
 )
-def test_a_curve_is_the_mean_of_the_windows_over_each_piece(
+def test_a_curve_is_the_mean_of_the_windows_over_each_interval(
     windows: list[tuple[int, int, int]],
 ) -> None:
-    """Pieces join without gap or overlap; a piece without a window has no number."""
+    """Intervals join without gap or overlap; one without a window has no number."""
     starts, lengths, scores = (np.array(column, float) for column in zip(*windows, strict=True))
     ends = starts + lengths
-    line = curve(starts, ends, scores)
-    assert line.edges.tolist() == sorted({*starts, *ends})
-    for (start, end), score in zip(pairwise(line.edges), line.scores, strict=True):
+    curve = score_curve(starts, ends, scores)
+    assert curve.edges.tolist() == sorted({*starts, *ends})
+    for (start, end), score in zip(pairwise(curve.edges), curve.scores, strict=True):
         covering = scores[(starts <= start) & (end <= ends)]
         if len(covering):
             assert score == pytest.approx(covering.mean(), abs=1e-9)
@@ -154,29 +154,29 @@ def test_a_curve_is_the_mean_of_the_windows_over_each_piece(
         st.tuples(st.integers(0, 20), st.integers(1, 8), st.floats(0, 1)), min_size=1, max_size=12
     )
 )
-def test_the_highest_is_that_of_the_windows_over_each_piece(
+def test_the_highest_is_that_of_the_windows_over_each_interval(
     windows: list[tuple[int, int, float]],
 ):
-    """Piece by piece over all windows says the same; where there is none it is nothing."""
+    """A scan of all windows for each interval says the same; where there is none it is 0."""
     starts = np.array([float(start) for start, _, _ in windows])
     ends = starts + np.array([float(length) for _, length, _ in windows])
     values = np.array([value for _, _, value in windows])
-    line = curve(starts, ends, values)
-    for piece, (begin, end) in enumerate(pairwise(line.edges)):
+    curve = score_curve(starts, ends, values)
+    for interval, (begin, end) in enumerate(pairwise(curve.edges)):
         over = (starts <= begin) & (end <= ends)
         expected = values[over].max() if over.any() else 0.0
-        assert highest(line, starts, ends, values)[piece] == expected
-        assert line.windows[piece] == over.sum()
+        assert highest(curve, starts, ends, values)[interval] == expected
+        assert curve.windows[interval] == over.sum()
 
 
 def test_a_whole_day_fits_in_memory():
-    """Windows times pieces of 24 hours would be gigabytes."""
+    """Windows times intervals of 24 hours would be gigabytes."""
     starts = np.arange(34_560) * 2.5
-    chances = np.linspace(0, 1, len(starts))
+    confidence = np.linspace(0, 1, len(starts))
     tracemalloc.start()
-    line = curve(starts, starts + 5, chances)
-    found = highest(line, starts, starts + 5, chances)
+    curve = score_curve(starts, starts + 5, confidence)
+    found = highest(curve, starts, starts + 5, confidence)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (found[:-1] == chances).all()  # a later window is surer, and each begins a piece
+    assert (found[:-1] == confidence).all()  # later windows have more, and each begins an interval
     assert peak < 50_000_000

@@ -30,9 +30,9 @@ from xclip.encoder import Encoder
 
 
 class BusyCatalog(Catalog):
-    """The catalog, in which something happens once: right after the question named, or before.
+    """The catalog, in which something happens once: right after the call named, or before.
 
-    Only `segments_by_rows` is a question that it happens before.
+    Only `segments_by_rows` is a call that it happens before.
     """
 
     after: tuple[str, Callable[[], object]] | None = None
@@ -103,10 +103,10 @@ def test_pages_agree_although_a_video_comes_while_the_first_is_made(
         "eligible_rows",
         lambda: plant(stack, encoder, rng, segments=5, metadata=metadata),
     )
-    question = {"probe": TextQuery("red"), "top_k": 2, "condition": parse_filter(wanted)}
-    pages = [search.ask("default", MomentQuery(**question))]
+    query = {"probe": TextQuery("red"), "top_k": 2, "condition": parse_filter(wanted)}
+    pages = [search.find("default", MomentQuery(**query))]
     while cursor := pages[-1].next_cursor:
-        pages.append(search.ask("default", MomentQuery(**question, cursor=cursor)))
+        pages.append(search.find("default", MomentQuery(**query, cursor=cursor)))
     found = rows(pages)
     own = {segment.row for segment in stack.catalog.list_segments("default", first.id)}
     everything = set(search_rows(search))
@@ -116,7 +116,7 @@ def test_pages_agree_although_a_video_comes_while_the_first_is_made(
 
 
 def search_rows(search: Search) -> list[int]:
-    return rows([search.ask("default", MomentQuery(TextQuery("red"), top_k=100))])
+    return rows([search.find("default", MomentQuery(TextQuery("red"), top_k=100))])
 
 
 def test_a_segment_that_is_deleted_while_it_is_asked_with_is_not_found(
@@ -127,7 +127,7 @@ def test_a_segment_that_is_deleted_while_it_is_asked_with_is_not_found(
     (segment, *_) = stack.catalog.list_segments("default", video.id)
     catalog.after = ("segments_by_ids", lambda: stack.catalog.delete_video("default", video.id))
     with pytest.raises(SegmentNotFound):
-        search.ask("default", MomentQuery(SimilarSegmentQuery(segment.id)))
+        search.find("default", MomentQuery(SimilarSegmentQuery(segment.id)))
 
 
 @pytest.mark.parametrize("by_example", [False, True], ids=["words", "like"])
@@ -139,17 +139,17 @@ def test_what_is_deleted_between_the_stages_gives_its_place_to_the_next(
     videos = [plant(stack, encoder, rng, segments=5) for _ in range(4)]
     (example, *_) = stack.catalog.list_segments("default", videos[0].id)
     search = searching(stack, catalog, recall_candidates=5)
-    question = MomentQuery(
+    query = MomentQuery(
         SimilarSegmentQuery(example.id) if by_example else TextQuery("red"), top_k=5
     )
-    before = search.ask("default", question)
+    before = search.find("default", query)
     found = [moment.best.found.video.id for moment in before.moments]
     victim = next(video for video in found if video != videos[0].id)
     catalog.after = (
         "segments_by_rows",
         lambda: stack.catalog.delete_video("default", victim),
     )
-    during, afterwards = search.ask("default", question), search.ask("default", question)
+    during, afterwards = search.find("default", query), search.find("default", query)
     assert len(rows([during])) == 5
     assert rows([during]) == rows([afterwards])
 
@@ -164,16 +164,16 @@ def test_an_answer_by_codes_is_not_exact_and_says_what_they_recall(
     probe = SimilarSegmentQuery(example.id) if by_example else TextQuery("red")
     with closing(IndexReplica(catalog, threads=1, exact_up_to=0)) as vectors:
         search = searching(stack, catalog, recall_candidates=5, vectors=vectors)
-        before = search.ask("default", MomentQuery(probe, top_k=5))
+        before = search.find("default", MomentQuery(probe, top_k=5))
         assert (before.exact, before.recall.measured) == (by_example, None)
         collection, direction = catalog.get_collection("default"), np.ones(encoder.dim, np.float32)
         while vectors.recall(collection, direction, 5, None).measured is None:
             time.sleep(0.01)
-        after = search.ask("default", MomentQuery(probe, top_k=5))
+        after = search.find("default", MomentQuery(probe, top_k=5))
         assert not after.exact
         assert after.recall.measured is not None
         assert len(rows([after])) == 5
-        all_of_it = search.ask("default", MomentQuery(probe, top_k=200))
+        all_of_it = search.find("default", MomentQuery(probe, top_k=200))
         assert (all_of_it.exact, all_of_it.recall.measured) == (True, None)
 
 
@@ -189,9 +189,9 @@ def test_any_implementation_of_the_vector_port_gives_the_same_pages(
     (example, *_) = stack.catalog.list_segments("default", videos[0].id)
     probe = SimilarSegmentQuery(example.id) if by_example else TextQuery("red")
     for wanted in ({}, {"even": True}):
-        question = MomentQuery(probe, top_k=7, condition=parse_filter(wanted))
+        query = MomentQuery(probe, top_k=7, condition=parse_filter(wanted))
         one, other = (
-            searching(stack, catalog, recall_candidates=8, vectors=vectors).ask("default", question)
+            searching(stack, catalog, recall_candidates=8, vectors=vectors).find("default", query)
             for vectors in (IndexReplica(catalog, threads=1), BruteForceVectors(catalog))
         )
         assert rows([one]) == rows([other]) != []
