@@ -171,7 +171,7 @@ def _open(
     stopping: threading.Event,
 ) -> Services:
     """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
-    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     media.prepare()
     partials = PartialFiles(settings.data_dir)
     partials.prepare()

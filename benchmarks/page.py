@@ -76,7 +76,7 @@ def main() -> None:
 def draw_pictures(settings: Settings) -> None:
     """Give every segment a picture of its own, as large as an ingest makes them."""
     random = np.random.default_rng(2)
-    media = MediaStore(settings.data_dir)
+    media = MediaStore.in_folder(settings.data_dir)
     media.prepare()
     with Catalog.open(settings.catalog_url) as catalog:
         cursor = None

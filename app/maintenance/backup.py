@@ -20,7 +20,15 @@ from app.maintenance.file_copy import CopiedFile, Manifest, copy_file, copy_runs
 from app.settings import Settings
 from app.storage.backup_lock import held_back
 from app.storage.errors import BackupImpossible
-from app.storage.media_store import MediaStore, sync_folder
+from app.storage.folder_store import sync_path
+from app.storage.media_store import (
+    MediaStore,
+    content_key,
+    sprite_keys,
+    thumbnail_key,
+    thumbnails_prefix,
+)
+from app.storage.object_store import ObjectMissing
 
 VIDEOS_AT_ONCE = 200
 
@@ -57,9 +65,9 @@ def back_up(
         manifest = _copy_all(settings, building, progress)
         os.sync()  # thousands of small files: one by one would take minutes
         manifest.write(building)
-        sync_folder(building)
+        sync_path(building)
         building.rename(folder)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -68,7 +76,7 @@ def back_up(
 
 
 def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None]) -> Manifest:
-    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     media.prepare()
     files: list[CopiedFile] = []
     missing: list[str] = []
@@ -90,9 +98,18 @@ def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None])
 def _copies(
     catalog: Catalog, media: MediaStore, settings: Settings, target: Path
 ) -> Iterator[CopiedFile | str]:
-    """Every file that the catalog refers to, copied; the path of one that is not there."""
+    """Every file that the catalog refers to, copied; the name of one that is not there."""
+    for key in _object_keys(catalog, media):
+        try:
+            with media.objects.local_copy(key) as path:
+                copied = copy_file(path, target, key)
+        except (ObjectMissing, FileNotFoundError):
+            yield key
+        else:
+            yield copied
     root = settings.data_dir
-    for path in _whole_files(catalog, media, settings):
+    for calibration in sorted(catalog.calibrations_in_use()):
+        path = settings.layout.calibration(calibration)
         name = path.relative_to(root).as_posix()
         try:
             yield copy_file(path, target, name)
@@ -112,19 +129,18 @@ def _copies(
             yield name
 
 
-def _whole_files(catalog: Catalog, media: MediaStore, settings: Settings) -> Iterator[Path]:
+def _object_keys(catalog: Catalog, media: MediaStore) -> Iterator[str]:
     for sha256 in sorted(catalog.media_in_use()):
-        yield media.content_path(sha256)
+        yield content_key(sha256)
     last = ""
     while videos := catalog.videos_after(last, VIDEOS_AT_ONCE):
         for video in videos:
             for segment in catalog.list_segments(video.collection, video.id):
-                yield media.thumbnail_path(video.id, segment.position)
+                yield thumbnail_key(video.id, segment.position)
             # what was ingested by an earlier version has none
-            yield from filter(Path.is_file, media.sprite_paths(video.id))
+            there = set(media.objects.list(thumbnails_prefix(video.id)))
+            yield from (key for key in sprite_keys(video.id) if key in there)
         last = videos[-1].id
-    for name in sorted(catalog.calibrations_in_use()):
-        yield settings.layout.calibration(name)
 
 
 def _describe(root: Path, path: str) -> CopiedFile:

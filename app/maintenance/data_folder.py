@@ -32,7 +32,7 @@ def check_library(settings: Settings) -> None:
 def open_library(settings: Settings) -> Iterator[DataFolder]:
     """Open it, whether a service runs on it or not. Raises NoLibrary, CatalogError."""
     check_library(settings)
-    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     media.prepare()
     with (
         Catalog.open(settings.catalog_url) as catalog,

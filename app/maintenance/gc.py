@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.catalog import Catalog
 from app.clock import SystemClock
-from app.maintenance.orphans import Orphan, find_waste
+from app.maintenance.orphans import Orphan, find_orphans
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.settings import Settings
@@ -18,7 +18,7 @@ from index import PackedTensorStore
 def collect(
     catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
 ) -> list[Orphan] | None:
-    """Work pending removals off and remove all waste; what was removed.
+    """Work pending removals off and remove all orphans; what was removed.
 
     None, and nothing is removed, while a backup is being made.
     """
@@ -26,30 +26,30 @@ def collect(
         if not allowed:
             return None
         DeletionRunner(catalog, media, tensors, settings.layout.calibrations).work_off()
-        found = find_waste(catalog, media, tensors, settings)
-        return [waste for waste in found if _remove(waste, catalog, media, tensors, settings)]
+        found = find_orphans(catalog, media, tensors, settings)
+        return [orphan for orphan in found if _remove(orphan, catalog, media, tensors, settings)]
 
 
 def _remove(
-    waste: Orphan,
+    orphan: Orphan,
     catalog: Catalog,
     media: MediaStore,
     tensors: PackedTensorStore,
     settings: Settings,
 ) -> bool:
     """Whether it is gone; asked again, for it may have come into use since it was found."""
-    match waste.kind:
+    match orphan.kind:
         case "content":
             with media.exclusive():
-                if catalog.is_media_referenced(waste.name):
+                if catalog.is_media_referenced(orphan.name):
                     return False
-                media.remove_content(waste.name)
+                media.remove_content(orphan.name)
         case "thumbnails":
-            media.remove_thumbnails(waste.name)
+            media.remove_thumbnails(orphan.name)
         case "tensor file" | "tensors":
-            return _remove_tensors(waste, tensors)
+            return _remove_tensors(orphan, tensors)
         case "calibration":
-            (settings.layout.calibrations / waste.name).unlink(missing_ok=True)
+            (settings.layout.calibrations / orphan.name).unlink(missing_ok=True)
         case "upload":
             _uploads(catalog, media, settings).expire()
         case "temporary file":
@@ -57,14 +57,14 @@ def _remove(
     return True
 
 
-def _remove_tensors(waste: Orphan, tensors: PackedTensorStore) -> bool:
-    with tensors.ended(waste.name) as ended:
+def _remove_tensors(orphan: Orphan, tensors: PackedTensorStore) -> bool:
+    with tensors.ended(orphan.name) as ended:
         if not ended:
             return False
-        if waste.runs:
-            tensors.erase(waste.name, waste.runs)
+        if orphan.runs:
+            tensors.erase(orphan.name, orphan.runs)
         else:
-            tensors.unlink(waste.name)
+            tensors.unlink(orphan.name)
     return True
 
 

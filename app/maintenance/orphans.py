@@ -1,7 +1,7 @@
 """Orphan: a file on disk that no record refers to, left by a process that died.
 
 Looked for beside a running service: files are listed first and the catalog is asked afterwards, so
-what has just been committed is never taken for waste; and what may still be committed (files of
+what has just been committed is never taken for an orphan; and what may still be committed (files of
 living writers, files that are being received) is left alone.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 from index import PackedTensorStore
 
-WasteKind: TypeAlias = Literal[
+OrphanKind: TypeAlias = Literal[
     "content", "thumbnails", "tensor file", "tensors", "calibration", "upload", "temporary file"
 ]
 
@@ -31,19 +31,19 @@ WasteKind: TypeAlias = Literal[
 class Orphan:
     """Something that may go. `runs` (offset, length) are the parts of a file that goes on."""
 
-    kind: WasteKind
+    kind: OrphanKind
     name: str
     size_bytes: int
     runs: tuple[tuple[int, int], ...] = ()
 
 
-def find_waste(
+def find_orphans(
     catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
 ) -> list[Orphan]:
     """All of it, by kind."""
     return [
-        *_contents(catalog, media, settings.layout.media),
-        *_thumbnails(catalog, media, settings.layout.thumbnails),
+        *_contents(catalog, media),
+        *_thumbnails(catalog, media),
         *_tensors(catalog, tensors),
         *_calibrations(catalog, settings.layout.calibrations),
         *_uploads(catalog, PartialFiles(settings.data_dir)),
@@ -60,31 +60,20 @@ def size_of(path: Path) -> int:
     return 0
 
 
-def _is_ours(path_of: Callable[[str], Path], name: str) -> bool:
-    """Whether the name is one that we give; anything else in the folder is not ours to judge."""
-    try:
-        path_of(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _contents(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Orphan]:
-    there = [path.name for path in folder.glob("*/*") if _is_ours(media.content_path, path.name)]
-    for sha256 in sorted(set(there) - catalog.media_in_use()):
+def _contents(catalog: Catalog, media: MediaStore) -> Iterator[Orphan]:
+    there = set(media.contents())
+    for sha256 in sorted(there - catalog.media_in_use()):
         # An upload gives its file the name first, and commits the row under the same lock.
         with media.exclusive():
-            path = media.content_path(sha256)
-            if path.exists() and not catalog.is_media_referenced(sha256):
-                yield Orphan("content", sha256, size_of(path))
+            size = media.content_bytes(sha256)
+            if size is not None and not catalog.is_media_referenced(sha256):
+                yield Orphan("content", sha256, size)
 
 
-def _thumbnails(catalog: Catalog, media: MediaStore, folder: Path) -> Iterator[Orphan]:
-    names = [path.name for path in folder.glob("*")]
-    there = [name for name in names if _is_ours(lambda name: media.thumbnail_path(name, 0), name)]
-    for video_id in sorted(set(there) - catalog.known_videos(there)):
-        if (folder / video_id).exists():
-            yield Orphan("thumbnails", video_id, size_of(folder / video_id))
+def _thumbnails(catalog: Catalog, media: MediaStore) -> Iterator[Orphan]:
+    sizes = media.thumbnail_bytes()
+    for video_id in sorted(set(sizes) - catalog.known_videos(list(sizes))):
+        yield Orphan("thumbnails", video_id, sizes[video_id])
 
 
 def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Orphan]:

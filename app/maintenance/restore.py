@@ -12,7 +12,7 @@ from app.data_layout import CATALOG
 from app.maintenance.file_copy import CopiedFile, Manifest, copy_file
 from app.settings import Settings
 from app.storage.errors import BackupImpossible, BackupUnusable
-from app.storage.media_store import sync_folder
+from app.storage.folder_store import sync_path
 
 
 def restore(
@@ -43,7 +43,7 @@ def restore(
             progress(number)
         os.sync()
         building.rename(folder)  # an empty folder gives way
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

@@ -7,9 +7,9 @@ what was deleted or replaced meanwhile is none.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -17,9 +17,10 @@ from PIL import Image
 
 from app.catalog import Catalog
 from app.catalog.records import StoredSegment, Video
-from app.maintenance.orphans import Orphan, find_waste
+from app.maintenance.orphans import Orphan, find_orphans
 from app.settings import Settings
-from app.storage.media_store import MediaStore
+from app.storage.media_store import MediaStore, content_key, thumbnail_key
+from app.storage.object_store import ObjectMissing, chunks
 from app.storage.partial_uploads import PartialFiles, PartialMissing
 from index import PackedTensorStore, VectorStoreError
 from index.protocol import Record
@@ -49,7 +50,7 @@ class Report:
     videos: int
     segments: int
     damage: list[Finding]
-    waste: list[Orphan]
+    orphans: list[Orphan]
     pending_removals: int
 
 
@@ -87,7 +88,7 @@ def verify(
         videos,
         segments,
         damage,
-        find_waste(catalog, media, tensors, settings),
+        find_orphans(catalog, media, tensors, settings),
         catalog.pending_removals().count,
     )
 
@@ -119,7 +120,7 @@ def _video(
     video: Video,
     stored: Sequence[StoredSegment],
 ) -> Iterator[Finding]:
-    wrong = _content(media.content_path(video.sha256), video)
+    wrong = _content(media, video)
     if wrong and catalog.known_videos([video.id]):
         yield Finding("content", video.id, wrong, video.id)
     found = [*_tensors(tensors, stored), *_thumbnails(media, stored)]
@@ -129,20 +130,21 @@ def _video(
             yield Finding(kind, segment, message, video.id)
 
 
-def _content(path: Path, video: Video) -> str | None:
+def _content(media: MediaStore, video: Video) -> str | None:
     """What is wrong with a video's own file, if anything."""
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with media.objects.open(content_key(video.sha256)) as content:
+            size = content.stat.size_bytes
             if size != video.size_bytes:
                 return f"the file has {size} bytes, not {video.size_bytes}"
-            if hashlib.file_digest(file, "sha256").hexdigest() != video.sha256:
-                return "the file's SHA-256 differs"
-    except FileNotFoundError:
+            digest = hashlib.sha256()
+            for chunk in chunks(content):
+                digest.update(chunk)
+    except ObjectMissing:
         return "the file is not there"
     except OSError as error:
         return f"the file cannot be read: {error.strerror}"
-    return None
+    return None if digest.hexdigest() == video.sha256 else "the file's SHA-256 differs"
 
 
 _OfSegment: TypeAlias = tuple[int, FindingKind, str, str]  # row, kind, segment's id, message
@@ -178,11 +180,11 @@ def _vector(blob: bytes | None, record: Record) -> str | None:
 def _thumbnails(media: MediaStore, stored: Sequence[StoredSegment]) -> Iterator[_OfSegment]:
     for each in stored:
         segment = each.segment
-        path = media.thumbnail_path(segment.video_id, segment.position)
         try:
-            with Image.open(path, formats=["WEBP"]) as picture:
+            webp = media.objects.read(thumbnail_key(segment.video_id, segment.position))
+            with Image.open(io.BytesIO(webp), formats=["WEBP"]) as picture:
                 picture.load()
-        except FileNotFoundError:
+        except ObjectMissing:
             yield segment.row, "thumbnail", segment.id, "has no picture"
         except (OSError, SyntaxError, ValueError):
             yield segment.row, "thumbnail", segment.id, "its picture cannot be read"

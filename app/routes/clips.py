@@ -46,7 +46,7 @@ async def get_clip(
         _cut, services, collection, video_id, start, end
     )
     request.state.place.leave(served=True)  # the work is done: others may cut while this is sent
-    return file_response(request, clip.stored, described)
+    return file_response(request, clip.content, described)
 
 
 def _cut(

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
-from io import FileIO
 from typing import Final
 from urllib.parse import quote
 
@@ -22,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.problems import ProblemDetails, problem_response
-from app.services.library.library import StoredFile
+from app.storage.object_store import OpenObject
 
 _BY_CONTAINER: Mapping[str, str] = {
     "mp4": "video/mp4",
@@ -40,7 +39,7 @@ _UNKNOWN = "application/octet-stream"
 FILE_MEDIA_TYPES = (*_BY_CONTAINER.values(), _UNKNOWN)
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
-_PIECE_BYTES: Final = 256 << 10
+_CHUNK_BYTES: Final = 256 << 10
 _RANGE = re.compile(r"bytes=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*", re.IGNORECASE)
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
@@ -69,20 +68,20 @@ class FileHeaders:
     extra: Mapping[str, str] | None = None
 
 
-def file_response(request: Request, stored: StoredFile, described: FileHeaders) -> Response:
+def file_response(request: Request, content: OpenObject, described: FileHeaders) -> Response:
     """The answer to a GET or HEAD: 200, 206, 304, 412 or 416. Closes the file in the end."""
-    headers = _headers(stored, described)
-    asked = request.headers
-    refused = _precondition(asked, headers)
+    headers = _headers(content, described)
+    given = request.headers
+    refused = _precondition(given, headers)
     if refused is not None:
-        stored.file.close()
+        content.close()
         if refused == 304:
             return Response(status_code=304, headers=_without_content(headers))
         return _problem(request, 412, "precondition_failed", "The file is another one by now.")
-    size = stored.size_bytes
-    chosen = _range(asked, headers, size) if request.method == "GET" else None
+    size = content.stat.size_bytes
+    chosen = _range(given, headers, size) if request.method == "GET" else None
     if chosen == _UNSATISFIABLE:
-        stored.file.close()
+        content.close()
         detail = f"The file has {size} bytes; the Range header asks for none of them."
         named = {"content-range": f"bytes */{size}"}
         return _problem(request, 416, "range_not_satisfiable", detail, named)
@@ -91,20 +90,20 @@ def file_response(request: Request, stored: StoredFile, described: FileHeaders) 
     if chosen:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     if request.method == "HEAD":
-        stored.file.close()
+        content.close()
         return Response(headers=headers)
-    pieces = _pieces(stored.file, start, end)
-    return StreamingResponse(pieces, 206 if chosen else 200, headers=headers)
+    chunks = _chunks(content, start, end)
+    return StreamingResponse(chunks, 206 if chosen else 200, headers=headers)
 
 
-def _headers(stored: StoredFile, described: FileHeaders) -> dict[str, str]:
+def _headers(content: OpenObject, described: FileHeaders) -> dict[str, str]:
     headers = {
         "content-type": described.media_type,
         "x-content-type-options": "nosniff",
         "accept-ranges": "bytes",
         "cache-control": described.cache,
         "etag": f'"{described.etag}"',
-        "last-modified": formatdate(stored.modified_s, usegmt=True),
+        "last-modified": formatdate(content.stat.modified_s, usegmt=True),
         **(described.extra or {}),
     }
     if described.filename is not None:
@@ -121,23 +120,23 @@ def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in kept}
 
 
-def _precondition(asked: Headers, headers: Mapping[str, str]) -> int | None:
+def _precondition(given: Headers, headers: Mapping[str, str]) -> int | None:
     """The status that the conditions of RFC 9110, 13.2.2, ask for, if they stop the request."""
     etag, modified = headers["etag"], headers["last-modified"]
-    if (wanted := _joined(asked, "if-match")) is not None:
+    if (wanted := _joined(given, "if-match")) is not None:
         if not _names(wanted, etag, weakly=False):
             return 412
-    elif (limit := _date(asked.get("if-unmodified-since"))) and limit < _known(modified):
+    elif (limit := _date(given.get("if-unmodified-since"))) and limit < _known(modified):
         return 412
-    if (held := _joined(asked, "if-none-match")) is not None:
+    if (held := _joined(given, "if-none-match")) is not None:
         return 304 if _names(held, etag, weakly=True) else None
-    since = _date(asked.get("if-modified-since"))
+    since = _date(given.get("if-modified-since"))
     return 304 if since and _known(modified) <= since else None
 
 
-def _joined(asked: Headers, name: str) -> str | None:
+def _joined(given: Headers, name: str) -> str | None:
     """The lines of a header as one list."""
-    return ",".join(asked.getlist(name)) if name in asked else None
+    return ",".join(given.getlist(name)) if name in given else None
 
 
 def _names(tags: str, etag: str, *, weakly: bool) -> bool:
@@ -150,13 +149,13 @@ def _names(tags: str, etag: str, *, weakly: bool) -> bool:
 _UNSATISFIABLE: Final = (0, 0)
 
 
-def _range(asked: Headers, headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
+def _range(given: Headers, headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
     """First byte and the one after the last; None for all of it, _UNSATISFIABLE for nothing.
 
     What cannot be read is ignored (RFC 9110, 14.2), and so are other units than bytes.
     """
-    found = _RANGE.fullmatch(_joined(asked, "range") or "")
-    condition = asked.get("if-range")
+    found = _RANGE.fullmatch(_joined(given, "range") or "")
+    condition = given.get("if-range")
     if not found or (condition is not None and not _is_current(condition, headers)):
         return None
     first, last, suffix = found.groups()
@@ -202,15 +201,15 @@ def _problem(
     return problem_response(problem, request.state.request_id)
 
 
-async def _pieces(file: FileIO, start: int, end: int) -> AsyncIterator[bytes]:
+async def _chunks(content: OpenObject, start: int, end: int) -> AsyncIterator[bytes]:
     try:
-        await anyio.to_thread.run_sync(file.seek, start)
         while start < end:
-            piece = await anyio.to_thread.run_sync(file.read, min(_PIECE_BYTES, end - start))
-            if not piece:
+            until = min(start + _CHUNK_BYTES, end)
+            chunk = await anyio.to_thread.run_sync(content.read_range, start, until)
+            if not chunk:
                 raise OSError("the file is shorter than it was")
-            start += len(piece)
-            yield piece
+            start += len(chunk)
+            yield chunk
     finally:
         with anyio.CancelScope(shield=True):
-            file.close()
+            content.close()

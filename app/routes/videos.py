@@ -31,7 +31,7 @@ from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
 from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
-from app.services.library.library import StoredFile
+from app.storage.object_store import OpenObject
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
@@ -251,5 +251,5 @@ def get_sprite_index(
     return file_response(request, stored, _picture(stored, "text/vtt"))
 
 
-def _picture(stored: StoredFile, media_type: str) -> FileHeaders:
-    return FileHeaders(media_type, stored.version, _FOR_A_DAY)
+def _picture(stored: OpenObject, media_type: str) -> FileHeaders:
+    return FileHeaders(media_type, stored.stat.version, _FOR_A_DAY)

@@ -1,1 +1,1 @@
-"""Storage: media, partial uploads, deletion and the backup lock of the data folder."""
+"""Storage: objects, media, partial uploads, deletion and the backup lock of the data folder."""

@@ -16,7 +16,8 @@ from app.catalog import Catalog
 from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import PendingRemovals, Removal
 from app.storage.backup_lock import removing
-from app.storage.media_store import MediaStore, sync_folder
+from app.storage.folder_store import sync_path
+from app.storage.media_store import MediaStore, content_key, thumbnails_prefix
 from index import PackedTensorStore
 
 logger = logging.getLogger(__name__)
@@ -74,40 +75,43 @@ class DeletionRunner:
 
     def _remove_wholes(self, removals: Sequence[Removal]) -> list[int]:
         done = []
-        folders: set[Path] = set()
+        removed: set[str] = set()
         for removal in removals:
             try:
-                folders.update(self._remove_whole(removal))
+                removed.update(self._remove_whole(removal))
             except OSError as error:
                 _log_failure(removal.target, error)
             else:
                 done.append(removal.id)
-        for folder in folders:  # a note must not go before the name has
-            sync_folder(folder)
+        self._media.objects.sync(removed)  # a note must not go before the object has
         return done
 
-    def _remove_whole(self, removal: Removal) -> list[Path]:
-        """Remove it, and say which folders have changed."""
+    def _remove_whole(self, removal: Removal) -> list[str]:
+        """Remove it; the keys and prefixes of objects that still have to be synced."""
         if removal.kind == "content":
             return self._remove_content(removal.target)
         if removal.kind == "thumbnails":
             self._media.remove_thumbnails(removal.target)
             failpoints.hit("thumbnails_removed")
-            return [self._media.thumbnail_path(removal.target, 0).parent.parent, self._media.tmp]
-        paths = list(self._calibrations.glob(f"{removal.target}-*.safetensors"))
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return [self._calibrations] if paths else []
+            return [thumbnails_prefix(removal.target)]
+        self._remove_calibrations(removal.target)
+        return []
 
-    def _remove_content(self, sha256: str) -> list[Path]:
+    def _remove_content(self, sha256: str) -> list[str]:
         """Under the lock of uploads, which may have brought the same bytes again."""
-        path = self._media.content_path(sha256)
         with self._media.exclusive():
-            removed = path.exists() and not self._catalog.is_media_referenced(sha256)
+            removed = not self._catalog.is_media_referenced(sha256)
             if removed:
                 self._media.remove_content(sha256)
         failpoints.hit("content_removed")
-        return [path.parent] if removed else []
+        return [content_key(sha256)] if removed else []
+
+    def _remove_calibrations(self, collection_id: str) -> None:
+        paths = list(self._calibrations.glob(f"{collection_id}-*.safetensors"))
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if paths:
+            sync_path(self._calibrations)
 
     def _erase_tensors(self, removals: Sequence[Removal]) -> list[int]:
         by_file: defaultdict[str, list[Removal]] = defaultdict(list)

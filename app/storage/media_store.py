@@ -1,14 +1,17 @@
 """Media store: content by its hash, thumbnails by segment, incoming files until kept.
 
-    data_dir/
-      media/ab/abcd…          the bytes of one upload, named by their SHA-256
-      thumbnails/<video_id>/<index>.webp
-      thumbnails/<video_id>/sprite.webp, sprite.vtt
-      tmp/                    files being received; what a dead process left there is swept
-      tmp/media.lock          held while a content file and its row change together
+Keys in the object store:
+
+    media/ab/abcd…                      the bytes of one upload, named by their SHA-256
+    thumbnails/<video_id>/<index>.webp
+    thumbnails/<video_id>/sprite.webp, sprite.vtt
+
+Files on the machine itself:
+
+    tmp/incoming-…          files being received; those of a dead process are swept
+    tmp/media.lock          held while a content file and its row change together
 
 Every name is made here from a hash, an id or chance; what a user calls a file never reaches a path.
-A file is complete before it has its name: write in tmp, fsync, rename, fsync the folder.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,9 +32,13 @@ from typing import Protocol, Self
 
 from app.data_layout import DataLayout
 from app.errors import ServiceError
+from app.storage.folder_store import FolderObjectStore
+from app.storage.object_store import ObjectMissing, ObjectStore
 
 ROOM_CHECK_BYTES = 64 << 20  # how much is written between two looks at the free disk
 _READ_BYTES = 1 << 20
+_MEDIA = "media/"
+_THUMBNAILS = "thumbnails/"
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _VIDEO_ID = re.compile(r"vid_[0-9a-z]{1,64}\Z")
 
@@ -165,35 +173,42 @@ class RoomChecks:
 
 
 class MediaStore:
-    """The media files of one data folder; safe to use from several threads and processes.
+    """The media of one library; safe to use from several threads and processes.
 
+    layout : its data folder, which holds the files being received
+    objects : the content and the pictures; receives finished files of `layout.tmp`
     min_free_bytes : what files being received must leave free on the disk
     """
 
-    def __init__(self, data_dir: Path, *, min_free_bytes: int = 0) -> None:
+    def __init__(
+        self, layout: DataLayout, objects: ObjectStore, *, min_free_bytes: int = 0
+    ) -> None:
+        self.layout = layout
+        self.objects = objects
+        self.tmp = layout.tmp
         self._min_free_bytes = min_free_bytes
-        self.layout = DataLayout(data_dir)
-        self._media = self.layout.media
-        self._thumbnails = self.layout.thumbnails
-        self.tmp = self.layout.tmp
+
+    @classmethod
+    def in_folder(cls, data_dir: Path, *, min_free_bytes: int = 0) -> Self:
+        """The store whose objects are files of the data folder."""
+        layout = DataLayout(data_dir)
+        objects = FolderObjectStore(layout.root, trash=layout.tmp)
+        return cls(layout, objects, min_free_bytes=min_free_bytes)
 
     def prepare(self) -> None:
         """Create the folders."""
-        for folder in (self._media, self._thumbnails, self.tmp):
+        for folder in (self.layout.media, self.layout.thumbnails, self.tmp):
             folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> int:
-        """Remove what dead processes left in tmp; returns how many entries went."""
+        """Remove what dead processes left behind; returns how many files and folders went."""
         removed = 0
         for path in self.tmp.glob("incoming-*"):
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
                 removed += 1
-        for folder in self.tmp.glob("removed-*"):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
-        return removed
+        return removed + self.objects.sweep()
 
     def check_room(self, size_bytes: int) -> None:
         """Raise StorageFull unless so many bytes more leave enough of the disk free."""
@@ -225,7 +240,7 @@ class MediaStore:
         """Hold the store for changes of content files together with the rows that point at them.
 
         Without it, deleting the last video of some bytes could remove the file that an upload of
-        the same bytes has just found in place. The lock is the kernel's: threads and processes of
+        the same bytes has just found there. The lock is the kernel's: threads and processes of
         one machine respect it, and it dies with its holder.
         """
         with (self.tmp / "media.lock").open("wb") as lock:
@@ -238,76 +253,86 @@ class MediaStore:
         Call it inside `exclusive()`, with the commit of the row. The same bytes again replace
         themselves, which changes nothing.
         """
-        target = self.content_path(stored.sha256)
-        _make_folder(target.parent)
-        incoming.path.replace(target)
-        sync_folder(target.parent)
+        key = content_key(stored.sha256)
+        self.objects.put_file(key, incoming.path)
+        self.objects.sync([key])
 
-    def content_path(self, sha256: str) -> Path:
-        """Where the bytes with this hash are, or would be; ValueError if it is no hash."""
-        if not _SHA256.match(sha256):
-            raise ValueError("a content name is 64 hexadecimal digits")
-        return self._media / sha256[:2] / sha256
+    def contents(self) -> Iterator[str]:
+        """The SHA-256 of all content that is stored."""
+        for key in self.objects.list(_MEDIA):
+            sha256 = key.rpartition("/")[2]
+            if _SHA256.match(sha256) and key == content_key(sha256):
+                yield sha256
+
+    def content_bytes(self, sha256: str) -> int | None:
+        """How many bytes the content with this hash has; None if it is not stored."""
+        try:
+            return self.objects.stat(content_key(sha256)).size_bytes
+        except ObjectMissing:
+            return None
 
     def remove_content(self, sha256: str) -> None:
         """Remove the bytes with this hash, if they are there; call it inside `exclusive()`."""
-        self.content_path(sha256).unlink(missing_ok=True)
-
-    def thumbnail_path(self, video_id: str, index: int) -> Path:
-        """Where the picture (webp) of segment `index` of a video is, or would be."""
-        return self._thumbnail_folder(video_id) / f"{int(index)}.webp"
+        self.objects.delete(content_key(sha256))
 
     def write_thumbnail(self, video_id: str, index: int, webp: bytes) -> None:
         """Store the picture of one segment, replacing an earlier one; never half a file."""
-        self._write_picture(self.thumbnail_path(video_id, index), webp)
-
-    def sprite_paths(self, video_id: str) -> tuple[Path, Path]:
-        """Where a video's sprite sheet (webp) and the index of its tiles (WebVTT) would be."""
-        folder = self._thumbnail_folder(video_id)
-        return folder / "sprite.webp", folder / "sprite.vtt"
+        self.objects.put(thumbnail_key(video_id, index), webp)
 
     def write_sprites(self, video_id: str, webp: bytes, index: str) -> None:
         """Store a video's sprite sheet and its index, replacing earlier ones."""
-        sheet, tiles = self.sprite_paths(video_id)
-        self._write_picture(sheet, webp)
-        self._write_picture(tiles, index.encode())
-
-    def _write_picture(self, target: Path, content: bytes) -> None:
-        target.parent.mkdir(exist_ok=True)
-        # beside its target: what lies in `tmp` may be swept by an API that starts just now
-        temporary = target.with_suffix(".partial")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        sheet, tiles = sprite_keys(video_id)
+        self.objects.put(sheet, webp)
+        self.objects.put(tiles, index.encode())
 
     def sync_thumbnails(self, video_id: str) -> None:
         """Bring every picture of a video to the disk, except those removed meanwhile."""
-        folder = self._thumbnail_folder(video_id)
-        with suppress(FileNotFoundError):
-            for picture in folder.iterdir():
-                with suppress(FileNotFoundError), picture.open("rb") as file:
-                    os.fsync(file.fileno())
-            sync_folder(folder)
-            sync_folder(self._thumbnails)
+        self.objects.sync(self.objects.list(thumbnails_prefix(video_id)))
 
     def remove_thumbnails(self, video_id: str) -> None:
         """Remove every picture of a video: out of sight at once, then from the disk.
 
         Called again after an error it removes what was left.
         """
-        with suppress(FileNotFoundError):
-            grave = self.tmp / f"removed-{video_id}-{secrets.token_hex(8)}"
-            self._thumbnail_folder(video_id).rename(grave)
-        for grave in self.tmp.glob(f"removed-{video_id}-*"):
-            with suppress(FileNotFoundError):  # a sweep passes at the same time
-                shutil.rmtree(grave)
+        self.objects.delete_prefix(thumbnails_prefix(video_id))
+
+    def thumbnail_bytes(self) -> dict[str, int]:
+        """How many bytes the pictures of each video take, by video id."""
+        sizes: defaultdict[str, int] = defaultdict(int)
+        for key in self.objects.list(_THUMBNAILS):
+            video_id = key.split("/")[1]
+            if _VIDEO_ID.match(video_id):
+                with suppress(ObjectMissing):  # removed meanwhile
+                    sizes[video_id] += self.objects.stat(key).size_bytes
+        return sizes
 
     def _temporary(self) -> Path:
         return self.tmp / f"incoming-{secrets.token_hex(16)}"
 
-    def _thumbnail_folder(self, video_id: str) -> Path:
-        if not _VIDEO_ID.match(video_id):
-            raise ValueError("a thumbnail folder is named by a video id")
-        return self._thumbnails / video_id
+
+def content_key(sha256: str) -> str:
+    """The key of the bytes with this hash; ValueError if it is no hash."""
+    if not _SHA256.match(sha256):
+        raise ValueError("a content name is 64 hexadecimal digits")
+    return f"{_MEDIA}{sha256[:2]}/{sha256}"
+
+
+def thumbnail_key(video_id: str, index: int) -> str:
+    """The key of the picture (WebP) of segment `index` of a video; ValueError if it is no id."""
+    return f"{thumbnails_prefix(video_id)}{int(index)}.webp"
+
+
+def sprite_keys(video_id: str) -> tuple[str, str]:
+    """The keys of a video's sprite sheet (WebP) and of the index of its tiles (WebVTT)."""
+    prefix = thumbnails_prefix(video_id)
+    return f"{prefix}sprite.webp", f"{prefix}sprite.vtt"
+
+
+def thumbnails_prefix(video_id: str) -> str:
+    """The prefix of a video's pictures; ValueError if it is no video id."""
+    if not _VIDEO_ID.match(video_id):
+        raise ValueError("a thumbnail folder is named by a video id")
+    return f"{_THUMBNAILS}{video_id}/"
 
 
 def write_all(file: io.FileIO, piece: bytes) -> None:
@@ -325,18 +350,3 @@ def _create_locked(path: Path) -> io.FileIO:
         if os.fstat(file.fileno()).st_nlink:
             return file
         file.close()
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

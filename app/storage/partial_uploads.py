@@ -19,7 +19,8 @@ from pathlib import Path
 
 from app.data_layout import DataLayout
 from app.errors import ServiceError
-from app.storage.media_store import sync_folder, write_all
+from app.storage.folder_store import sync_path
+from app.storage.media_store import write_all
 
 _ID = re.compile(r"upl_[0-9a-z]{1,36}\Z")
 _CHECKED = ".checked"
@@ -73,13 +74,13 @@ class PartialFile:
         with self._mark.open("xb", buffering=0) as mark:
             mark.write(str(self.size_bytes).encode())
             os.fsync(mark.fileno())
-        sync_folder(self.path.parent)
+        sync_path(self.path.parent)
 
     def end_unchecked(self) -> None:
         """What was written is what the sender meant: synced first, then counted."""
         self.sync()
         self._mark.unlink()
-        sync_folder(self.path.parent)
+        sync_path(self.path.parent)
 
     def cut(self, size_bytes: int) -> None:
         """Take off everything after the first so many bytes."""
@@ -132,7 +133,7 @@ class PartialFiles:
     def create(self, upload_id: str) -> None:
         """An empty file, which survives a loss of power."""
         self.path(upload_id).open("xb").close()
-        sync_folder(self._folder)
+        sync_path(self._folder)
 
     def size_bytes(self, upload_id: str) -> int:
         """How much has come, counted without waiting for a writer; raises PartialMissing."""

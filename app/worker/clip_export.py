@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from app.model_api.messages import ClipExportRequest, ClipExportResult
-from app.storage.media_store import MediaStore
+from app.storage.media_store import MediaStore, content_key
 from app.worker.clip_scoring import NotInClipFolder
 from app.worker.decoding import Decoder
 from xclip.video.cut import CutRequest
@@ -23,19 +23,20 @@ class ClipExporter:
         self._decoder = decoder
 
     def cut(self, order: ClipExportRequest) -> ClipExportResult:
-        """Write the stretch into the named file of the folder for incoming files.
+        """Write the interval into the named file of the folder for incoming files.
 
         Raises NotInClipFolder, VideoError.
         """
         output = self._open(order.into)
         try:
-            done = cut_in_child(
-                self._media.content_path(order.sha256),
-                output,
-                CutRequest(order.start_s, order.end_s, order.max_bytes, self._decoder.limits),
-                wall_clock_s=WALL_CLOCK_S,
-                memory_bytes=self._decoder.memory_bytes,
-            )
+            with self._media.objects.local_copy(content_key(order.sha256)) as source:
+                done = cut_in_child(
+                    source,
+                    output,
+                    CutRequest(order.start_s, order.end_s, order.max_bytes, self._decoder.limits),
+                    wall_clock_s=WALL_CLOCK_S,
+                    memory_bytes=self._decoder.memory_bytes,
+                )
         finally:
             os.close(output)
         return ClipExportResult(done.container, done.start_s, done.end_s)

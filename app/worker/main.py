@@ -54,7 +54,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     threading.Thread(target=_log_confinement, name="confinement", daemon=True).start()
     worker_id = new_id("wrk", clock, os.urandom)
     # half of what uploads leave free: what was accepted before is still indexed then
-    media = MediaStore(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
+    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
     media.prepare()
     scheduler = ModelScheduler()
     metrics = WorkerMetrics()

@@ -7,17 +7,19 @@ what is between two of them is bounded, and the slowest sets the pace for all.
 
 Nothing of a video is visible before the commit, and by then its pictures and the tensors that its
 rows point at are safe on disk. What an interrupted attempt left behind (tensors nobody points at,
-thumbnails that the next attempt overwrites) is waste, never damage.
+thumbnails that the next attempt overwrites) becomes orphans, never damage.
 """
 
 from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -27,10 +29,11 @@ from PIL import Image
 from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound
-from app.catalog.records import Job, NewSegment, VideoFacts
+from app.catalog.records import Job, NewSegment, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import PromptPrecision
-from app.storage.media_store import MediaStore
+from app.storage.media_store import MediaStore, content_key
+from app.storage.object_store import ObjectMissing
 from app.worker.batcher import Batcher, segments_at_once
 from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding, Interrupted
@@ -113,11 +116,9 @@ class IngestPipeline:
     def _run(self, job: Job, lease: Lease, indexed: _Indexed) -> int:
         video = self.catalog.get_video(job.collection, job.video_id)
         collection = self.catalog.get_collection(job.collection)
-        source = self.media.content_path(video.sha256)
         segmentation = Segmentation(collection.window_s, collection.stride_s)
-        if not source.is_file():
-            raise ContentMissing("The video's file is no longer in the data folder.")
         with (
+            self._source(video) as source,
             self.decoder.open(source, segmentation, lease.should_stop) as decoding,
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher,
         ):
@@ -150,6 +151,15 @@ class IngestPipeline:
         )
         failpoints.hit("ingest_committed")
         return len(indexed.segments)
+
+    @contextmanager
+    def _source(self, video: Video) -> Iterator[Path]:
+        """The video's file, for as long as it is decoded. Raises ContentMissing."""
+        try:
+            with self.media.objects.local_copy(content_key(video.sha256)) as source:
+                yield source
+        except ObjectMissing:
+            raise ContentMissing("The video's file is no longer in the data folder.") from None
 
     def _erase_if_deleted(self, job: Job, indexed: _Indexed) -> None:
         """A deletion did not know of the tensors that were just being written."""
@@ -193,7 +203,7 @@ class IngestPipeline:
         """frames : uint8 [B, T, S, S, 3], of B segments."""
         encoded = self.encoder.encode_video(frames, self.scheduler.let_queries_pass)
         bank = self._score_bank(encoded)
-        rows = [slice(place, place + 1) for place in range(len(frames))]
+        rows = [slice(number, number + 1) for number in range(len(frames))]
         return [
             _Encoded(EncodedVideos(encoded.embedding[row], encoded.prompt[row]), bank[row])
             for row in rows

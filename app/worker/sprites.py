@@ -9,7 +9,7 @@ from itertools import pairwise
 from PIL import Image
 
 from app.catalog.records import NewSegment
-from app.storage.media_store import MediaStore
+from app.storage.media_store import MediaStore, thumbnail_key
 
 TILE_HEIGHT = 90
 MOST_TILES = 100
@@ -32,22 +32,23 @@ def write_sprites(media: MediaStore, video_id: str, segments: Sequence[NewSegmen
     columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (columns * width, rows * TILE_HEIGHT))
-    places = [
+    corners = [
         (number % columns * width, number // columns * TILE_HEIGHT) for number in range(len(tiles))
     ]
-    for tile, place in zip(tiles, places, strict=True):
-        sheet.paste(tile, place)
+    for tile, corner in zip(tiles, corners, strict=True):
+        sheet.paste(tile, corner)
     stream = io.BytesIO()
     sheet.save(stream, format="WEBP", quality=QUALITY)
     boxes = [
-        f"{x},{y},{tile.width},{tile.height}" for (x, y), tile in zip(places, tiles, strict=True)
+        f"{x},{y},{tile.width},{tile.height}" for (x, y), tile in zip(corners, tiles, strict=True)
     ]
     media.write_sprites(video_id, stream.getvalue(), _index(chosen, segments[-1].end_s, boxes))
 
 
 def _tile(media: MediaStore, video_id: str, segment: NewSegment) -> Image.Image:
     """The segment's picture, smaller; read back, for a long video's are too many to be held."""
-    with Image.open(media.thumbnail_path(video_id, segment.position), formats=["WEBP"]) as picture:
+    webp = media.objects.read(thumbnail_key(video_id, segment.position))
+    with Image.open(io.BytesIO(webp), formats=["WEBP"]) as picture:
         scale = min(1.0, TILE_HEIGHT / picture.height)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         return picture.convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

@@ -106,7 +106,7 @@ def open_stack(
     values = {"window_s": 1.0, "stride_s": 0.5, "model": encoder.name, "threads": 1, **choices}
     settings = Settings(data_dir=folder, **values)
     with ExitStack() as stack:
-        media = MediaStore(folder)
+        media = MediaStore.in_folder(folder)
         media.prepare()
         catalog = stack.enter_context(Catalog.open(settings.catalog_url, clock=clock))
         writer_id = new_id("wrk", clock, os.urandom)

@@ -113,7 +113,7 @@ def fetch(
     tmp_path: Path, url: str, rules: UrlRules, resolver: Resolve = resolve
 ) -> bytes | FetchError:
     """Fetch a URL as the service does; what came, or what it was refused with."""
-    media = MediaStore(tmp_path)
+    media = MediaStore.in_folder(tmp_path)
     media.prepare()
     patience = Pace(connect_s=2)
     service = UrlFetcher(media, rules, max_bytes=1000, timeout_s=5, resolve=resolver, pace=patience)

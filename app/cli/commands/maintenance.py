@@ -55,6 +55,7 @@ def verify(
             repairs = checks.repair(opened.catalog, report) if repair else None
     if as_json:
         body = asdict(report) | ({"repairs": asdict(repairs)} if repairs else {})
+        body["waste"] = body.pop("orphans")  # the field's name since the first version
         typer.echo(json.dumps(body, indent=2))
     else:
         _show(report, repairs, Console())
@@ -69,22 +70,22 @@ def gc(
     with _reported() as settings:
         from app.maintenance.data_folder import open_library
         from app.maintenance.gc import collect
-        from app.maintenance.orphans import find_waste
+        from app.maintenance.orphans import find_orphans
         from app.storage.errors import BackupImpossible
 
         with open_library(settings) as opened:
             parts = (opened.catalog, opened.media, opened.tensors, settings)
-            waste = find_waste(*parts) if dry_run else collect(*parts)
-        if waste is None:
+            orphans = find_orphans(*parts) if dry_run else collect(*parts)
+        if orphans is None:
             raise BackupImpossible("a backup is being made; nothing was removed, try again later")
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in waste], indent=2))
+        typer.echo(json.dumps([asdict(each) for each in orphans], indent=2))
         return
     console = Console()
-    if waste:
-        console.print(_orphan_table(waste))
+    if orphans:
+        console.print(_orphan_table(orphans))
     verb = "could be" if dry_run else "were"
-    console.print(f"{_bytes(sum(each.size_bytes for each in waste))} {verb} removed.")
+    console.print(f"{_bytes(sum(each.size_bytes for each in orphans))} {verb} removed.")
 
 
 def backup(
@@ -125,8 +126,8 @@ def restore(
 def _show(report: Report, repairs: Repairs | None, console: Console) -> None:
     if report.damage:
         console.print(_damage_table(report))
-    if report.waste:
-        console.print(_orphan_table(report.waste))
+    if report.orphans:
+        console.print(_orphan_table(report.orphans))
         console.print("Orphans are not damage; xclip-search gc removes them.")
     if report.pending_removals:
         console.print(f"{report.pending_removals} removals are pending; the service runs them.")
@@ -159,15 +160,15 @@ def _damage_table(report: Report) -> Table:
     return table
 
 
-def _orphan_table(waste: Sequence[Orphan]) -> Table:
+def _orphan_table(orphans: Sequence[Orphan]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("orphan")
     table.add_column("name", overflow="fold")
     table.add_column("size", justify="right")
-    for each in waste[:SHOWN]:
+    for each in orphans[:SHOWN]:
         table.add_row(Text(each.kind), plain(each.name), Text(_bytes(each.size_bytes)))
-    if len(waste) > SHOWN:
-        table.add_row("…", f"{len(waste) - SHOWN} more", "")
+    if len(orphans) > SHOWN:
+        table.add_row("…", f"{len(orphans) - SHOWN} more", "")
     return table
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 from app.catalog.records import Video
 from app.errors import ContentNotFound, InvalidRequest, VideoNotReady
 from app.model_api.client import WorkerClient
-from app.services.library.library import StoredFile
-from app.storage.media_store import MediaStore
+from app.storage.folder_store import OpenFile
+from app.storage.media_store import MediaStore, content_key
+from app.storage.object_store import ObjectMissing, OpenObject, chunks
 
 MAX_CLIP_S = 600.0
 MAX_CLIP_BYTES = 512 << 20
@@ -19,9 +20,9 @@ _OVERHEAD_BYTES = 16 << 20  # an index, which may be longer than the one in the 
 
 @dataclass(frozen=True, slots=True)
 class VideoClip:
-    """A stretch that was cut out: its bytes, their hash, and where it really begins and ends."""
+    """An interval that was cut out: its bytes, open, their hash, and where it begins and ends."""
 
-    stored: StoredFile
+    content: OpenObject
     sha256: str
     container: Literal["mp4", "webm"]
     start_s: float
@@ -36,7 +37,7 @@ class ClipExport:
         self._worker = worker
 
     def cut(self, video: Video, start_s: float, end_s: float) -> VideoClip:
-        """Copy the stretch, from the last key picture at or before its start.
+        """Copy the interval, from the last key picture at or before its start.
 
         The file is nameless already when this returns: it goes when it is closed.
 
@@ -44,9 +45,10 @@ class ClipExport:
         those of the file.
         """
         self._check(video, start_s, end_s)
-        source = self._media.content_path(video.sha256)
-        if not source.is_file():
-            raise ContentNotFound(f"The bytes of {video.id} are not in the media store.")
+        try:
+            source = self._media.objects.stat(content_key(video.sha256))
+        except ObjectMissing:
+            raise ContentNotFound(f"The bytes of {video.id} are not in the media store.") from None
         with self._media.receive(MAX_CLIP_BYTES) as target:
             target.expect(min(MAX_CLIP_BYTES, video.size_bytes + _OVERHEAD_BYTES))
             done = self._worker.cut(
@@ -56,9 +58,11 @@ class ClipExport:
                 end_s=end_s,
                 max_bytes=MAX_CLIP_BYTES,
             )
-            stored = StoredFile.open(target.path, modified_s=source.stat().st_mtime)
-        digest = hashlib.file_digest(stored.file, "sha256").hexdigest()
-        return VideoClip(stored, digest, done.container, done.start_s, done.end_s)
+            clip = OpenFile(target.path, modified_s=source.modified_s)
+        digest = hashlib.sha256()
+        for chunk in chunks(clip):
+            digest.update(chunk)
+        return VideoClip(clip, digest.hexdigest(), done.container, done.start_s, done.end_s)
 
     def _check(self, video: Video, start_s: float, end_s: float) -> None:
         if video.duration_s is None:

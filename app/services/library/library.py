@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
-from typing import Self
 
 from app import failpoints
 from app.catalog import Catalog
@@ -28,7 +24,8 @@ from app.errors import (
 from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.storage.deletion import DeletionRunner
-from app.storage.media_store import MediaStore
+from app.storage.media_store import MediaStore, content_key, sprite_keys, thumbnail_key
+from app.storage.object_store import ObjectMissing, OpenObject
 
 DEFAULT_COLLECTION = "default"
 
@@ -40,30 +37,6 @@ class CollectionView:
     collection: Collection
     videos: int
     segments: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file to hand out, open: it stays whole for its reader, however soon it is deleted.
-
-    modified_s : when its bytes became what they are, as Unix time
-    """
-
-    file: FileIO
-    size_bytes: int
-    modified_s: float
-
-    @classmethod
-    def open(cls, path: Path, modified_s: float | None = None) -> Self:
-        """The file at `path`; `modified_s` where its own date says nothing."""
-        file = path.open("rb", buffering=0)
-        stat = os.fstat(file.fileno())
-        return cls(file, stat.st_size, stat.st_mtime if modified_s is None else modified_s)
-
-    @property
-    def version(self) -> str:
-        """Another one whenever the file has been written anew."""
-        return f"{os.fstat(self.file.fileno()).st_mtime_ns:x}"
 
 
 class LibraryService:
@@ -94,7 +67,7 @@ class LibraryService:
         stride_s: float | None,
         metadata: Metadata | None,
     ) -> tuple[CollectionView, bool]:
-        """Create a collection, or find the one that is as asked; True when it is new.
+        """Create a collection, or find the one that has these properties; True when it is new.
 
         None takes the default when creating and matches anything afterwards. Raises
         CollectionDiffers, InvalidRequest (stride longer than window).
@@ -107,9 +80,11 @@ class LibraryService:
             stride_s=stride,
             metadata=metadata or {},
         )
-        asked = (window_s, stride_s, metadata)
+        requested = (window_s, stride_s, metadata)
         found = (collection.window_s, collection.stride_s, collection.metadata)
-        if any(a is not None and a != f for a, f in zip(asked, found, strict=True)):
+        if any(
+            want is not None and want != has for want, has in zip(requested, found, strict=True)
+        ):
             raise CollectionDiffers(f"The collection {name!r} exists with other properties.")
         return self._view(collection), created
 
@@ -175,37 +150,40 @@ class LibraryService:
         """A video's segments in order of time; none until its ingest has succeeded."""
         return self._catalog.list_segments(collection, video_id)
 
-    def content(self, video: Video) -> StoredFile:
-        """The video's bytes as they were sent; raises ContentNotFound."""
-        stored = _look_at(self._media.content_path(video.sha256))
-        if stored is None:
-            raise ContentNotFound(f"The bytes of {video.id} are not in the media store.")
-        return stored
+    def content(self, video: Video) -> OpenObject:
+        """The video's bytes as they were sent, open; raises ContentNotFound."""
+        try:
+            return self._media.objects.open(content_key(video.sha256))
+        except ObjectMissing:
+            raise ContentNotFound(f"The bytes of {video.id} are not in the media store.") from None
 
-    def thumbnail(self, collection: str, video_id: str, moment_s: float | None) -> StoredFile:
+    def thumbnail(self, collection: str, video_id: str, moment_s: float | None) -> OpenObject:
         """The picture of the segment whose middle is nearest, or of the first one.
 
         Raises ThumbnailNotFound as long as there is none.
         """
         segments = self._catalog.list_segments(collection, video_id)
         moment = 0.0 if moment_s is None else moment_s
-        ranked = sorted(segments, key=lambda segment: abs(middle(segment) - moment))
-        stored = ranked and _look_at(self._media.thumbnail_path(video_id, ranked[0].position))
-        if not stored:
-            raise ThumbnailNotFound(f"{video_id} has no picture of that moment yet.")
-        return stored
+        missing = ThumbnailNotFound(f"{video_id} has no picture of that moment yet.")
+        if not segments:
+            raise missing
+        nearest = min(segments, key=lambda segment: abs(middle(segment) - moment))
+        try:
+            return self._media.objects.open(thumbnail_key(video_id, nearest.position))
+        except ObjectMissing:
+            raise missing from None
 
-    def sprite(self, collection: str, video_id: str, *, index: bool) -> StoredFile:
+    def sprite(self, collection: str, video_id: str, *, index: bool) -> OpenObject:
         """The video's sprite sheet, or the index of its tiles.
 
         Raises ThumbnailNotFound as long as there is none.
         """
         self._catalog.get_video(collection, video_id)
-        sheet, tiles = self._media.sprite_paths(video_id)
-        stored = _look_at(tiles if index else sheet)
-        if not stored:
-            raise ThumbnailNotFound(f"{video_id} has no sprite sheet.")
-        return stored
+        sheet, tiles = sprite_keys(video_id)
+        try:
+            return self._media.objects.open(tiles if index else sheet)
+        except ObjectMissing:
+            raise ThumbnailNotFound(f"{video_id} has no sprite sheet.") from None
 
     def _view(self, collection: Collection) -> CollectionView:
         return CollectionView(
@@ -218,10 +196,3 @@ class LibraryService:
 def middle(segment: Segment) -> float:
     """The moment halfway through a segment, in seconds."""
     return (segment.start_s + segment.end_s) / 2
-
-
-def _look_at(path: Path) -> StoredFile | None:
-    try:
-        return StoredFile.open(path)
-    except FileNotFoundError:
-        return None

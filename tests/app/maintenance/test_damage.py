@@ -10,6 +10,7 @@ import pytest
 from tests.app.conftest import MakeClip
 from tests.app.maintenance.disk import change_rows, flip_tensor, segments_of, work
 from tests.app.stack import CLASSIFY, SEARCH, VIDEOS, Stack, assert_problem, open_stack
+from tests.app.stored_files import content_file
 from xclip.encoder import Encoder
 
 
@@ -93,7 +94,7 @@ def test_every_way_to_ask_goes_on(stack: Stack, two: Any, file: bool):
 def test_damage_that_a_new_ingest_did_not_mend_is_not_tried_forever(stack: Stack, two: Any):
     """Its file is gone: one job fails, and searches go on without starting another."""
     flip_tensor(stack, segments_of(stack, two[0])[0])
-    stack.media.content_path(two[0]["sha256"]).unlink()
+    content_file(stack.media, two[0]["sha256"]).unlink()
     ask(stack)
     work(stack)
     ask(stack)

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from app.cli.main import build_cli
 from app.maintenance.data_folder import open_library
 from app.maintenance.gc import collect
-from app.maintenance.orphans import Orphan, find_waste
+from app.maintenance.orphans import Orphan, find_orphans
 from app.maintenance.verify import verify
 from app.storage.backup_lock import held_back
 from index import PackedTensorStore
 from tests.app.conftest import MakeClip
 from tests.app.maintenance.disk import files_in
 from tests.app.stack import Stack, open_stack
+from tests.app.stored_files import content_file
 from xclip.encoder import Encoder
 
 RECORD = {"embedding": np.full(3000, 7, np.float32)}
@@ -37,13 +38,13 @@ def write(path: Path) -> Path:
     return path
 
 
-def test_all_waste_goes_and_nothing_else(tmp_path: Path, encoder: Encoder, make_clip: MakeClip):
+def test_all_orphans_go_and_nothing_else(tmp_path: Path, encoder: Encoder, make_clip: MakeClip):
     """Of a dead writer's file the parts that nothing refers to, of others everything."""
     with open_stack(tmp_path / "data", encoder) as stack:
         stack.tensors.append([RECORD])  # of an attempt that did not come to its end
         video = stack.ingest(make_clip(seconds=1.5))
         stack.tensors.append([RECORD])
-        assert find_waste(*parts(stack)) == []  # the attempt may be under way
+        assert find_orphans(*parts(stack)) == []  # the attempt may be under way
         settings = stack.settings
     data = tmp_path / "data"
     lone = PackedTensorStore(data / "tensors", writer_id="dead")
@@ -61,8 +62,8 @@ def test_all_waste_goes_and_nothing_else(tmp_path: Path, encoder: Encoder, make_
         with kept.media.receive(10) as incoming:
             incoming.write(b"x")
             before = files_in(data)
-            found = find_waste(*all_parts)
-            assert [waste.kind for waste in found] == [
+            found = find_orphans(*all_parts)
+            assert [orphan.kind for orphan in found] == [
                 "content",
                 "thumbnails",
                 "tensor file",
@@ -71,10 +72,10 @@ def test_all_waste_goes_and_nothing_else(tmp_path: Path, encoder: Encoder, make_
                 "upload",
                 "temporary file",
             ]
-            assert verify(*all_parts).waste == found
+            assert verify(*all_parts).orphans == found
             assert files_in(data) == before
             assert collect(*all_parts) == found
-            assert find_waste(*all_parts) == []
+            assert find_orphans(*all_parts) == []
             assert sorted(set(before) - set(files_in(data))) == [
                 "calibrations/col_gone-0123.safetensors",
                 f"media/{SHA[:2]}/{SHA}",
@@ -99,10 +100,10 @@ def test_removals_that_are_pending_are_done_too(stack: Stack, make_clip: MakeCli
     with held_back(stack.media.layout):
         stack.catalog.delete_video("default", video["id"])
         assert collect(*parts(stack)) is None
-        assert stack.media.content_path(video["sha256"]).exists()
+        assert content_file(stack.media, video["sha256"]).exists()
     assert collect(*parts(stack)) == []
     assert stack.catalog.pending_removals().count == 0
-    assert not stack.media.content_path(video["sha256"]).exists()
+    assert not content_file(stack.media, video["sha256"]).exists()
 
 
 def test_the_command_counts_and_can_only_look(stack: Stack, monkeypatch: pytest.MonkeyPatch):

@@ -25,6 +25,7 @@ from index import PackedTensorStore
 from tests.app.conftest import MakeClip, write_clip
 from tests.app.maintenance.disk import change_rows, flip, flip_tensor, segments_of, work
 from tests.app.stack import VIDEOS, Stack, open_stack
+from tests.app.stored_files import content_file, thumbnail_file
 from xclip.encoder import Encoder
 
 
@@ -82,11 +83,11 @@ class Kept:
 
     @property
     def thumbnail(self) -> Path:
-        return self.media.thumbnail_path(self.video.id, 1)
+        return thumbnail_file(self.media, self.video.id, 1)
 
     @property
     def content(self) -> Path:
-        return self.media.content_path(self.video.sha256)
+        return content_file(self.media, self.video.sha256)
 
 
 def test_what_is_whole_is_called_so(kept: Kept):
@@ -177,7 +178,7 @@ def test_a_repair_mends_it(stack: Stack, make_clip: MakeClip):
     segments = segments_of(stack, video)
     (stack.settings.layout.tensors / segments[0].tensor.file).unlink()
     change_rows(stack, "DELETE FROM embeddings WHERE row = ?", segments[1].row)
-    stack.media.thumbnail_path(video["id"], 2).unlink()
+    thumbnail_file(stack.media, video["id"], 2).unlink()
     report = verify(stack.catalog, stack.media, stack.tensors, stack.settings)
     assert {each.kind for each in report.damage} == {"tensor", "thumbnail"}
     repair(stack.catalog, report)

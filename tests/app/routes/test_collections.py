@@ -6,6 +6,7 @@ import pytest
 
 from tests.app.conftest import MakeClip
 from tests.app.stack import Stack, assert_problem
+from tests.app.stored_files import content_file, thumbnail_file
 
 
 def test_the_default_collection_is_there_from_the_start(stack: Stack):
@@ -107,8 +108,8 @@ def test_delete_takes_the_collection_its_videos_and_their_files(stack: Stack, ma
     url = "/v1/collections/gone"
     stack.api.put(url)
     video = stack.ingest(make_clip(seconds=1), f"{url}/videos")
-    content = stack.media.content_path(video["sha256"])
-    picture = stack.media.thumbnail_path(video["id"], 0)
+    content = content_file(stack.media, video["sha256"])
+    picture = thumbnail_file(stack.media, video["id"], 0)
     found = stack.api.post(f"{url}/search", json={"text": "red"}).json()
     assert (content.exists(), picture.exists(), len(found["results"])) == (True, True, 1)
     assert stack.api.delete(url).status_code == 204

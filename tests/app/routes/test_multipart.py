@@ -65,7 +65,7 @@ def receive(
 
 @pytest.fixture
 def incoming(tmp_path: Path) -> Iterator[IncomingFile]:
-    media = MediaStore(tmp_path)
+    media = MediaStore.in_folder(tmp_path)
     media.prepare()
     with media.receive(1 << 20) as opened:
         yield opened
@@ -86,7 +86,7 @@ def test_however_a_body_is_cut_the_same_bytes_arrive(
     body = b"".join(parts[::-1] if field_first else parts) + END
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     pieces = [body[start:end] for start, end in pairwise(edges)]
-    media = MediaStore(tmp_path_factory.mktemp("media"))
+    media = MediaStore.in_folder(tmp_path_factory.mktemp("media"))
     media.prepare()
     with media.receive(1 << 20) as opened:
         form = receive(pieces, opened)

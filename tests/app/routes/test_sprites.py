@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.app.conftest import MakeClip
 from tests.app.stack import VIDEOS, Stack, assert_problem
+from tests.app.stored_files import sprite_files
 
 CUE = re.compile(r"(\S+) --> (\S+)\nsprite#xywh=(\d+),(\d+),(\d+),(\d+)\n")
 
@@ -68,7 +69,7 @@ def test_there_is_no_sheet_before_the_ingest_nor_after_the_deletion(
         assert_problem(stack.api.get(f"{url}/{path}"), 404, "thumbnail_not_found")
     while stack.puller.run_one():
         pass
-    files = stack.media.sprite_paths(video["id"])
+    files = sprite_files(stack.media, video["id"])
     assert all(path.is_file() for path in files)
     assert stack.api.delete(url).status_code == 204
     assert not any(path.exists() for path in files)

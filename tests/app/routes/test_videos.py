@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, VIDEOS, Stack, assert_problem, open_stack
+from tests.app.stored_files import content_file, thumbnail_file
 from xclip.encoder import Encoder
 
 
@@ -41,7 +42,7 @@ def test_an_upload_is_accepted_with_a_job(stack: Stack, make_clip: MakeClip):
     assert (video["metadata"], video["error"]) == ({"place": "Köln"}, None)
     assert body["job"]["status"] == "queued"
     assert on_disk(stack) == [video["sha256"]]
-    assert stack.media.content_path(video["sha256"]).read_bytes() == path.read_bytes()
+    assert content_file(stack.media, video["sha256"]).read_bytes() == path.read_bytes()
 
 
 def test_a_finished_video_carries_what_the_probe_found(library: Stack):
@@ -277,7 +278,7 @@ def test_content_comes_back_whole_and_in_ranges(library: Stack):
     """200, 206 and 416 as players expect them; HEAD without a body."""
     video = newest(library)
     url = video["content_url"]
-    stored = library.media.content_path(video["sha256"]).read_bytes()
+    stored = content_file(library.media, video["sha256"]).read_bytes()
     whole = library.api.get(url)
     assert (whole.status_code, whole.content) == (200, stored)
     assert whole.headers["accept-ranges"] == "bytes"
@@ -328,7 +329,7 @@ def test_segments_cover_the_video_and_have_pictures(library: Stack):
     for segment in segments:
         answer = library.api.get(segment["thumbnail_url"])
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-        stored = library.media.thumbnail_path(video["id"], segment["index"])
+        stored = thumbnail_file(library.media, video["id"], segment["index"])
         assert answer.content == stored.read_bytes()
         with Image.open(stored) as picture:
             assert picture.format == "WEBP"
@@ -342,7 +343,7 @@ def test_a_picture_of_any_moment_is_the_nearest_segments(library: Stack):
         return library.api.get(f"{video['thumbnail_url']}{moment}").content
 
     def stored(index: int) -> bytes:
-        return library.media.thumbnail_path(video["id"], index).read_bytes()
+        return thumbnail_file(library.media, video["id"], index).read_bytes()
 
     assert picture("") == stored(0)
     assert picture("?t=2.1") == stored(3)
@@ -368,7 +369,7 @@ def test_a_deleted_video_is_gone_everywhere(stack: Stack, make_clip: MakeClip):
     found = stack.api.post(SEARCH, json={"text": "red"}).json()
     assert (found["results"], found["index"]["segments_total"]) == ([], 0)
     assert on_disk(stack) == []
-    assert not stack.media.thumbnail_path(video["id"], 0).exists()
+    assert not thumbnail_file(stack.media, video["id"], 0).exists()
     assert_problem(stack.api.get(f"{VIDEOS}/{video['id']}"), 404, "video_not_found")
     again = stack.ingest(path)
     assert again["id"] != video["id"]

@@ -67,7 +67,7 @@ class Arrivals:
 @contextmanager
 def open_arrivals(folder: Path, clock: Clock | None = None) -> Iterator[Arrivals]:
     """Over `folder`, with a collection `default`."""
-    media = MediaStore(folder)
+    media = MediaStore.in_folder(folder)
     media.prepare()
     files = PartialFiles(folder)
     files.prepare()

@@ -14,6 +14,7 @@ from app.storage.backup_lock import held_back
 from tests.app.conftest import MakeClip
 from tests.app.maintenance.disk import files_in, segments_of, tensor_bytes, work
 from tests.app.stack import VIDEOS, Stack, open_stack
+from tests.app.stored_files import content_file
 from xclip.encoder import Encoder
 
 
@@ -118,7 +119,7 @@ def test_bytes_that_others_hold_stay(stack: Stack, make_clip: MakeClip):
     clip = make_clip(seconds=1.0)
     here = stack.ingest(clip)
     there = stack.ingest(clip, "/v1/collections/other/videos")
-    content = stack.media.content_path(here["sha256"])
+    content = content_file(stack.media, here["sha256"])
     assert stack.api.delete(f"{VIDEOS}/{here['id']}").status_code == 204
     assert content.exists()
     stack.tensors.read([segment.tensor for segment in segments_of(stack, there)])
@@ -148,7 +149,7 @@ def test_more_removals_than_are_done_at_once(stack: Stack):
         new = NewVideo("a.mp4", "video/mp4", 1, f"{number:064x}", {})
         stack.catalog.add_video_with_job("other", new)
         if number in (0, count - 1):
-            path = stack.media.content_path(new.sha256)
+            path = content_file(stack.media, new.sha256)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"x")
     assert stack.api.delete("/v1/collections/other").status_code == 204

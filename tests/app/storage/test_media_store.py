@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull, StoredContent
+from tests.app.stored_files import content_file, thumbnail_file
 
 
 @pytest.fixture
 def media(tmp_path: Path) -> MediaStore:
-    store = MediaStore(tmp_path)
+    store = MediaStore.in_folder(tmp_path)
     store.prepare()
     return store
 
@@ -40,14 +41,14 @@ def test_kept_content_is_found_by_its_hash(media: MediaStore):
     """What was written is at the path its SHA-256 names, and nothing stays in tmp."""
     sha256 = keep(media, b"moving pictures")
     assert sha256 == hashlib.sha256(b"moving pictures").hexdigest()
-    assert media.content_path(sha256).read_bytes() == b"moving pictures"
+    assert content_file(media, sha256).read_bytes() == b"moving pictures"
     assert leftovers(media) == []
 
 
 def test_the_same_content_twice_is_one_file(media: MediaStore):
     """Keeping equal bytes again changes nothing."""
     assert keep(media, b"again") == keep(media, b"again")
-    assert len(list(media.content_path("ab" * 32).parent.parent.rglob("*"))) == 2
+    assert len(list(content_file(media, "ab" * 32).parent.parent.rglob("*"))) == 2
 
 
 @given(pieces=st.lists(st.binary(max_size=40), max_size=8), limit=st.integers(1, 200))
@@ -55,7 +56,7 @@ def test_pieces_are_counted_and_hashed_up_to_the_limit(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], limit: int
 ):
     """However the bytes are cut, the whole is hashed, and one byte over the limit is refused."""
-    media = MediaStore(tmp_path_factory.mktemp("media"))
+    media = MediaStore.in_folder(tmp_path_factory.mktemp("media"))
     media.prepare()
     whole = b"".join(pieces)
     with media.receive(limit) as incoming:
@@ -84,8 +85,9 @@ def test_an_abandoned_file_is_removed(media: MediaStore):
 def test_sweep_takes_what_a_dead_process_left_and_spares_the_living(media: MediaStore):
     """A file whose writer was killed goes; one that is being received stays."""
     script = (
-        "import os, pathlib, app.storage.media_store\n"
-        f"store = app.storage.media_store.MediaStore(pathlib.Path({str(media.tmp.parent)!r}))\n"
+        "import os, pathlib\n"
+        "from app.storage.media_store import MediaStore\n"
+        f"store = MediaStore.in_folder(pathlib.Path({str(media.tmp.parent)!r}))\n"
         "store.receive(9).write(b'dead')\n"
         "os._exit(9)"
     )
@@ -105,7 +107,7 @@ def test_a_file_that_leaves_too_little_room_is_refused(
         "app.storage.media_store.shutil.disk_usage", lambda _: SimpleNamespace(free=free)
     )
     monkeypatch.setattr("app.storage.media_store.ROOM_CHECK_BYTES", 4000)
-    media = MediaStore(tmp_path, min_free_bytes=free - 1000)
+    media = MediaStore.in_folder(tmp_path, min_free_bytes=free - 1000)
     media.prepare()
     with media.receive(free) as incoming:
         incoming.expect(1000)
@@ -148,7 +150,7 @@ def test_an_adopted_file_is_kept_under_a_second_name(media: MediaStore, tmp_path
             media.keep(adopted, stored)
         assert leftovers(media) == []
     assert stored == StoredContent(hashlib.sha256(b"moving").hexdigest(), 6)
-    assert media.content_path(stored.sha256).samefile(first)
+    assert content_file(media, stored.sha256).samefile(first)
 
 
 def test_exclusive_lets_one_in_at_a_time(media: MediaStore):
@@ -172,21 +174,21 @@ def test_removed_content_is_gone_and_may_be_removed_again(media: MediaStore):
     sha256 = keep(media, b"x")
     media.remove_content(sha256)
     media.remove_content(sha256)
-    assert not media.content_path(sha256).exists()
+    assert not content_file(media, sha256).exists()
 
 
 @pytest.mark.parametrize("name", ["", "../../passwd", "A" * 64, "a" * 63, "a" * 64 + "\n"])
 def test_content_is_named_by_hashes_only(media: MediaStore, name: str):
     """Whatever is no SHA-256 never becomes a path."""
     with pytest.raises(ValueError, match="hexadecimal"):
-        media.content_path(name)
+        content_file(media, name)
 
 
 @pytest.mark.parametrize("name", ["", "..", "vid_../../x", "vid_a/b", "vid_a\n", "job_a"])
 def test_thumbnails_are_named_by_video_ids_only(media: MediaStore, name: str):
     """Whatever is no video id never becomes a path."""
     with pytest.raises(ValueError, match="video id"):
-        media.thumbnail_path(name, 0)
+        thumbnail_file(media, name, 0)
 
 
 def test_thumbnails_are_written_replaced_and_removed_together(media: MediaStore):
@@ -195,9 +197,9 @@ def test_thumbnails_are_written_replaced_and_removed_together(media: MediaStore)
         media.write_thumbnail("vid_a", index, b"old")
     media.write_thumbnail("vid_a", 1, b"new")
     media.write_thumbnail("vid_b", 0, b"other")
-    assert media.thumbnail_path("vid_a", 1).read_bytes() == b"new"
+    assert thumbnail_file(media, "vid_a", 1).read_bytes() == b"new"
     media.remove_thumbnails("vid_a")
     media.remove_thumbnails("vid_a")
-    assert not media.thumbnail_path("vid_a", 0).exists()
-    assert media.thumbnail_path("vid_b", 0).exists()
+    assert not thumbnail_file(media, "vid_a", 0).exists()
+    assert thumbnail_file(media, "vid_b", 0).exists()
     assert leftovers(media) == []

@@ -36,6 +36,7 @@ from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
 from app.worker.text_cache import TextCache
 from index.tensors import PackedTensorStore
+from tests.app.stored_files import content_file
 from xclip.encoder import Encoder
 
 
@@ -84,7 +85,7 @@ class Parts:
     def upload(self, source: Path) -> Job:
         """Queue an ingest of the file's bytes, as the API does after an upload."""
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        target = self.media.content_path(digest)
+        target = content_file(self.media, digest)
         target.parent.mkdir(exist_ok=True)
         shutil.copy(source, target)
         new = NewVideo(source.name, "video/mp4", source.stat().st_size, digest, {})
@@ -127,7 +128,7 @@ def model_taken(parts: Parts) -> Iterator[None]:
 def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
     """Parts over a data folder of the test's own, with a collection of short windows."""
     settings = Settings(data_dir=tmp_path / "data", window_s=1.0, stride_s=0.5)
-    media = MediaStore(settings.data_dir)
+    media = MediaStore.in_folder(settings.data_dir)
     media.prepare()
     tensors = PackedTensorStore(settings.layout.tensors, writer_id="wrk_1")
     gate = ModelScheduler()

@@ -24,6 +24,7 @@ from app.storage.media_store import MediaStore
 from app.worker.decoding import Decoder, Decoding
 from index.protocol import TensorReference, Tensors
 from index.tensors import PackedTensorStore
+from tests.app.stored_files import content_file, thumbnail_file
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sampling import Segmentation
 
@@ -72,7 +73,7 @@ def test_an_ingested_video_is_all_there(parts: Parts, make_clip: MakeClip) -> No
     np.testing.assert_array_equal(vectors, kept.embedding)
 
     for segment, decoded in zip(segments, expected, strict=True):
-        webp = parts.media.thumbnail_path(video.id, segment.position).read_bytes()
+        webp = thumbnail_file(parts.media, video.id, segment.position).read_bytes()
         with Image.open(io.BytesIO(webp)) as picture:
             assert (picture.format, picture.size[::-1]) == ("WEBP", decoded.thumbnail.shape[:2])
             difference = np.asarray(picture.convert("RGB"), float) - decoded.thumbnail
@@ -104,7 +105,7 @@ def test_a_file_that_is_gone_fails_at_once(parts: Parts, make_clip: MakeClip) ->
     """Waiting would not bring it back."""
     job = parts.upload(make_clip(seconds=1))
     video = parts.catalog.get_video("default", job.video_id)
-    parts.media.content_path(video.sha256).unlink()
+    content_file(parts.media, video.sha256).unlink()
     assert parts.puller().run_one()
     done = parts.catalog.get_job(job.id)
     assert (done.status, done.attempts, done.error_code) == ("failed", 1, "content_missing")
@@ -181,7 +182,7 @@ def test_a_disk_that_fills_up_after_the_commit_changes_nothing(
     failpoints.configure("ingest_committed:enospc")
     assert parts.puller().run_one()
     assert parts.catalog.get_job(job.id).status == "succeeded"
-    assert parts.media.thumbnail_path(job.video_id, 0).exists()
+    assert thumbnail_file(parts.media, job.video_id, 0).exists()
 
 
 def test_on_a_full_disk_no_job_is_begun(
@@ -189,7 +190,7 @@ def test_on_a_full_disk_no_job_is_begun(
 ) -> None:
     """It is said once, however often the worker looks; the job keeps waiting untouched."""
     job = parts.upload(make_clip(seconds=1))
-    greedy = MediaStore(parts.settings.data_dir, min_free_bytes=1 << 60)
+    greedy = MediaStore.in_folder(parts.settings.data_dir, min_free_bytes=1 << 60)
     puller = replace(parts, media=greedy).puller()
     with caplog.at_level("INFO", logger="app.worker.job_runner"):
         assert not any(puller.run_one() for _ in range(3))
@@ -265,7 +266,7 @@ def test_a_cancelled_job_stops_decoding_soon(parts: Parts, make_clip: MakeClip) 
 def test_a_video_deleted_meanwhile_leaves_no_pictures(parts: Parts, make_clip: MakeClip) -> None:
     """Its folder was removed by the deletion and written again by the job."""
     job = parts.upload(make_clip(seconds=30, fps=4))
-    folder = parts.media.thumbnail_path(job.video_id, 0).parent
+    folder = thumbnail_file(parts.media, job.video_id, 0).parent
     with running(parts.puller(lease_s=0.6)) as thread:
         assert eventually(folder.exists)
         with model_taken(parts):
@@ -308,13 +309,13 @@ def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
 
     class WatchedMedia(MediaStore):
         def sync_thumbnails(self, video_id: str) -> None:
-            pictures = list(self.thumbnail_path(video_id, 0).parent.glob("*.webp"))
+            pictures = list(thumbnail_file(self, video_id, 0).parent.glob("*.webp"))
             super().sync_thumbnails(video_id)
             steps.append((f"{len(pictures)} pictures", parts.catalog.count_segments("default")))
 
     with closing(Watched(parts.settings.layout.tensors, writer_id="wrk_2")) as watched:
         parts.upload(make_clip(seconds=4))
-        media = WatchedMedia(parts.settings.data_dir)
+        media = WatchedMedia.in_folder(parts.settings.data_dir)
         assert replace(parts, tensors=watched, media=media).puller().run_one()
         assert set(steps[:-2]) == {("append", 0)}
         # seven segments, and the sheet of their sprites

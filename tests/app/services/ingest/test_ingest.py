@@ -11,6 +11,7 @@ from app.catalog.errors import CollectionNotFound, NotFound
 from app.services.ingest.ingest import AcceptedUpload, Ingest, Upload
 from app.services.library.library import LibraryService
 from tests.app.stack import Stack
+from tests.app.stored_files import content_file
 
 
 def admit(
@@ -36,7 +37,7 @@ def test_a_refused_upload_spares_bytes_that_others_need(stack: Stack):
     video = admit(ingest, stack, b"bytes").video
     with pytest.raises(CollectionNotFound):
         admit(ingest, stack, b"bytes", "none")
-    assert stack.media.content_path(video.sha256).read_bytes() == b"bytes"
+    assert content_file(stack.media, video.sha256).read_bytes() == b"bytes"
 
 
 def test_uploads_and_deletes_of_the_same_bytes_never_lose_them(stack: Stack):
@@ -56,7 +57,7 @@ def test_uploads_and_deletes_of_the_same_bytes_never_lose_them(stack: Stack):
                 stack.catalog.get_video("default", video.id)
             except NotFound:
                 return
-            assert stack.media.content_path(video.sha256).exists()
+            assert content_file(stack.media, video.sha256).exists()
 
     with ThreadPoolExecutor(4) as pool:
         for _ in pool.map(lambda n: (come if n % 2 else come_and_go)(n), range(40)):

@@ -25,6 +25,7 @@ from app.storage.media_store import StorageFull
 from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock
 from tests.app.services.arrivals import OWNER, Arrivals, open_arrivals
+from tests.app.stored_files import content_file
 
 ROOT = Path(__file__).parents[4]
 CONTENT = bytes(range(256))
@@ -106,7 +107,7 @@ def assert_admitted(arrivals: Arrivals, upload_id: str, content: bytes) -> None:
     assert upload.job_id is not None
     video = arrivals.catalog.get_video("default", upload.video_id)
     assert (video.filename, video.metadata) == ("a.mp4", {"camera": "north"})
-    assert arrivals.media.content_path(video.sha256).read_bytes() == content
+    assert content_file(arrivals.media, video.sha256).read_bytes() == content
     assert arrivals.catalog.get_job(upload.job_id).status == "queued"
     assert arrivals.files.ids() == []
     assert list(arrivals.media.tmp.glob("incoming-*")) == []

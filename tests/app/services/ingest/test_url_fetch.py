@@ -29,7 +29,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def media(tmp_path: Path) -> MediaStore:
-    media = MediaStore(tmp_path)
+    media = MediaStore.in_folder(tmp_path)
     media.prepare()
     return media
 
@@ -109,7 +109,7 @@ def test_a_file_over_the_limit_is_refused(origin: Origin, media: MediaStore):
 
 def test_a_disk_without_room_is_said_first(origin: Origin, tmp_path: Path):
     """507 by the declared length, with nothing left of it."""
-    media = MediaStore(tmp_path, min_free_bytes=1 << 60)
+    media = MediaStore.in_folder(tmp_path, min_free_bytes=1 << 60)
     media.prepare()
     origin.answers["/"] = whole(FILM)
     with pytest.raises(StorageFull):
