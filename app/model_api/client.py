@@ -6,7 +6,6 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx
@@ -86,7 +85,7 @@ class WorkerClient:
     def cut(
         self, sha256: str, into: str, *, start_s: float, end_s: float, max_bytes: int
     ) -> ClipExportResult:
-        """Have a stretch of stored content written to an empty file in the media store's tmp.
+        """Have an interval of stored content written to an empty file in the media store's tmp.
 
         Whatever stands against it is WorkerFailed with the code of the VideoError.
         """
@@ -118,20 +117,20 @@ class WorkerClient:
         return _scores(self._post("/score", request.to_json(), MODEL_TIMEOUT_S))
 
     def embed_clip(
-        self, path: Path, *, window_s: float, stride_s: float, timeout_s: float
+        self, name: str, *, window_s: float, stride_s: float, timeout_s: float
     ) -> tuple[NDArray[np.float32], str]:
         """Embeddings of a clip's segments, float32 [K, D], and the model's fingerprint.
 
-        The file lies in the media store's tmp folder and is not kept; an unreadable one is
+        name : of the file in the media store's tmp folder; it is not kept. An unreadable one is
         WorkerFailed with the code of the VideoError.
         """
-        request = EmbedRequest(str(path), window_s, stride_s)
+        request = EmbedRequest(name, window_s, stride_s)
         answer = self._post("/embed", request.to_json(), timeout_s)
         return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def score_clip(
         self,
-        path: Path,
+        name: str,
         texts: Sequence[str],
         *,
         window_s: float,
@@ -141,14 +140,16 @@ class WorkerClient:
         confidence: ConfidenceRequest | None = None,
         rest: bool = False,
     ) -> ClipScores:
-        """Scores every segment of a video file in the media store's tmp folder; keeps nothing.
+        """Scores every segment of a video file; keeps nothing.
+
+        name : of the file in the media store's tmp folder
 
         An unreadable file is WorkerFailed with the code of the VideoError, more scores than one
         answer may hold are WorkerFailed `too_many_scores`; a stride longer than the window is
         ValueError.
         """
         request = ClipScoreRequest(
-            str(path), window_s, stride_s, texts, tuple(templates), confidence, rest
+            name, window_s, stride_s, texts, tuple(templates), confidence, rest
         )
         answer = self._post("/clip", request.to_json(), timeout_s)
         arrays = _arrays(answer)

@@ -132,10 +132,11 @@ class ScoreRequest(_Message):
 class EmbedRequest(_Message):
     """`POST /embed`: the embedding of every segment of a file that is not kept.
 
+    name : of a file in the folder for incoming files; never a path
     window_s, stride_s : length of a segment and distance between two starts, in seconds
     """
 
-    path: str
+    name: str
     window_s: float
     stride_s: float
 
@@ -160,7 +161,10 @@ class ClipScoreRequest(EmbedRequest):
 
 @dataclass(frozen=True)
 class ClipExportRequest(_Message):
-    """`POST /cut`: seconds of stored content into an empty file of the folder for such files."""
+    """`POST /cut`: seconds of stored content into an empty file.
+
+    into : its name in the folder for incoming files; never a path
+    """
 
     sha256: str
     into: str

@@ -28,7 +28,7 @@ MAX_CLIP_SCORES = 8_000_000  # 32 MB: half an hour of segments at 10,000 labels
 
 
 class NotInClipFolder(Exception):
-    """A path outside the one folder whose files may be scored this way."""
+    """A name that is none of a file in the one folder that requests may name files of."""
 
     code: ClassVar[str] = "invalid_request"
 
@@ -69,7 +69,7 @@ class ClipScoring:
         def embed(segment: DecodedSegment) -> Future[NDArray[np.float32]]:
             return self._scheduler.query(lambda: self._encoder.embed_video(segment.frames[None]))
 
-        with self._decoding(request.path, request.segmentation) as decoding:
+        with self._decoding(request.name, request.segmentation) as decoding:
             embedded = ahead(decoding.segments(), embed, AHEAD)
             return np.concatenate([embedding for _, embedding in embedded])
 
@@ -78,7 +78,7 @@ class ClipScoring:
 
         Raises NotInClipFolder, TooManyScores, VideoError, Interrupted.
         """
-        self._checked(request.path)
+        self._checked(request.name)
         texts = self._scoring.embed(request.texts, request.templates)
 
         def encode(segment: DecodedSegment) -> Future[EncodedVideos]:
@@ -92,7 +92,7 @@ class ClipScoring:
         starts: list[float] = []
         ends: list[float] = []
         scores: list[Scores] = []
-        with self._decoding(request.path, request.segmentation) as decoding:
+        with self._decoding(request.name, request.segmentation) as decoding:
             for segment, stored in ahead(decoding.segments(), encode, AHEAD):
                 starts.append(segment.start)
                 ends.append(segment.end)
@@ -125,7 +125,9 @@ class ClipScoring:
             yield decoding
 
     def _checked(self, name: str) -> Path:
-        path = Path(name).resolve()
-        if path.parent != self._folder:
-            raise NotInClipFolder(f"{path.name} is not a file of the folder for incoming files.")
+        path = (self._folder / name).resolve()
+        if path.parent != self._folder or path.name != name:
+            raise NotInClipFolder(
+                "That is not the name of a file in the folder for incoming files."
+            )
         return path

@@ -108,7 +108,7 @@ class Classify:
     ) -> ClipScores:
         try:
             return self._worker.score_clip(
-                path,
+                path.name,
                 labelling.labels,
                 window_s=window_s,
                 stride_s=stride_s,

@@ -168,7 +168,7 @@ class Search:
             return self._stored_vector(collection, probe.segment_id)
         if isinstance(probe, ClipQuery):
             embeddings, fingerprint = self._worker.embed_clip(
-                probe.path,
+                probe.path.name,
                 window_s=collection.window_s,
                 stride_s=collection.stride_s,
                 timeout_s=self._decode_timeout_s,

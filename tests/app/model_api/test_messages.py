@@ -53,7 +53,7 @@ def test_a_clip_request_survives_the_wire(
     asked: list[str], window: float, share: float, confidence: ConfidenceRequest | None
 ) -> None:
     """Durations keep every bit."""
-    cut = ("/data/tmp/incoming-1", window, window * share)
+    cut = ("incoming-1", window, window * share)
     request = ClipScoreRequest(*cut, asked, ("a video of {}",), confidence)
     assert ClipScoreRequest.from_json(request.to_json()) == request
     embed = EmbedRequest(*cut)
@@ -83,10 +83,10 @@ def test_model_facts_survive_the_wire() -> None:
         b'"fingerprint": "f", "templates": []}',
         b'{"texts": ["a"], "segments": [], "fingerprint": "f", "templates": ["no place"]}',
         b'{"texts": ["a"], "segments": [], "fingerprint": "f", "templates": "{}"}',
-        b'{"texts": ["a"], "path": "x", "window_s": "long", "stride_s": 1, "templates": []}',
-        b'{"texts": ["a"], "path": "x", "window_s": 1, "stride_s": 2, "templates": []}',
-        b'{"texts": ["a"], "path": "x", "window_s": NaN, "stride_s": NaN, "templates": []}',
-        b'{"texts": ["a"], "path": "x", "window_s": 1, "stride_s": 1, "templates": [1]}',
+        b'{"texts": ["a"], "name": "x", "window_s": "long", "stride_s": 1, "templates": []}',
+        b'{"texts": ["a"], "name": "x", "window_s": 1, "stride_s": 2, "templates": []}',
+        b'{"texts": ["a"], "name": "x", "window_s": NaN, "stride_s": NaN, "templates": []}',
+        b'{"texts": ["a"], "name": "x", "window_s": 1, "stride_s": 1, "templates": [1]}',
         b"\xff\xfe",
     ],
 )
@@ -124,7 +124,7 @@ def test_the_fields_on_the_wire_keep_their_names() -> None:
     }
     clip = ClipScoreRequest("p", 2.0, 1.0, ["a"], (), None)
     assert json.loads(clip.to_json()) == {
-        "path": "p",
+        "name": "p",
         "window_s": 2.0,
         "stride_s": 1.0,
         "texts": ["a"],
@@ -143,7 +143,7 @@ def test_an_answer_of_scores_is_bounded() -> None:
         ScoreRequest.from_json(ScoreRequest([*most.texts, "b"], some, "fingerprint").to_json())
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"path": "x", "window_s": 1, "stride_s": 2}', b"[]"])
+@pytest.mark.parametrize("body", [b"{}", b'{"name": "x", "window_s": 1, "stride_s": 2}', b"[]"])
 def test_a_malformed_embed_request_is_refused(body: bytes) -> None:
     """A stride beyond the window is refused like a missing field."""
     with pytest.raises(MessageError):

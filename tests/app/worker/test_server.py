@@ -121,7 +121,7 @@ def test_a_clip_is_scored_segment_by_segment(
     """The result equals decoding and scoring in one process, and nothing is kept."""
     path = make_clip(seconds=4.2)  # type: ignore[operator]
     incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
-    found = client.score_clip(incoming, TEXTS, window_s=1.0, stride_s=0.5, timeout_s=60)
+    found = client.score_clip(incoming.name, TEXTS, window_s=1.0, stride_s=0.5, timeout_s=60)
     request = DecodeRequest(Segmentation(1.0, 0.5), 4, parts.encoder.geometry)
     with path.open("rb") as file:
         segments = list(decode_segments(file, request))
@@ -141,7 +141,7 @@ def test_a_clip_is_embedded_segment_by_segment(
     """The embeddings of the encoder, and the model they are of; nothing is kept."""
     path = make_clip(seconds=4.2)  # type: ignore[operator]
     incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
-    found, fingerprint = client.embed_clip(incoming, window_s=1.0, stride_s=0.5, timeout_s=60)
+    found, fingerprint = client.embed_clip(incoming.name, window_s=1.0, stride_s=0.5, timeout_s=60)
     request = DecodeRequest(Segmentation(1.0, 0.5), 4, parts.encoder.geometry)
     with path.open("rb") as file:
         segments = list(decode_segments(file, request))
@@ -192,22 +192,26 @@ def test_an_unreadable_clip_carries_the_decoders_code(parts: Parts, client: Work
     incoming.write_bytes(b"this is not a video" * 100)
     cut = {"window_s": 5, "stride_s": 2, "timeout_s": 60}
     for call in (
-        lambda: client.score_clip(incoming, TEXTS, **cut),
-        lambda: client.embed_clip(incoming, **cut),
+        lambda: client.score_clip(incoming.name, TEXTS, **cut),
+        lambda: client.embed_clip(incoming.name, **cut),
     ):
         with pytest.raises(WorkerFailed) as failure:
             call()
         assert (failure.value.code, failure.value.worker_status) == ("unreadable_video", 422)
 
 
-@pytest.mark.parametrize("name", ["../catalog.sqlite", "../media/ab/abc", "/etc/passwd", "link"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "../catalog.sqlite", "../tmp/link", "/etc/passwd", "{tmp}/incoming-1", "link"]
+)
 def test_only_incoming_files_are_read(parts: Parts, client: WorkerClient, name: str) -> None:
-    """A path that leads elsewhere, by dots or by a link, is refused unread."""
+    """A path, though it leads to such a file, and a link are refused unread."""
+    name = name.format(tmp=parts.media.tmp)
+    (parts.media.tmp / "incoming-1").touch()
     (parts.media.tmp / "link").symlink_to("/etc/passwd")
     cut = {"window_s": 5, "stride_s": 2, "timeout_s": 60}
     for call in (
-        lambda: client.score_clip(parts.media.tmp / name, TEXTS, **cut),
-        lambda: client.embed_clip(parts.media.tmp / name, **cut),
+        lambda: client.score_clip(name, TEXTS, **cut),
+        lambda: client.embed_clip(name, **cut),
     ):
         with pytest.raises(WorkerFailed) as failure:
             call()
@@ -366,7 +370,7 @@ def test_a_clip_is_decoded_no_further_once_its_caller_has_hung_up(
     monkeypatch.setattr(Decoder, "open", noted)
     path = make_clip(seconds=60, fps=4)
     incoming = Path(shutil.copy(path, parts.media.tmp / "incoming-1"))
-    message = EmbedRequest(str(incoming), 1.0, 0.5)
+    message = EmbedRequest(incoming.name, 1.0, 0.5)
     with model_taken(parts):
         with pytest.raises(httpx.ReadTimeout):
             client.endpoints[0]._http.post("/embed", content=message.to_json(), timeout=1.0)
