@@ -24,7 +24,7 @@ TEST_PREFIX = "XCLIP_TEST_"
 KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-PromptPrecision: TypeAlias = Literal["int8", "float16"]
+StoredPrecision: TypeAlias = Literal["int8", "float16"]
 _MOST_INGESTS = 8
 LogFormat: TypeAlias = Literal["text", "json"]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -81,7 +81,7 @@ class Settings(BaseModel):
     stride_s: PositiveSeconds = 2.5
     """Seconds between the starts of two segments, for collections that do not say."""
 
-    prompt_precision: PromptPrecision = "int8"
+    prompt_precision: StoredPrecision = "int8"
     """How the patches that texts are conditioned on are stored: int8 takes half of float16."""
 
     max_upload_bytes: Annotated[int, Field(ge=1)] = 2 * 1024**3

@@ -35,7 +35,7 @@ from app.worker.server import SCORE_BATCH
 from benchmarks.random_model import as_encoder, random_base, random_records, unit_vectors
 from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.model import XCLIPModel
 
 FEW, MANY = 200, 1_000
@@ -105,10 +105,14 @@ def beside_peer(
     model: XCLIPModel, encoder: Encoder, text: NDArray[np.float32], rounds: int
 ) -> list[Result]:
     """Time one text against FEW segments both ways, and compare the scores."""
-    raw = torch.randn(FEW, *encoder.prompt_shape, generator=torch.Generator().manual_seed(1))
+    raw = torch.randn(
+        FEW, *encoder.stored_arrays["prompt"], generator=torch.Generator().manual_seed(1)
+    )
     with torch.inference_mode():
         prompt = model.prompts_generator.layernorm(raw).numpy()
-    videos = EncodedVideos(unit_vectors(np.random.default_rng(1), FEW, encoder.dim), prompt)
+    videos = StoredSegments(
+        unit_vectors(np.random.default_rng(1), FEW, encoder.dim), {"prompt": prompt}
+    )
     peer, records = Peer.of(model), random_records(encoder, videos.embedding, prompt)
     theirs = partial(peer.score, torch.from_numpy(text), torch.from_numpy(videos.embedding), raw)
     difference = np.abs(encoder.score(text, videos) - theirs().numpy()).max()
@@ -142,7 +146,7 @@ class StoreBench:
         self.random = np.random.default_rng(2)
         self.store = PackedTensorStore(folder, writer_id="bench")
         self.references: list[TensorReference] = []
-        shape = (WRITTEN_AT_ONCE, *encoder.prompt_shape)
+        shape = (WRITTEN_AT_ONCE, *encoder.stored_arrays["prompt"])
         prompts = self.random.standard_normal(shape, np.float32)  # written again and again
         while len(self.references) < segments:
             count = min(WRITTEN_AT_ONCE, segments - len(self.references))
@@ -180,7 +184,7 @@ class StoreBench:
         chosen = self.random.choice(len(self.references), count, replace=False)
         return [self.references[place] for place in chosen]
 
-    def read(self, references: Sequence[TensorReference]) -> EncodedVideos:
+    def read(self, references: Sequence[TensorReference]) -> StoredSegments:
         """Read as the worker does."""
         return stack_records(self.store.read(references))
 

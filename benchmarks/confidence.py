@@ -33,7 +33,7 @@ from app.catalog import Catalog
 from benchmarks.retrieval import Bench
 from tests.e2e.service import running
 from xclip.confidence.calibration import expected_calibration_error
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.motion.clips import long_clips, sample_clips
 from xclip.motion.world import EVALUATION, HELD_OUT, TRAINING, Subject
 
@@ -94,7 +94,7 @@ class ConfidenceBench(Bench):
 
     def two_stages(self, data: Path, rounds: int) -> list[Result]:
         """Text→video among one clip of each held-out subject: exact, and plain vectors alone."""
-        encoder = Encoder.load("motion-tiny", device="cpu", num_threads=1)
+        encoder = load_encoder("motion-tiny", device="cpu", num_threads=1)
         texts = encoder.encode_text([subject.caption for subject in HELD_OUT])
         exact: list[bool] = []
         plain: list[bool] = []

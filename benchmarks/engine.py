@@ -36,12 +36,12 @@ from benchmarks.precision import Result as Moved
 from benchmarks.precision import compare, decoded_clips, encode, print_table
 from benchmarks.random_model import random_base
 from xclip import scoring
-from xclip.encoder import Encoder
 from xclip.inference.engine import Engine
 from xclip.model import XCLIPModel
 from xclip.motion.world import HELD_OUT, TRAINING
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
+from xclip.xclip_encoder import XCLIPEncoder
 
 QUERY_TOKENS, PADDED_TO = 8, 77
 GROWTH = (1, 4, 16)
@@ -266,7 +266,9 @@ def compared(
 ) -> Iterator[Moved]:
     """Compare bfloat16, also for prompts or texts of the other, and pixels ±1 with float32."""
     random = np.random.default_rng(1)
-    exact, rounded = (Encoder(model, processor, name, dtype=dtype) for dtype in (EXACT, ROUNDED))
+    exact, rounded = (
+        XCLIPEncoder(model, processor, name, dtype=dtype) for dtype in (EXACT, ROUNDED)
+    )
     frames: NDArray[np.uint8] = decoded_clips(exact, clips, random)
     texts = exact.encode_text([subject.caption for subject in (*HELD_OUT, *TRAINING)])
     scores = exact.score(texts, encode(exact, frames))

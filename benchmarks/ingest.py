@@ -44,6 +44,7 @@ from benchmarks.overload import resident_mb
 from benchmarks.random_model import save_random_base
 from tests.e2e.service import Service, running, upload, wait_for_job
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.errors import VideoError
 from xclip.video.decode import DecodedSegment
 from xclip.video.sampling import Segmentation
@@ -75,7 +76,7 @@ def main() -> None:
         if arguments.model is None:
             save_random_base(folder / "checkpoint", patch_size=32)
         clips = arguments.clips or generate(folder / "clips", arguments.count)
-        halves = Halves.prepare(Encoder.load(model, device="cpu"), clips)
+        halves = Halves.prepare(load_encoder(model, device="cpu"), clips)
         settings = {"XCLIP_MODEL": model, "XCLIP_THREADS": str(arguments.threads)}
         with running(folder / "data", **settings) as service:
             rounds = measure(service, halves, arguments.rounds)

@@ -39,6 +39,7 @@ from index.protocol import TensorReference
 from index.tensors import PackedTensorStore
 from tests.e2e.service import running
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.motion.world import TRAINING, phrasing
 
 SEGMENTS_OF_A_VIDEO = 200
@@ -74,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, data = Path(folder) / "checkpoint", Path(folder) / "data"
         save_random_base(checkpoint, patch_size=32)
-        encoder = Encoder.load(str(checkpoint), device="cpu")
+        encoder = load_encoder(str(checkpoint), device="cpu")
         began = time.perf_counter()
         alone = fill(data, encoder, arguments.segments, random)
         filled_s = time.perf_counter() - began
@@ -109,7 +110,7 @@ def fill(
         catalog.create_collection(
             "default", model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S, metadata={}
         )
-        shape = (SEGMENTS_OF_A_VIDEO, *encoder.prompt_shape)
+        shape = (SEGMENTS_OF_A_VIDEO, *encoder.stored_arrays["prompt"])
         prompts = random.standard_normal(shape, np.float32)  # the same for every video
         vectors = unit_vectors(random, segments, encoder.dim, clusters=CLUSTERS)
         for start in range(0, segments, SEGMENTS_OF_A_VIDEO):

@@ -30,7 +30,7 @@ from app.worker.pipeline import THUMBNAIL_QUALITY
 from benchmarks.latency import SEGMENTS_OF_A_VIDEO, fill
 from tests.e2e.service import running
 from tests.web.browser import SIZES, find_chromium, launch, wait_until
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.motion.world import TRAINING, phrasing
 
 BAR_MS, BAR_BYTES = 300, 150_000
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        fill(data, Encoder.load(MODEL, device="cpu"), arguments.segments, np.random.default_rng(1))
+        fill(data, load_encoder(MODEL, device="cpu"), arguments.segments, np.random.default_rng(1))
         draw_pictures(Settings(data_dir=data))
         with running(data) as service, service.client() as client:
             figures = measure(service.url, client, arguments.searches)

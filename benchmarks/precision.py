@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from app.model_api.tensor_records import split_records, stack_records
-from app.settings import PromptPrecision
+from app.settings import StoredPrecision
 from benchmarks.random_model import random_encoder
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.motion.clips import sample_clips
 from xclip.motion.world import HELD_OUT, TRAINING
 from xclip.video.decode import DecodeRequest, decode_segments
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    results = list(measure(Encoder.load("motion-tiny"), arguments.clips, arguments.seed))
+    results = list(measure(load_encoder("motion-tiny"), arguments.clips, arguments.seed))
     for patch_size in (32, 16):
         results += measure(
             random_encoder(patch_size, torch.float32), arguments.base_clips, arguments.seed
@@ -83,8 +84,8 @@ def measure(encoder: Encoder, clips: int, seed: int) -> Iterator[Result]:
     exact = encode(encoder, frames)
     scores = encoder.score(texts, exact)
     scored = {
-        precision: encoder.score(texts, stored_as(encoder, exact, precision))
-        for precision in get_args(PromptPrecision)
+        precision: encoder.score(texts, stored_as(exact, precision))
+        for precision in get_args(StoredPrecision)
     }
     grain = random.integers(-1, 2, frames.shape)
     disturbed = np.clip(frames + grain, 0, 255).astype(np.uint8)
@@ -93,9 +94,9 @@ def measure(encoder: Encoder, clips: int, seed: int) -> Iterator[Result]:
         yield compare(encoder.name, name, scores, others)
 
 
-def stored_as(encoder: Encoder, videos: EncodedVideos, precision: PromptPrecision) -> EncodedVideos:
+def stored_as(videos: StoredSegments, precision: StoredPrecision) -> StoredSegments:
     """Return what is read of records in this precision."""
-    no_bank = np.zeros((len(videos.embedding), 0), np.float16)
+    no_bank = np.zeros((len(videos), 0), np.float16)
     return stack_records(split_records(videos, precision, "none", no_bank))
 
 
@@ -112,13 +113,10 @@ def decoded_clips(encoder: Encoder, count: int, random: np.random.Generator) -> 
     return np.stack(frames)
 
 
-def encode(encoder: Encoder, frames: NDArray[np.uint8]) -> EncodedVideos:
+def encode(encoder: Encoder, frames: NDArray[np.uint8]) -> StoredSegments:
     """Encode a few clips at a time."""
     parts = [encoder.encode_video(frames[start : start + 4]) for start in range(0, len(frames), 4)]
-    return EncodedVideos(
-        np.concatenate([part.embedding for part in parts]),
-        np.concatenate([part.prompt for part in parts]),
-    )
+    return StoredSegments.concatenate(parts)
 
 
 def compare(model: str, stored_as: str, exact: Logits, others: Logits) -> Result:

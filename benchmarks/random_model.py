@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from app.model_api.tensor_records import split_records
 from index.protocol import Tensors
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.model import XCLIPModel
 from xclip.motion.world import vocabulary
 from xclip.processor import XCLIPProcessor
 from xclip.text_bank import GENERAL_BANK, bank_digest
 from xclip.tokenizer import build_tokenizer
 from xclip.weights import save_model
+from xclip.xclip_encoder import XCLIPEncoder
 
 
 def random_base(patch_size: int, seed: int = 0) -> tuple[XCLIPModel, XCLIPProcessor]:
@@ -41,17 +42,17 @@ def random_base(patch_size: int, seed: int = 0) -> tuple[XCLIPModel, XCLIPProces
     return model, XCLIPProcessor.for_model(config, tokenizer)
 
 
-def random_encoder(patch_size: int, dtype: torch.dtype | None = None) -> Encoder:
+def random_encoder(patch_size: int, dtype: torch.dtype | None = None) -> XCLIPEncoder:
     """Return it as an encoder, named as the checkpoint whose size it has."""
     return as_encoder(*random_base(patch_size), f"random base-patch{patch_size}", dtype)
 
 
 def as_encoder(
     model: XCLIPModel, processor: XCLIPProcessor, name: str, dtype: torch.dtype | None = None
-) -> Encoder:
+) -> XCLIPEncoder:
     """Return an encoder with the bank of texts that published checkpoints get."""
     bank = GENERAL_BANK.read_text(encoding="utf-8").splitlines()
-    return Encoder(model, processor, name, bank=tuple(bank), dtype=dtype)
+    return XCLIPEncoder(model, processor, name, bank=tuple(bank), dtype=dtype)
 
 
 def save_random_base(folder: Path, patch_size: int) -> None:
@@ -70,7 +71,7 @@ def random_records(
     embeddings : float32, shape = (N, D); prompts : float32, shape = (N, P, D)
     """
     bank = np.zeros((len(embeddings), len(encoder.bank)), np.float16)
-    videos = EncodedVideos(embeddings, prompts)
+    videos = StoredSegments(embeddings, {"prompt": prompts})
     return split_records(videos, "int8", bank_digest(encoder.bank), bank)
 
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.model import XCLIPModel, XCLIPVisionModel
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
@@ -31,7 +31,7 @@ class Peers:
     """Both, for clips of one window each."""
 
     def __init__(self, source: str) -> None:
-        self._encoder = Encoder.load(source, device="cpu")
+        self._encoder = load_encoder(source, device="cpu")
         self._model = load_model(source).eval()
         self._frame_tower = _by_frame(self._model)
         processor = XCLIPProcessor.from_pretrained(source)

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
-    from xclip.encoder import Encoder
+    from xclip.encoder import Encoder, StoredSegments
+    from xclip.encoders import load_encoder
     from xclip.model import XCLIPModel, XCLIPTextModel, XCLIPVisionModel
     from xclip.processor import XCLIPProcessor
     from xclip.scoring import StoredVideos, encode_video, score
+    from xclip.xclip_encoder import XCLIPEncoder
 
 __all__ = [
     "Encoder",
+    "StoredSegments",
     "StoredVideos",
     "XCLIPConfig",
+    "XCLIPEncoder",
     "XCLIPModel",
     "XCLIPProcessor",
     "XCLIPTextConfig",
@@ -27,13 +31,16 @@ __all__ = [
     "XCLIPVisionConfig",
     "XCLIPVisionModel",
     "encode_video",
+    "load_encoder",
     "score",
 ]
 
 _MODULES = {
     "Encoder": "encoder",
+    "StoredSegments": "encoder",
     "StoredVideos": "scoring",
     "XCLIPConfig": "config",
+    "XCLIPEncoder": "xclip_encoder",
     "XCLIPModel": "model",
     "XCLIPProcessor": "processor",
     "XCLIPTextConfig": "config",
@@ -41,6 +48,7 @@ _MODULES = {
     "XCLIPVisionConfig": "config",
     "XCLIPVisionModel": "model",
     "encode_video": "scoring",
+    "load_encoder": "encoders",
     "score": "scoring",
 }
 

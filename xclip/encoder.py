@@ -1,142 +1,136 @@
-"""Encoder: a loaded model as the service uses it; NumPy in, NumPy out, no torch outside.
+"""Encoder: what the service needs of a model, whatever its architecture; NumPy in, NumPy out.
 
-Letters: B videos or segments, T frames, S crop edge, N texts, P patches, D width.
+A model encodes texts and segments of video apart and scores one against the other later, from what
+is stored of a segment. `xclip.encoders` loads one; `tests/xclip/encoder_contract.py` is what each
+has to fulfil.
+
+Letters: B segments, T frames, S crop edge, N texts, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from xclip import scoring
-from xclip.hub import locate
-from xclip.inference.engine import Engine, uninterrupted
-from xclip.model import XCLIPModel
-from xclip.preprocess import FrameGeometry
-from xclip.processor import XCLIPProcessor
-from xclip.text_bank import read_bank
-from xclip.weights import fingerprint, load_model
+if TYPE_CHECKING:
+    from xclip.preprocess import FrameGeometry
 
-# Rows of the prompt generator computed at once; bounds its memory whatever is asked.
-_ROWS_AT_ONCE = 4096
+# Of one segment's array: rows, and numbers in a row.
+ArrayShape: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedVideos:
-    """What is stored of B segments; see `xclip.scoring`.
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredSegments:
+    """What is stored of B segments, enough to score them against any text.
 
-    embedding : float32, shape = (B, D), of length 1
-    prompt : float32, shape = (B, P, D)
+    embedding : float32, shape = (B, D), of length 1; the index recalls by it
+    arrays : by name, float32, shape = (B, rows, width); what else the model's score needs
     """
 
     embedding: NDArray[np.float32]
-    prompt: NDArray[np.float32]
+    arrays: Mapping[str, NDArray[np.float32]]
 
+    def __len__(self) -> int:
+        """B."""
+        return len(self.embedding)
 
-class Encoder:
-    """Encodes texts and videos and scores one against the other.
-
-    name : str
-        What the model was loaded as.
-    fingerprint : str
-        16 hex digits of configuration, weights and preprocessing. What two encoders with the same
-        fingerprint store can be mixed.
-    num_frames, geometry, dim, prompt_shape, logit_scale
-        T; what is done to a frame; D; (P, D); the factor of a cosine in a logit, as in exp().
-    dtype : str
-        What the vision tower multiplies in, "float32" or "bfloat16": what is quicker here, if none
-        is given. It is no part of the fingerprint (docs/decisions/0019-engine.md).
-    bank : tuple of str
-        Texts that a segment is scored for whatever is asked; see `xclip.text_bank`.
-    folder : Path, optional
-        Where the checkpoint's files are, if it came from files.
-    """
-
-    def __init__(
-        self,
-        model: XCLIPModel,
-        processor: XCLIPProcessor,
-        name: str,
-        device: str = "cpu",
-        bank: tuple[str, ...] = (),
-        folder: Path | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        vision = model.config.vision_config
-        preprocessing = processor.image_processor.preprocessing
-        self.name = name
-        self.fingerprint = fingerprint(model, preprocessing.to_dict())
-        self.num_frames = vision.num_frames
-        self.geometry: FrameGeometry = preprocessing.geometry
-        self.dim = model.config.projection_dim
-        self.prompt_shape = (vision.num_patches, self.dim)
-        self.logit_scale = float(model.logit_scale.detach().exp())
-        self.device = device
-        self.bank = bank
-        self.folder = folder
-        self._engine = Engine(model, preprocessing, device, dtype)
-        self.dtype = str(self._engine.dtype).removeprefix("torch.")
-        self._tokenizer = processor.tokenizer
+    def __getitem__(self, rows: slice) -> Self:
+        """Some of the segments, as views: nothing is copied."""
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        return type(self)(self.embedding[rows], arrays)
 
     @classmethod
-    def load(
-        cls,
-        source: str,
-        *,
-        revision: str | None = None,
-        device: str = "auto",
-        num_threads: int | None = None,
-    ) -> Encoder:
-        """Load a packaged checkpoint ("motion-tiny"), a folder or a hub id.
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All segments of at least one part, in order."""
+        return cls(
+            np.concatenate([part.embedding for part in parts]),
+            {
+                name: np.concatenate([part.arrays[name] for part in parts])
+                for name in parts[0].arrays
+            },
+        )
 
-        device : str
-            A torch device, or "auto": the first GPU if there is one.
-        num_threads : int, optional
-            CPU threads of the whole process for one operation.
 
-        Raises WeightsError, ConfigError, TokenizerError.
+class Encoder(Protocol):
+    """Encodes texts and videos and scores one against the other."""
+
+    @property
+    def name(self) -> str:
+        """What the model was loaded as."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of all that what is stored depends on.
+
+        What two encoders with the same fingerprint store can be mixed.
         """
-        if num_threads is not None:
-            torch.set_num_threads(num_threads)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        # Both halves come from the commit that a branch names now, whatever is pushed meanwhile.
-        checkpoint = locate(source, revision)
-        processor = XCLIPProcessor.from_pretrained(source, checkpoint.commit)
-        model = load_model(source, checkpoint.commit)
-        bank = read_bank(checkpoint)
-        return cls(model, processor, source, device, bank, checkpoint.folder)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the checkpoint's files are, if it came from files."""
+
+    @property
+    def device(self) -> str:
+        """Where the model computes, as PyTorch names it."""
+
+    @property
+    def dtype(self) -> str:
+        """What it multiplies in, "float32" or "bfloat16"; no part of the fingerprint."""
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+
+    @property
+    def geometry(self) -> FrameGeometry:
+        """What is done to a frame before it is encoded."""
+
+    @property
+    def dim(self) -> int:
+        """D."""
+
+    @property
+    def stored_arrays(self) -> Mapping[str, ArrayShape]:
+        """The names of `StoredSegments.arrays`, and the shape of each for one segment.
+
+        No name is "embedding", nor begins with "scale" or "bank-": records use those.
+        """
+
+    @property
+    def score_kind(self) -> str:
+        """What a score is, as search answers name it."""
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor of a cosine in a score, as in exp()."""
+
+    @property
+    def bank(self) -> tuple[str, ...]:
+        """Texts that every segment is scored for when it is stored; see `xclip.text_bank`."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens `encode_text` reads of each text, start and end included."""
-        return [len(self._tokenizer.encode(text)) for text in texts]
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.
 
         The text of special tokens is read as plain text.
         """
-        rows = [self._tokenizer.encode(text) for text in texts]
-        return _to_numpy(self._engine.encode_texts(rows))
 
     def encode_video(
-        self, frames: NDArray[np.uint8], between: Callable[[], None] = uninterrupted
-    ) -> EncodedVideos:
+        self, frames: NDArray[np.uint8], between: Callable[[], None] = ...
+    ) -> StoredSegments:
         """Encode segments of sampled frames, already resized and cropped.
 
         frames : uint8 RGB, shape = (B, T, S, S, 3)
-        between : called between the layers of the vision tower, where other work may run
+        between : called from time to time, where other work may run
         Raises ValueError for another shape or dtype.
         """
-        stored = self._engine.encode_frames(self._checked(frames), between)
-        return EncodedVideos(_to_numpy(stored.embedding), _to_numpy(stored.prompt))
 
     def embed_video(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode segments to what `encode_video` calls their embedding, and to nothing else.
@@ -144,38 +138,11 @@ class Encoder:
         frames : uint8 RGB, shape = (B, T, S, S, 3)
         Raises ValueError for another shape or dtype.
         """
-        return _to_numpy(self._engine.embed_frames(self._checked(frames)))
 
     def score(
-        self, text_embeddings: NDArray[np.float32], stored: EncodedVideos
+        self, text_embeddings: NDArray[np.float32], stored: StoredSegments
     ) -> NDArray[np.float32]:
-        """Return X-CLIP's logits, float32 (B, N), as `forward` would for these videos and texts.
+        """Return the scores of every text for every segment, float32 (B, N).
 
         text_embeddings : float32, shape = (N, D), as `encode_text` gives them
         """
-        texts = torch.tensor(text_embeddings, dtype=torch.float32, device=self.device)
-        videos = len(stored.embedding)
-        logits = np.empty((videos, len(texts)), np.float32)
-        step = max(1, _ROWS_AT_ONCE // max(1, len(texts)))
-        for start in range(0, videos if len(texts) else 0, step):
-            part = slice(start, start + step)
-            chunk = scoring.StoredVideos(
-                torch.tensor(stored.embedding[part], dtype=torch.float32, device=self.device),
-                torch.tensor(stored.prompt[part], dtype=torch.float32, device=self.device),
-            )
-            logits[part] = _to_numpy(self._engine.score(texts, chunk))
-        return logits
-
-    def _checked(self, frames: NDArray[np.uint8]) -> Tensor:
-        crop = self.geometry.crop
-        expected = (self.num_frames, crop, crop, 3)
-        if frames.ndim != 5 or frames.shape[1:] != expected or frames.dtype != np.uint8:
-            raise ValueError(
-                f"frames are uint8 of shape (B, {', '.join(map(str, expected))}), not "
-                f"{frames.dtype} of shape {frames.shape}"
-            )
-        return torch.tensor(frames)  # a copy: the array may be read-only, which torch warns of
-
-
-def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
-    return cast("NDArray[np.float32]", tensor.to(torch.float32).cpu().numpy())

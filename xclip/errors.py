@@ -4,6 +4,7 @@ XCLIPError
 ├── ConfigError            config_invalid
 ├── WeightsError           weights_invalid
 ├── TokenizerError         tokenizer_invalid
+├── UnknownModelType       model_type_unknown
 └── VideoError
     ├── EmptyFile          empty_file
     ├── UnreadableVideo    unreadable_video
@@ -43,6 +44,12 @@ class TokenizerError(XCLIPError):
     """A tokenizer that is missing, unreadable or does not fit the text tower."""
 
     code = "tokenizer_invalid"
+
+
+class UnknownModelType(XCLIPError):
+    """A checkpoint whose config.json names an architecture that no encoder is registered for."""
+
+    code = "model_type_unknown"
 
 
 class VideoError(XCLIPError):

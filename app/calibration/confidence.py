@@ -34,7 +34,7 @@ from xclip.confidence.calibration import (
     place,
 )
 from xclip.confidence.model_file import ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.text_bank import bank_digest, says_the_same
 
 LEAST_BACKGROUND = 20
@@ -104,7 +104,7 @@ def calibrate(
     model.save(folder / f"{name}.safetensors")
     footage.catalog.set_calibration(collection.name, name)
     _forget(folder, collection.id, {name, collection.calibration})
-    return CalibrationResult(name, calibration, len(unrelated.embedding), held_out)
+    return CalibrationResult(name, calibration, len(unrelated), held_out)
 
 
 def remove(catalog: Catalog, name: str, folder: Path) -> bool:
@@ -124,21 +124,25 @@ def _forget(folder: Path, collection_id: str, kept: set[str | None]) -> None:
 
 def _digest(model: ConfidenceModel) -> str:
     facts = [model.fingerprint, model.bank, json.dumps(asdict(model.calibration))]
-    arrays = [model.background.embedding.tobytes(), model.background.prompt.tobytes()]
+    background = model.background
+    arrays = [array.tobytes() for array in (background.embedding, *background.arrays.values())]
     return hashlib.sha256("\n".join(facts).encode() + b"".join(arrays)).hexdigest()[:12]
 
 
-def _background(footage: StoredCollection, rows: Ids) -> EncodedVideos:
+def _background(footage: StoredCollection, rows: Ids) -> StoredSegments:
     """The segments of these rows as the file will give them back."""
     parts = [stack_records(records) for _, records in footage.read(rows)]
-    count = sum(len(part.embedding) for part in parts)
+    count = sum(len(part) for part in parts)
     if count < LEAST_BACKGROUND:
         raise CalibrationError(
             f"a background takes at least {LEAST_BACKGROUND} segments; the collection "
             f"{footage.collection.name!r} has {count}"
         )
-    halves = [part.prompt.astype(np.float16).astype(np.float32) for part in parts]
-    return EncodedVideos(np.concatenate([part.embedding for part in parts]), np.concatenate(halves))
+    whole = StoredSegments.concatenate(parts)
+    halves = {
+        name: array.astype(np.float16).astype(np.float32) for name, array in whole.arrays.items()
+    }
+    return StoredSegments(whole.embedding, halves)
 
 
 def _matching_rows(shown: Sequence[RankedPair]) -> Ids:
@@ -161,7 +165,7 @@ class Searches:
     def over(
         cls,
         footage: StoredCollection,
-        background: EncodedVideos,
+        background: StoredSegments,
         shown: Sequence[RankedPair],
         rows: Ids,
     ) -> Searches:
@@ -227,7 +231,7 @@ class Searches:
 
 
 def _bank(
-    encoder: Encoder, bank_texts: NDArray[np.float32], stored: EncodedVideos
+    encoder: Encoder, bank_texts: NDArray[np.float32], stored: StoredSegments
 ) -> NDArray[np.float16]:
     return encoder.score(bank_texts, stored).astype(np.float16)  # as an ingest keeps them
 

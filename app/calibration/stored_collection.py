@@ -17,9 +17,10 @@ from app.catalog.records import Collection, Segment
 from app.settings import Settings
 from index import Ids, PackedTensorStore, Tensors
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.errors import XCLIPError
 
-SEGMENTS_AT_ONCE = 256  # held in memory; 100 MB of prompts at the size of base-patch16
+SEGMENTS_AT_ONCE = 256  # held in memory; 100 MB of their arrays at the size of base-patch16
 
 
 class CalibrationError(Exception):
@@ -82,7 +83,7 @@ def open_footage(settings: Settings, name: str) -> Iterator[StoredCollection]:
 
 def _load(settings: Settings) -> Encoder:
     try:
-        return Encoder.load(
+        return load_encoder(
             settings.model,
             revision=settings.model_revision,
             device=settings.device,

@@ -30,6 +30,7 @@ from xclip_search.addresses import is_loopback
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
+    from xclip.encoders import load_encoder
 
 Verdict: TypeAlias = Literal["ok", "note", "wrong"]
 
@@ -219,7 +220,6 @@ def _gpu(settings: Settings) -> Diagnosis:
 
 def _model(settings: Settings) -> Iterator[Diagnosis]:
     """Load the model, then bring a clip made on the spot through decoder and model."""
-    from xclip.encoder import Encoder
     from xclip.errors import XCLIPError
 
     if _must_be_downloaded(settings):
@@ -232,7 +232,7 @@ def _model(settings: Settings) -> Iterator[Diagnosis]:
         return
     began = time.monotonic()
     try:
-        encoder = Encoder.load(
+        encoder = load_encoder(
             settings.model,
             revision=settings.model_revision,
             device=settings.device,

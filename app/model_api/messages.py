@@ -7,7 +7,7 @@ read: `MessageError` is the worker's 400, never a crash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -70,6 +70,7 @@ class _Message:
 class ModelFacts(_Message):
     """The answer of `GET /model`: the model's identity and the sizes that others depend on.
 
+    stored_arrays : what is stored of a segment beside its embedding, by name: rows and width
     calls_waiting : how many calls are in line for it now
     """
 
@@ -78,7 +79,8 @@ class ModelFacts(_Message):
     num_frames: int
     image_size: int
     dim: int
-    prompt_shape: tuple[int, int]
+    stored_arrays: Mapping[str, tuple[int, int]]
+    score_kind: str
     logit_scale: float
     device: str
     dtype: str

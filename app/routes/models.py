@@ -25,4 +25,8 @@ def list_models(services: ServicesOf) -> schemas.ModelList:
         wait_seconds=backlog.wait_s,
         calls_waiting=facts.pop("calls_waiting"),
     )
-    return schemas.ModelList(items=[schemas.ModelAnswer(**facts, queue=queue)])
+    # A wire name of X-CLIP's days: of an encoder that stores no such array it says that.
+    del facts["score_kind"]  # each answer of a search says it
+    shape = facts.pop("stored_arrays").get("prompt", (0, 0))
+    model = schemas.ModelAnswer(**facts, prompt_shape=shape, queue=queue)
+    return schemas.ModelList(items=[model])

@@ -17,7 +17,7 @@ from app.worker.decoding import Decoder, Decoding
 from app.worker.model_scheduler import ModelScheduler, still_wanted
 from app.worker.prefetch import ahead
 from app.worker.scoring import Scoring
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment
 from xclip.video.sampling import Segmentation
 
@@ -81,7 +81,7 @@ class ClipScoring:
         self._checked(request.name)
         texts = self._scoring.embed(request.texts, request.templates)
 
-        def encode(segment: DecodedSegment) -> Future[EncodedVideos]:
+        def encode(segment: DecodedSegment) -> Future[StoredSegments]:
             if (segment.index + 1) * len(texts) > MAX_CLIP_SCORES:
                 raise TooManyScores(
                     f"This video has more segments times labels than the {MAX_CLIP_SCORES} "
@@ -106,7 +106,7 @@ class ClipScoring:
         )
 
     def _judged(
-        self, texts: NDArray[np.float32], stored: EncodedVideos, request: ClipScoreRequest
+        self, texts: NDArray[np.float32], stored: StoredSegments, request: ClipScoreRequest
     ) -> Scores:
         logits = self._scoring.score(texts, stored)
         if not self._confidence.needs_bank(request.confidence, request.rest):

@@ -20,7 +20,7 @@ from app.model_api.messages import ConfidenceRequest, Scores
 from app.worker.scoring import Scoring
 from xclip.confidence.calibration import Background, Floats, place, rest_of_bank
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.errors import WeightsError
 from xclip.text_bank import bank_digest, says_the_same
 
@@ -46,6 +46,7 @@ class ConfidenceEstimator:
 
     def __init__(self, encoder: Encoder, scoring: Scoring, folder: Path) -> None:
         self._fingerprint = encoder.fingerprint
+        self._arrays = encoder.stored_arrays.keys()
         self._scoring = scoring
         self._folder = folder
         self.bank = scoring.embed(encoder.bank, ())
@@ -55,7 +56,7 @@ class ConfidenceEstimator:
         self._models: OrderedDict[str, ConfidenceModel] = OrderedDict()
         self._backgrounds: OrderedDict[bytes, tuple[float, float, float]] = OrderedDict()
 
-    def bank_logits(self, stored: EncodedVideos) -> NDArray[np.float16]:
+    def bank_logits(self, stored: StoredSegments) -> NDArray[np.float16]:
         """What K segments score for the bank's texts, float16 [K, N0]."""
         return self._scoring.score(self.bank, stored).astype(np.float16)
 
@@ -152,7 +153,8 @@ class ConfidenceEstimator:
         except WeightsError as error:
             # Not the error's own words: they name a folder of this machine.
             raise CalibrationUnusable(f"{path.stem!r} cannot be read; fit it again") from error
-        if (model.fingerprint, model.bank) != (self._fingerprint, self.digest):
+        same_model = model.fingerprint == self._fingerprint and model.bank == self.digest
+        if not same_model or model.background.arrays.keys() != self._arrays:
             raise CalibrationUnusable(
                 f"{path.stem} was fitted to another model or text bank; fit it again"
             )

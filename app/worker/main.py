@@ -31,6 +31,7 @@ from app.worker.startup_server import StartupServer
 from app.worker.text_cache import TextCache
 from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.errors import XCLIPError
 from xclip.hub import reporting
 from xclip.video.sandbox.child import probe_confinement
@@ -137,7 +138,7 @@ def _log_confinement() -> None:
 def _load(settings: Settings, clock: Clock) -> Encoder:
     began = clock.monotonic()
     try:
-        encoder = Encoder.load(
+        encoder = load_encoder(
             settings.model,
             revision=settings.model_revision,
             device=settings.device,

@@ -31,7 +31,7 @@ from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound
 from app.catalog.records import Job, NewSegment, Video, VideoFacts
 from app.model_api.tensor_records import split_records
-from app.settings import PromptPrecision
+from app.settings import StoredPrecision
 from app.storage.media_store import MediaStore, content_key
 from app.storage.object_store import ObjectMissing
 from app.worker.batcher import Batcher, segments_at_once
@@ -42,7 +42,7 @@ from app.worker.model_scheduler import ModelScheduler
 from app.worker.prefetch import ahead
 from app.worker.sprites import write_sprites
 from index.protocol import TensorStore
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment
 from xclip.video.sampling import Segmentation
 
@@ -60,7 +60,7 @@ class ContentMissing(Exception):
 class _Encoded:
     """What the model says of one segment, and its logits for the bank, float16 [1, N0]."""
 
-    video: EncodedVideos
+    stored: StoredSegments
     bank: NDArray[np.float16]
 
 
@@ -83,7 +83,7 @@ class IngestPipeline:
     scheduler: ModelScheduler
     decoder: Decoder
     confidence: ConfidenceEstimator
-    precision: PromptPrecision
+    precision: StoredPrecision
     _batcher: Batcher[_Encoded] = field(init=False)
     _most_ahead: int = field(init=False)
 
@@ -191,27 +191,24 @@ class IngestPipeline:
         picture = _webp(segment.thumbnail)  # while the model computes
         result = encoded.result()
         [reference] = self.tensors.append(
-            split_records(result.video, self.precision, self.confidence.digest, result.bank)
+            split_records(result.stored, self.precision, self.confidence.digest, result.bank)
         )
         failpoints.hit("tensors_written")
         self.media.write_thumbnail(video_id, segment.index, picture)
         failpoints.hit("thumbnails_written")
         indexed.segments.append(NewSegment(segment.index, segment.start, segment.end, reference))
-        indexed.embeddings.append(result.video.embedding)
+        indexed.embeddings.append(result.stored.embedding)
 
     def _encode(self, frames: NDArray[np.uint8]) -> list[_Encoded]:
         """frames : uint8 [B, T, S, S, 3], of B segments."""
         encoded = self.encoder.encode_video(frames, self.scheduler.let_queries_pass)
         bank = self._score_bank(encoded)
         rows = [slice(number, number + 1) for number in range(len(frames))]
-        return [
-            _Encoded(EncodedVideos(encoded.embedding[row], encoded.prompt[row]), bank[row])
-            for row in rows
-        ]
+        return [_Encoded(encoded[row], bank[row]) for row in rows]
 
-    def _score_bank(self, encoded: EncodedVideos) -> NDArray[np.float16]:
+    def _score_bank(self, encoded: StoredSegments) -> NDArray[np.float16]:
         """The logits of B segments for the bank, [B, N0], in parts between which queries pass."""
-        texts, segments = self.confidence.bank, len(encoded.embedding)
+        texts, segments = self.confidence.bank, len(encoded)
         logits = np.empty((segments, len(texts)), np.float16)
         step = max(1, PAIRS_AT_ONCE // segments)
         for start in range(0, len(texts), step):

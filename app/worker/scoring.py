@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.text_cache import TextCache
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 
 # What one turn may take of the model's time: below a second with base-patch32 on two CPU cores.
 TEXTS_A_TURN = 64
@@ -70,14 +70,14 @@ class Scoring:
             means[start : start + step] = by_label.mean(axis=1)
         return means
 
-    def score(self, embeddings: NDArray[np.float32], stored: EncodedVideos) -> NDArray[np.float32]:
+    def score(self, embeddings: NDArray[np.float32], stored: StoredSegments) -> NDArray[np.float32]:
         """Logits of N embeddings over K segments, float32 [K, N]."""
-        segments, texts = len(stored.embedding), len(embeddings)
+        segments, texts = len(stored), len(embeddings)
         logits = np.empty((segments, texts), np.float32)
         step = max(1, PAIRS_A_TURN // max(1, texts))
         for first in range(0, segments, step):
             rows = slice(first, first + step)
-            part = EncodedVideos(stored.embedding[rows], stored.prompt[rows])
+            part = stored[rows]
             for left in range(0, texts, PAIRS_A_TURN):
                 columns = slice(left, left + PAIRS_A_TURN)
                 turn = partial(self._encoder.score, embeddings[columns], part)

@@ -13,6 +13,7 @@ import torch
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
 from xclip.tokenizer import build_tokenizer
@@ -91,4 +92,4 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def encoder(checkpoint: Path) -> Encoder:
     """The checkpoint, loaded as the worker loads it."""
-    return Encoder.load(str(checkpoint), device="cpu", num_threads=1)
+    return load_encoder(str(checkpoint), device="cpu", num_threads=1)

@@ -21,7 +21,8 @@ import torch
 from app.catalog.records import NewSegment, NewVideo, Segment, Video, VideoFacts
 from app.model_api.tensor_records import split_records, stack_records
 from tests.app.stack import Stack
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.weights import load_model, save_model
 
 WINDOW_S, STRIDE_S = 1.0, 0.5
@@ -38,11 +39,14 @@ def create(stack: Stack, collection: str) -> None:
     )
 
 
-def random_videos(encoder: Encoder, count: int, rng: np.random.Generator) -> EncodedVideos:
+def random_videos(encoder: Encoder, count: int, rng: np.random.Generator) -> StoredSegments:
     """What the encoder might make of `count` segments."""
     embedding = rng.standard_normal((count, encoder.dim)).astype(np.float32)
-    prompt = rng.standard_normal((count, *encoder.prompt_shape)).astype(np.float32)
-    return EncodedVideos(embedding / np.linalg.norm(embedding, axis=1, keepdims=True), prompt)
+    arrays = {
+        name: rng.standard_normal((count, *shape)).astype(np.float32)
+        for name, shape in encoder.stored_arrays.items()
+    }
+    return StoredSegments(embedding / np.linalg.norm(embedding, axis=1, keepdims=True), arrays)
 
 
 def plant(
@@ -91,7 +95,7 @@ class Contents:
     encoder: Encoder
     videos: list[Video]
     segments: list[Segment]
-    stored: EncodedVideos
+    stored: StoredSegments
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """The model's scores of every segment, float64 (K, N)."""
@@ -115,8 +119,9 @@ def read_contents(stack: Stack, encoder: Encoder, collection: str) -> Contents:
     owned.sort(key=lambda pair: pair[0].row)
     segments = [segment for segment, _ in owned]
     records = stack.tensors.read([segment.tensor for segment in segments])
-    nothing = EncodedVideos(
-        np.empty((0, encoder.dim), np.float32), np.empty((0, *encoder.prompt_shape), np.float32)
+    nothing = StoredSegments(
+        np.empty((0, encoder.dim), np.float32),
+        {name: np.empty((0, *shape), np.float32) for name, shape in encoder.stored_arrays.items()},
     )
     stored = stack_records(records) if records else nothing
     return Contents(encoder, [video for _, video in owned], segments, stored)
@@ -145,4 +150,4 @@ def load_strongly_conditioned(encoder: Encoder, folder: Path) -> Encoder:
         for weight in model.prompts_generator.decoder.parameters():
             weight.mul_(20.0 if weight.ndim == 2 else 1.0)
     save_model(model, folder)
-    return Encoder.load(str(folder), device="cpu", num_threads=1)
+    return load_encoder(str(folder), device="cpu", num_threads=1)

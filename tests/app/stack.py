@@ -188,7 +188,7 @@ def score_everything(stack: Stack, encoder: Encoder, texts: list[str]) -> Stored
         XCLIPModel.from_pretrained(encoder.name),
         torch.from_numpy(embeddings),
         scoring.StoredVideos(
-            torch.from_numpy(stored.embedding), torch.from_numpy(stored.prompt).float()
+            torch.from_numpy(stored.embedding), torch.from_numpy(stored.arrays["prompt"]).float()
         ),
     )
     directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

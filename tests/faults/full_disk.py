@@ -16,13 +16,13 @@ from pathlib import Path
 
 from app import failpoints
 from tests.faults.life import Journal, check_afterwards, opened, use
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 
 
 def main(arguments: list[str]) -> None:
     mounted, checkpoint, prepared = map(Path, arguments[:3])
     clips = [Path(name) for name in arguments[4:]]
-    encoder = Encoder.load(str(checkpoint), device="cpu", num_threads=1)
+    encoder = load_encoder(str(checkpoint), device="cpu", num_threads=1)
     failpoints.configure("")
     with opened(prepared, encoder) as stack:
         present = {video["sha256"] for video in stack.api.get(VIDEOS).json()["items"]}

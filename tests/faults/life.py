@@ -23,6 +23,7 @@ from app.clock import SystemClock
 from app.maintenance.verify import verify
 from tests.app.stack import VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 
 CHOICES: dict[str, Any] = {"lease_s": 2.0, "max_attempts": 10, "min_free_bytes": 1}
 
@@ -82,7 +83,7 @@ def opened(folder: Path, encoder: Encoder, **choices: Any) -> Iterator[Stack]:
 
 def live(folder: Path, checkpoint: Path, clips: list[Path], failures: str) -> None:
     """Run in a process of its own: arm the failpoints, then do what a user does."""
-    encoder = Encoder.load(str(checkpoint), device="cpu", num_threads=1)
+    encoder = load_encoder(str(checkpoint), device="cpu", num_threads=1)
     with opened(folder, encoder) as stack:
         failpoints.configure(failures)
         use(stack, Journal(folder / "journal"), clips)

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.http_stand_in import serving
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.errors import WeightsError
 from xclip.hub import Checkpoint, locate
 
@@ -83,8 +83,8 @@ def run(program: str, hub_url: str, cache: Path) -> subprocess.CompletedProcess[
 
 
 LOAD = """
-from xclip.encoder import Encoder
-print(Encoder.load("someone/tiny-xclip", device="cpu").fingerprint)
+from xclip.encoders import load_encoder
+print(load_encoder("someone/tiny-xclip", device="cpu").fingerprint)
 """
 
 FIND = """
@@ -101,7 +101,7 @@ def test_a_repository_loads_and_then_needs_no_network(
     """Files come from the hub once, all from one commit; afterwards the cache is enough."""
     cache = tmp_path / "cache"
     loaded = run(LOAD, hub.url, cache)
-    assert loaded.stdout.strip() == Encoder.load(str(checkpoint)).fingerprint, loaded.stderr
+    assert loaded.stdout.strip() == load_encoder(str(checkpoint)).fingerprint, loaded.stderr
     files = [path for path in hub.requests if "/resolve/" in path]
     by_branch = {path.rsplit("/", 1)[1] for path in files if "/resolve/main/" in path}
     assert by_branch == {"config.json"}

@@ -1,7 +1,7 @@
 """Confidence model file: background, name of the text bank, and weights, in one file.
 
-The file is safetensors: `embedding` and `prompt` of the background's segments, and the rest as
-metadata. B background segments, P patches, D width.
+The file is safetensors: `embedding` and the encoder's other arrays of the background's segments,
+and the rest as metadata.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from xclip.confidence.calibration import PLACES, Calibration
-from xclip.encoder import EncodedVideos
+from xclip.encoder import StoredSegments
 from xclip.errors import WeightsError
 
 CONFIDENCE_FILE = "confidence.safetensors"
@@ -33,14 +33,17 @@ class ConfidenceModel:
     fingerprint: str
     bank: str
     calibration: Calibration
-    background: EncodedVideos
+    background: StoredSegments
 
     def save(self, path: Path) -> None:
         """Write the file so that it is either whole or not there, even at a loss of power."""
         blob = save(
             {
                 "embedding": np.ascontiguousarray(self.background.embedding),
-                "prompt": np.ascontiguousarray(self.background.prompt.astype(np.float16)),
+                **{
+                    name: np.ascontiguousarray(array.astype(np.float16))
+                    for name, array in self.background.arrays.items()
+                },
             },
             metadata={
                 "fingerprint": self.fingerprint,
@@ -67,9 +70,10 @@ class ConfidenceModel:
         try:
             with safe_open(path, framework="numpy") as file:
                 facts = file.metadata() or {}
-                background = EncodedVideos(
-                    embedding=file.get_tensor("embedding"),
-                    prompt=file.get_tensor("prompt").astype(np.float32),
+                names = [name for name in file.keys() if name != "embedding"]  # noqa: SIM118
+                background = StoredSegments(
+                    file.get_tensor("embedding"),
+                    {name: file.get_tensor(name).astype(np.float32) for name in names},
                 )
             fields = json.loads(facts["calibration"])
             weights = tuple(float(weight) for weight in fields["weights"])

@@ -21,6 +21,7 @@ from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
+    from xclip.encoders import load_encoder
     from xclip.evaluation.classification import Classified
     from xclip.evaluation.clip_loader import Broken, Footage
     from xclip.evaluation.protocols import ViewProtocol
@@ -230,9 +231,8 @@ def _read(kind: str, annotations: Path, videos: Path | None, split: str) -> list
 
 
 def _load(settings: Settings) -> Encoder:
-    from xclip.encoder import Encoder
 
-    return Encoder.load(
+    return load_encoder(
         settings.model,
         revision=settings.model_revision,
         device=settings.device,

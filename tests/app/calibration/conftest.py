@@ -19,7 +19,8 @@ from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import Settings
 from index import PackedTensorStore
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.motion.world import Subject, render, sample_scene
 from xclip.text_bank import bank_digest
 
@@ -43,7 +44,7 @@ def footage_in(
         tensors.close()
 
 
-def put(footage: StoredCollection, made: EncodedVideos, *, with_bank: bool = True) -> Video:
+def put(footage: StoredCollection, made: StoredSegments, *, with_bank: bool = True) -> Video:
     """A searchable video of overlapping windows, the first of which begins at 0."""
     number, encoder = next(_contents), footage.encoder
     bank = np.zeros((len(made.embedding), 0), np.float16)
@@ -79,7 +80,7 @@ def refreshed(footage: StoredCollection) -> StoredCollection:
     return StoredCollection(footage.catalog, footage.tensors, footage.encoder, collection)
 
 
-def filmed(encoder: Encoder, subjects: Sequence[Subject], seed: int) -> EncodedVideos:
+def filmed(encoder: Encoder, subjects: Sequence[Subject], seed: int) -> StoredSegments:
     """One segment of each subject."""
     random, edge = np.random.default_rng(seed), encoder.geometry.crop
     scenes = [sample_scene(subject, random) for subject in subjects]
@@ -91,4 +92,4 @@ def filmed(encoder: Encoder, subjects: Sequence[Subject], seed: int) -> EncodedV
 @pytest.fixture(scope="session")
 def tiny() -> Encoder:
     """The embedded model."""
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)

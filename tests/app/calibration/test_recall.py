@@ -26,7 +26,7 @@ from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
 from tests.app.calibration.conftest import footage_in, put, refreshed
 from tests.app.planted import load_strongly_conditioned, random_videos
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 
 TEXTS = ["a red square moves left", "blue circle", "down", "up right", "circle", "square up"]
 LOGIT_NOISE, COSINE_NOISE = 1e-4, 1e-6  # from one batch, or one order of summation, to another
@@ -91,7 +91,7 @@ def test_recall_is_what_brute_force_counts(library: StoredCollection, counts, te
 
 
 def rankings(
-    encoder: Encoder, stored: EncodedVideos, texts: list[str], top: int
+    encoder: Encoder, stored: StoredSegments, texts: list[str], top: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Places by exact score and by plain vectors, each query's best first, without near ties."""
     embeddings = encoder.encode_text(texts)

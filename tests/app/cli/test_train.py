@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import build_cli
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 
 CONFIG = """
 [model]
@@ -45,7 +45,7 @@ def test_train(config: Path) -> None:
     said = " ".join(result.output.split())
     assert "2 steps, last loss" in said
     assert "1 files were not used: 1 missing, 0 broken" in said
-    assert Encoder.load(str(config.parent / "out" / "checkpoint"), device="cpu").num_frames == 4
+    assert load_encoder(str(config.parent / "out" / "checkpoint"), device="cpu").num_frames == 4
 
 
 def test_a_mistake_in_the_file_is_one_line(config: Path) -> None:

@@ -16,7 +16,8 @@ from tests.app.planted import ask, random_videos
 from tests.app.stack import Stack, open_stack
 from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.motion.world import HELD_OUT
 from xclip.text_bank import says_the_same
 
@@ -27,17 +28,17 @@ CLIPS_EACH = 4
 
 @pytest.fixture(scope="module")
 def tiny() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)
 
 
 @pytest.fixture(scope="module")
-def films(tiny: Encoder) -> EncodedVideos:
+def films(tiny: Encoder) -> StoredSegments:
     """Four clips of each held-out subject."""
     return filmed(tiny, HELD_OUT * CLIPS_EACH, seed=0)
 
 
 @pytest.fixture
-def served(tiny: Encoder, films: EncodedVideos, tmp_path: Path) -> Iterator[Stack]:
+def served(tiny: Encoder, films: StoredSegments, tmp_path: Path) -> Iterator[Stack]:
     """A service with those clips as one long video, and the environment that leads to its data."""
     with open_stack(tmp_path / "data", tiny) as stack:
         collection = stack.catalog.get_collection("default")
@@ -74,7 +75,7 @@ def calibration_of(stack: Stack) -> str | None:
 
 
 def test_a_running_service_uses_a_calibration_at_the_next_search(
-    run: RunCommand, served: Stack, pairs: Path, tiny: Encoder, films: EncodedVideos
+    run: RunCommand, served: Stack, pairs: Path, tiny: Encoder, films: StoredSegments
 ) -> None:
     """Estimated, then fitted to pairs, then the model's own again; each time the file's numbers."""
     own = ask(served, text=TEXT, top_k=200)
@@ -106,7 +107,7 @@ def test_a_running_service_uses_a_calibration_at_the_next_search(
     assert "had no calibration" in run("calibrate", "default", "--remove").output
 
 
-def confidence_by(model: ConfidenceModel, encoder: Encoder, films: EncodedVideos) -> np.ndarray:
+def confidence_by(model: ConfidenceModel, encoder: Encoder, films: StoredSegments) -> np.ndarray:
     """What the file says of every film for the text, by the formulas; shape = (K,)."""
     text, bank = encoder.encode_text([TEXT]), encoder.encode_text(encoder.bank)
     places = place(

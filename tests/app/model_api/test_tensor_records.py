@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from app.model_api.tensor_records import split_records, stack_records
-from app.settings import PromptPrecision, Settings
+from app.settings import Settings, StoredPrecision
 from index.protocol import Tensors
 from index.tensors import PackedTensorStore
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, open_stack
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.motion.world import HELD_OUT, render, sample_scene
 
 # How far a logit of motion-tiny may move, of logits that span more than 20 (see decision 0007).
@@ -23,11 +24,11 @@ MOVES = {"float16": 0.005, "int8": 0.03}
 
 @pytest.fixture(scope="module")
 def tiny() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)
 
 
 @pytest.fixture(scope="module")
-def videos(tiny: Encoder) -> EncodedVideos:
+def videos(tiny: Encoder) -> StoredSegments:
     """One clip of each held-out subject."""
     random = np.random.default_rng(0)
     times = (np.arange(tiny.num_frames) + 0.5) / tiny.num_frames
@@ -38,14 +39,14 @@ def videos(tiny: Encoder) -> EncodedVideos:
     )
 
 
-def records(videos: EncodedVideos, precision: PromptPrecision) -> list[Tensors]:
+def records(videos: StoredSegments, precision: StoredPrecision) -> list[Tensors]:
     """The records of these videos, with an empty row for a bank of no texts."""
-    return split_records(videos, precision, "none", np.zeros((len(videos.prompt), 0), np.float16))
+    return split_records(videos, precision, "none", np.zeros((len(videos), 0), np.float16))
 
 
-@pytest.mark.parametrize("precision", get_args(PromptPrecision))
+@pytest.mark.parametrize("precision", get_args(StoredPrecision))
 def test_scores_survive_the_store_within_the_bound(
-    precision: PromptPrecision, tiny: Encoder, videos: EncodedVideos, tmp_path: Path
+    precision: StoredPrecision, tiny: Encoder, videos: StoredSegments, tmp_path: Path
 ) -> None:
     """Written, synced, read and scored, every pair has its logit."""
     texts = tiny.encode_text([subject.caption for subject in HELD_OUT])
@@ -53,14 +54,17 @@ def test_scores_survive_the_store_within_the_bound(
     references = store.append(records(videos, precision))
     back = stack_records(store.read(references))
     store.close()
-    assert (back.prompt.dtype, back.prompt.shape) == (np.float32, videos.prompt.shape)
+    assert (back.arrays["prompt"].dtype, back.arrays["prompt"].shape) == (
+        np.float32,
+        videos.arrays["prompt"].shape,
+    )
     np.testing.assert_array_equal(back.embedding, videos.embedding)
     expected = tiny.score(texts, videos)
     assert np.abs(tiny.score(texts, back) - expected).max() < MOVES[precision]
     assert np.ptp(expected) > 20
 
 
-def test_int8_takes_little_more_than_half(videos: EncodedVideos) -> None:
+def test_int8_takes_little_more_than_half(videos: StoredSegments) -> None:
     """The bytes of a prompt are what a collection's size is made of."""
     sizes = {
         precision: sum(
@@ -68,18 +72,18 @@ def test_int8_takes_little_more_than_half(videos: EncodedVideos) -> None:
             for name, array in records(videos, precision)[0].items()
             if name != "embedding"
         )
-        for precision in get_args(PromptPrecision)
+        for precision in get_args(StoredPrecision)
     }
     assert sizes["int8"] < 0.52 * sizes["float16"]
 
 
-def test_a_store_may_hold_both_forms(videos: EncodedVideos) -> None:
+def test_a_store_may_hold_both_forms(videos: StoredSegments) -> None:
     """After the setting is changed, old segments score beside new ones, in the order asked."""
     halves, bytes_ = records(videos, "float16"), records(videos, "int8")
     mixed = [(halves, bytes_)[place % 2][place] for place in range(len(halves))]
-    prompt = stack_records(mixed).prompt
-    assert np.abs(prompt[0::2] - videos.prompt[0::2]).max() < 0.005
-    assert np.abs(prompt[1::2] - videos.prompt[1::2]).max() < 0.05
+    prompt = stack_records(mixed).arrays["prompt"]
+    assert np.abs(prompt[0::2] - videos.arrays["prompt"][0::2]).max() < 0.005
+    assert np.abs(prompt[1::2] - videos.arrays["prompt"][1::2]).max() < 0.05
 
 
 def test_a_search_gives_the_same_scores_in_both_precisions(
@@ -88,7 +92,7 @@ def test_a_search_gives_the_same_scores_in_both_precisions(
     """Through the whole service: same clip, same question, scores within the bound."""
     clip = make_clip(seconds=4.0)
     scores = {}
-    for precision in get_args(PromptPrecision):
+    for precision in get_args(StoredPrecision):
         with open_stack(tmp_path / precision, encoder, prompt_precision=precision) as stack:
             stack.ingest(clip)
             answer = stack.api.post(SEARCH, json={"text": "a red circle moves left"}).json()

@@ -17,6 +17,7 @@ from tests.app.stack import CLASSIFY, VIDEOS, Stack, assert_problem, open_stack
 from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.hub import locate
 from xclip.motion.clips import ClipPlan, long_clips
 from xclip.motion.world import Subject
@@ -38,7 +39,7 @@ ABSENT = Subject("purple", "star", "down")
 
 @pytest.fixture(scope="module")
 def motion() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)
 
 
 @pytest.fixture(scope="module")

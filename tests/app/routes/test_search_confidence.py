@@ -12,6 +12,7 @@ from tests.app.stack import SEARCH, VIDEOS, Stack, assert_problem, open_stack
 from xclip.confidence.calibration import Background, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.hub import locate
 from xclip.motion.clips import sample_clips
 from xclip.motion.world import Subject
@@ -28,7 +29,7 @@ ABSENT = "a man reading a newspaper in a train"
 
 @pytest.fixture(scope="module")
 def motion() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)
 
 
 @pytest.fixture(scope="module")

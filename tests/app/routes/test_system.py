@@ -89,7 +89,7 @@ def test_models_tells_the_workers_facts_and_queue(stack: Stack, encoder: Encoder
     (model,) = stack.api.get("/v1/models").json()["items"]
     assert (model["name"], model["fingerprint"]) == (encoder.name, encoder.fingerprint)
     assert (model["num_frames"], model["image_size"], model["dim"]) == (4, 32, 16)
-    assert tuple(model["prompt_shape"]) == encoder.prompt_shape
+    assert tuple(model["prompt_shape"]) == encoder.stored_arrays["prompt"]
     assert model["queue"] == {
         "jobs_queued": 0,
         "jobs_running": 0,

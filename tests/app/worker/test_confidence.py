@@ -19,7 +19,8 @@ from app.worker.text_cache import TextCache
 from tests.app.planted import random_videos
 from xclip.confidence.calibration import PLAIN, Background, Calibration, place
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.text_bank import bank_digest, says_the_same
 
 from .conftest import Parts
@@ -34,7 +35,7 @@ class CountingScoring(Scoring):
 
     calls = 0
 
-    def score(self, embeddings: np.ndarray, stored: EncodedVideos) -> np.ndarray:
+    def score(self, embeddings: np.ndarray, stored: StoredSegments) -> np.ndarray:
         """As ever, and count it."""
         self.calls += 1
         return super().score(embeddings, stored)
@@ -48,7 +49,7 @@ class Judged:
     scoring: CountingScoring
     certainty: ConfidenceEstimator
     folder: Path
-    stored: EncodedVideos
+    stored: StoredSegments
     texts: np.ndarray
     logits: np.ndarray
     bank: np.ndarray
@@ -203,7 +204,7 @@ def test_what_cannot_be_used_is_said(judged: Judged) -> None:
 
 def test_the_packaged_calibration_is_used_unasked(parts: Parts, tmp_path: Path) -> None:
     """motion-tiny brings one; it is followed where no name is given."""
-    encoder = Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    encoder = load_encoder("motion-tiny", device="cpu", num_threads=1)
     certainty = open_certainty(encoder, tmp_path, parts.gate)
     stored = random_videos(encoder, 3, np.random.default_rng(0))
     texts = encoder.encode_text(["a red circle moving left"])
@@ -226,7 +227,7 @@ def test_a_stale_file_beside_the_model_only_takes_the_confidence(
     digest = bank_digest(encoder.bank)
     stale = ConfidenceModel("0" * 16, digest, FITTED, background)
     stale.save(tmp_path / "checkpoint" / CONFIDENCE_FILE)
-    loaded = Encoder.load(str(tmp_path / "checkpoint"), device="cpu", num_threads=1)
+    loaded = load_encoder(str(tmp_path / "checkpoint"), device="cpu", num_threads=1)
     with caplog.at_level(logging.WARNING):
         certainty = open_certainty(loaded, tmp_path, parts.gate)
     assert "fitted to another model" in caplog.text
@@ -241,7 +242,7 @@ def test_what_lies_beside_the_model_is_where_the_model_was_loaded_from(
     tmp_path: Path, parts: Parts
 ):
     """Its name may be a hub's, at a revision of its own: nobody is asked for it a second time."""
-    encoder = Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    encoder = load_encoder("motion-tiny", device="cpu", num_threads=1)
     encoder.name = "nobody/never-uploaded"
     scoring = Scoring(encoder, parts.gate, TextCache(encoder, parts.gate))
     certainty = ConfidenceEstimator(encoder, scoring, tmp_path)

@@ -63,7 +63,9 @@ def test_an_ingested_video_is_all_there(parts: Parts, make_clip: MakeClip) -> No
     encoded = parts.encoder.encode_video(frames)
     kept = stack_records(parts.tensors.read([segment.tensor for segment in segments]))
     np.testing.assert_allclose(kept.embedding, encoded.embedding, atol=1e-5)
-    np.testing.assert_allclose(kept.prompt, encoded.prompt, atol=2e-2)  # int8, numbers up to 4
+    np.testing.assert_allclose(
+        kept.arrays["prompt"], encoded.arrays["prompt"], atol=2e-2
+    )  # int8, numbers up to 4
 
     collection = parts.catalog.get_collection("default")
     assert (collection.fingerprint, collection.dim) == (parts.encoder.fingerprint, 16)

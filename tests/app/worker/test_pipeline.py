@@ -14,9 +14,10 @@ from app.model_api.tensor_records import stack_records
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Decoding
 from app.worker.job_runner import JobRunner
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment, DecodeRequest, decode_segments
 from xclip.video.sampling import Segmentation
+from xclip.xclip_encoder import XCLIPEncoder
 
 from .conftest import Parts, eventually, model_taken, running
 
@@ -97,16 +98,16 @@ def test_a_segment_that_cannot_be_encoded_fails_its_own_job_only(
     """The other video's segments in the same batch are indexed."""
     bad, good = (make_clip(f"{seed}.mp4", seconds=2, seed=seed) for seed in range(2))
     poison = frames_of(bad, parts)[1]
-    encode_video = Encoder.encode_video
+    encode_video = XCLIPEncoder.encode_video
 
     def choosy(
         encoder: Encoder, frames: NDArray[np.uint8], between: Callable[[], None]
-    ) -> EncodedVideos:
+    ) -> StoredSegments:
         if any(np.array_equal(segment, poison) for segment in frames):
             raise RuntimeError("out of memory")
         return encode_video(encoder, frames, between)
 
-    monkeypatch.setattr(Encoder, "encode_video", choosy)
+    monkeypatch.setattr(XCLIPEncoder, "encode_video", choosy)
     unlucky, lucky = parts.upload(bad), parts.upload(good)
     puller = parts.puller()
     with running(puller), running(puller):

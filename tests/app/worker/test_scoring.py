@@ -12,7 +12,7 @@ import pytest
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.scoring import PAIRS_A_TURN, TEXTS_A_TURN, Scoring
 from app.worker.text_cache import TextCache
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 
 
 class CountingGate(ModelScheduler):
@@ -41,7 +41,7 @@ def scoring(encoder: Encoder, gate: CountingGate) -> Scoring:
 
 
 @pytest.fixture(scope="module")
-def stored(encoder: Encoder) -> EncodedVideos:
+def stored(encoder: Encoder) -> StoredSegments:
     """Five segments of noise."""
     shape = (5, encoder.num_frames, 32, 32, 3)
     return encoder.encode_video(np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8))
@@ -65,7 +65,7 @@ def test_without_templates_a_label_is_its_text(encoder: Encoder, scoring: Scorin
 
 
 def test_thousands_of_labels_take_many_short_turns(
-    encoder: Encoder, scoring: Scoring, gate: CountingGate, stored: EncodedVideos
+    encoder: Encoder, scoring: Scoring, gate: CountingGate, stored: StoredSegments
 ) -> None:
     """No turn embeds or scores more than its share, and the pieces make the whole."""
     labels = [f"a red square moves {number}" for number in range(5_000)]
@@ -78,7 +78,7 @@ def test_thousands_of_labels_take_many_short_turns(
 
 
 def test_a_search_takes_one_turn(
-    scoring: Scoring, gate: CountingGate, stored: EncodedVideos
+    scoring: Scoring, gate: CountingGate, stored: StoredSegments
 ) -> None:
     """Few pairs are not cut: turns are not free."""
     embeddings = scoring.embed(["red"], ())
@@ -101,7 +101,7 @@ class BusyGate(ModelScheduler):
         return turn
 
 
-def test_others_get_their_turns_between(encoder: Encoder, stored: EncodedVideos) -> None:
+def test_others_get_their_turns_between(encoder: Encoder, stored: StoredSegments) -> None:
     """Whoever asks while labels are scored waits for one turn, not for all of them."""
     gate = BusyGate()
     scoring = Scoring(encoder, gate, TextCache(encoder, gate))

@@ -28,17 +28,18 @@ from index.protocol import TensorReference
 from tests.app.conftest import MakeClip
 from xclip.confidence.calibration import Calibration
 from xclip.confidence.model_file import ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
 from xclip.text_bank import bank_digest
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.sampling import Segmentation
+from xclip.xclip_encoder import XCLIPEncoder
 
 from .conftest import Parts, eventually, free_port, model_taken
 
 TEXTS = ["a red square moves left", "circle", "", "a" * 500]
 
 
-def stored(parts: Parts, count: int) -> tuple[EncodedVideos, list[TensorReference]]:
+def stored(parts: Parts, count: int) -> tuple[StoredSegments, list[TensorReference]]:
     """Segments of random frames, encoded and kept."""
     rng = np.random.default_rng(3)
     shape = (count, parts.encoder.num_frames, 32, 32, 3)
@@ -54,7 +55,7 @@ def test_the_facts_are_those_of_the_loaded_model(parts: Parts, client: WorkerCli
     facts, encoder = client.facts(), parts.encoder
     assert (facts.name, facts.fingerprint) == (encoder.name, encoder.fingerprint)
     assert (facts.num_frames, facts.image_size, facts.dim) == (4, 32, 16)
-    assert facts.prompt_shape == (4, 16)
+    assert facts.stored_arrays == {"prompt": (4, 16)}
     assert facts.logit_scale == pytest.approx(encoder.logit_scale)
     assert (facts.device, facts.dtype) == ("cpu", "float32")
 
@@ -288,13 +289,13 @@ def test_only_who_shares_the_catalog_is_served(parts: Parts, client: WorkerClien
 def model_runs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Grows by one each time the model scores."""
     runs: list[bool] = []
-    score = Encoder.score
+    score = XCLIPEncoder.score
 
     def noted(*arguments: Any) -> NDArray[np.float32]:
         runs.append(True)
         return score(*arguments)
 
-    monkeypatch.setattr(Encoder, "score", noted)
+    monkeypatch.setattr(XCLIPEncoder, "score", noted)
     return runs
 
 
@@ -308,7 +309,7 @@ def test_a_worker_is_ready_once_its_model_has_run(
         raise RuntimeError("no memory on the device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Encoder, "encode_text", failing)
+        broken.setattr(XCLIPEncoder, "encode_text", failing)
         answer = httpx.get(probe)
     assert (answer.status_code, answer.json()["code"]) == (503, "model_not_ready")
     assert [httpx.get(probe).status_code for _ in range(3)] == [200, 200, 200]
@@ -333,13 +334,13 @@ def test_work_for_a_caller_who_has_hung_up_is_dropped(
 ) -> None:
     """Their texts never reach the model; whoever still waits gets theirs."""
     encoded: list[str] = []
-    encode_text = Encoder.encode_text
+    encode_text = XCLIPEncoder.encode_text
 
     def noted(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
         encoded.extend(texts)
         return encode_text(encoder, texts)
 
-    monkeypatch.setattr(Encoder, "encode_text", noted)
+    monkeypatch.setattr(XCLIPEncoder, "encode_text", noted)
     score = ScoreRequest(["left"], [], parts.encoder.fingerprint, (), None, False)
     with ThreadPoolExecutor() as pool, model_taken(parts):
         patient = pool.submit(client.encode_text, ["up"])

@@ -16,6 +16,7 @@ from app.worker.text_cache import TextCache
 from tests.app.conftest import MakeClip
 from tests.app.stack import SEARCH, open_stack
 from xclip.encoder import Encoder
+from xclip.xclip_encoder import XCLIPEncoder
 
 Result = TypeVar("Result")
 
@@ -57,13 +58,13 @@ def test_a_text_asked_for_by_several_at_once_is_encoded_once(
 ) -> None:
     """Whoever comes while it is on its way gets the same numbers without the model's help."""
     encoded: list[str] = []
-    encode_text = Encoder.encode_text
+    encode_text = XCLIPEncoder.encode_text
 
     def noted(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
         encoded.extend(texts)
         return encode_text(encoder, texts)
 
-    monkeypatch.setattr(Encoder, "encode_text", noted)
+    monkeypatch.setattr(XCLIPEncoder, "encode_text", noted)
     texts, released = TextCache(encoder, gate), threading.Event()
     gate.query(released.wait)
     asked = [texts.embed(["red", other]) for other in ("blue", "left", "blue")]
@@ -150,13 +151,13 @@ def test_a_search_encodes_its_text_once(
 ) -> None:
     """Recall and score both need the embedding; asking again needs the model for neither."""
     encoded: list[list[str]] = []
-    encode_text = Encoder.encode_text
+    encode_text = XCLIPEncoder.encode_text
 
     def count(self: Encoder, texts: list[str]) -> np.ndarray:
         encoded.append(texts)
         return encode_text(self, texts)
 
-    monkeypatch.setattr(Encoder, "encode_text", count)
+    monkeypatch.setattr(XCLIPEncoder, "encode_text", count)
     with open_stack(tmp_path / "data", encoder) as stack:
         stack.ingest(make_clip(seconds=2.0))
         encoded.clear()  # of the bank's texts, which are encoded at the start

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from xclip.confidence.calibration import PLACES, PLAIN, Calibration
 from xclip.confidence.model_file import ConfidenceModel
-from xclip.encoder import EncodedVideos
+from xclip.encoder import StoredSegments
 from xclip.errors import WeightsError
 
 CALIBRATION = Calibration((0.5, 0.0, 1 / 3, 0.0), bias=-7.25, fitted=True)
@@ -22,9 +22,9 @@ CALIBRATION = Calibration((0.5, 0.0, 1 / 3, 0.0), bias=-7.25, fitted=True)
 def model() -> ConfidenceModel:
     """Three background segments of two patches, width 4."""
     random = np.random.default_rng(0)
-    background = EncodedVideos(
+    background = StoredSegments(
         random.standard_normal((3, 4)).astype(np.float32),
-        random.standard_normal((3, 2, 4)).astype(np.float16).astype(np.float32),
+        {"prompt": random.standard_normal((3, 2, 4)).astype(np.float16).astype(np.float32)},
     )
     return ConfidenceModel("0123456789abcdef", "89abcdef", CALIBRATION, background)
 
@@ -40,8 +40,10 @@ def test_a_model_comes_back_as_it_was(model: ConfidenceModel, tmp_path: Path):
         CALIBRATION,
     )
     np.testing.assert_array_equal(back.background.embedding, model.background.embedding)
-    np.testing.assert_array_equal(back.background.prompt, model.background.prompt)
-    assert back.background.prompt.dtype == np.float32
+    np.testing.assert_array_equal(
+        back.background.arrays["prompt"], model.background.arrays["prompt"]
+    )
+    assert back.background.arrays["prompt"].dtype == np.float32
 
 
 def test_saving_again_replaces(model: ConfidenceModel, tmp_path: Path):
@@ -96,7 +98,7 @@ ARRAYS = {"embedding": np.ones((1, 4), np.float32), "prompt": np.ones((1, 2, 4),
         save(ARRAYS, facts(weights=[1.0])),
         save(ARRAYS, facts(weights=["a"] * PLACES)),
         save(ARRAYS, facts(bias=None)),
-        save({"embedding": ARRAYS["embedding"]}, facts()),
+        save({"prompt": ARRAYS["prompt"]}, facts()),
         save(ARRAYS, facts())[:-8],
     ],
 )

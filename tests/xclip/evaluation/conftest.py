@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.motion.clips import sample_clips
 from xclip.motion.world import HELD_OUT
 from xclip.training.readers import read_clips
@@ -37,4 +38,4 @@ def motion_clips(motion_folder: Path) -> list[AnnotatedClip]:
 
 @pytest.fixture(scope="session")
 def tiny() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.training.config import (
     AugmentConfig,
     DataConfig,
@@ -88,7 +88,7 @@ def test_what_a_run_leaves(config: TrainingConfig, library: Path) -> None:
     assert "gone.mp4,missing" in unused
     assert "noise.mp4," in unused
     folder = config.run.output / "checkpoint"
-    assert Encoder.load(str(folder), device="cpu").encode_text(["a red circle"]).shape == (1, 12)
+    assert load_encoder(str(folder), device="cpu").encode_text(["a red circle"]).shape == (1, 12)
     state = torch.load(config.run.output / "state.pt", weights_only=True)
     saved = load_model(folder).state_dict()
     name = "visual_projection.weight"

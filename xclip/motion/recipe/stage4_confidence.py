@@ -26,7 +26,8 @@ from xclip.confidence.calibration import (
     place,
 )
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.motion.composition import render_composition
 from xclip.motion.kinds import Alone, Kind
 from xclip.motion.recipe.stage3_wider import draw_kinds
@@ -93,7 +94,7 @@ def _cut(first: Subject, second: Subject, random: np.random.Generator, edge: int
 
 
 def fit_motion(
-    encoder: Encoder, background: EncodedVideos, random: np.random.Generator
+    encoder: Encoder, background: StoredSegments, random: np.random.Generator
 ) -> Calibration:
     """Fit to searches for the calibration half among held-out clips, and in larger crowds."""
     shown = [subject for subject in HELD_OUT for _ in range(CLIPS_EACH)]
@@ -111,7 +112,7 @@ def fit_motion(
 
 def _examples(
     encoder: Encoder,
-    background: EncodedVideos,
+    background: StoredSegments,
     shown: Sequence[Subject],
     sizes: Sequence[int],
     rounds: int,
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the checkpoint")
     folder = parser.parse_args().folder
     (folder / BANK_FILE).write_text("\n".join(bank_texts()) + "\n", encoding="utf-8")
-    encoder = Encoder.load(str(folder), device="cpu")
+    encoder = load_encoder(str(folder), device="cpu")
     random = np.random.default_rng(SEED)
     background = encoder.encode_video(background_frames(random, encoder.geometry.crop))
     calibration = fit_motion(encoder, background, random)

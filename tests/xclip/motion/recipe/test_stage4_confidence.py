@@ -14,6 +14,7 @@ from xclip.confidence.calibration import (
 )
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
+from xclip.encoders import load_encoder
 from xclip.hub import locate
 from xclip.motion.recipe.stage4_confidence import (
     CUT,
@@ -32,7 +33,7 @@ SHOWN = 20  # clips a search chooses from
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return Encoder.load("motion-tiny", device="cpu", num_threads=1)
+    return load_encoder("motion-tiny", device="cpu", num_threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from xclip import scoring
-from xclip.encoder import EncodedVideos, Encoder
+from xclip.encoder import Encoder, StoredSegments
+from xclip.encoders import load_encoder
 from xclip.errors import WeightsError
 from xclip.model import XCLIPModel
 from xclip.motion.world import HELD_OUT, render, sample_scene
@@ -26,7 +27,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(scope="module")
 def encoder(checkpoint: Path) -> Encoder:
-    return Encoder.load(str(checkpoint), device="cpu")
+    return load_encoder(str(checkpoint), device="cpu")
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_facts(encoder: Encoder, checkpoint: Path) -> None:
     assert encoder.num_frames == 4
     assert encoder.geometry == FrameGeometry(20, 20)
     assert encoder.dim == 12
-    assert encoder.prompt_shape == (4, 12)
+    assert encoder.stored_arrays["prompt"] == (4, 12)
     assert encoder.logit_scale == pytest.approx(100)
     assert (encoder.device, encoder.dtype) == ("cpu", "float32")  # small, hence exact
     assert len(encoder.fingerprint) == 16
@@ -65,7 +66,10 @@ def test_types_and_shapes_of_what_is_stored(encoder: Encoder, frames: NDArray[np
     """Unit embeddings and prompts, both in float32; the store decides what to round."""
     stored = encoder.encode_video(frames)
     assert (stored.embedding.dtype, stored.embedding.shape) == (np.float32, (3, 12))
-    assert (stored.prompt.dtype, stored.prompt.shape) == (np.float32, (3, 4, 12))
+    assert (stored.arrays["prompt"].dtype, stored.arrays["prompt"].shape) == (
+        np.float32,
+        (3, 4, 12),
+    )
     assert np.linalg.norm(stored.embedding, axis=1) == pytest.approx(1)
 
 
@@ -85,8 +89,9 @@ def test_many_videos_are_scored_in_parts(encoder: Encoder, frames: NDArray[np.ui
     """However many rows are asked for, each score is that of its own pair."""
     stored = encoder.encode_video(frames)
     times = 500
-    many = EncodedVideos(
-        np.tile(stored.embedding, (times, 1)), np.tile(stored.prompt, (times, 1, 1))
+    many = StoredSegments(
+        np.tile(stored.embedding, (times, 1)),
+        {"prompt": np.tile(stored.arrays["prompt"], (times, 1, 1))},
     )
     texts = encoder.encode_text(TEXTS[:4])  # parts then end between equal videos
     expected = encoder.score(texts, stored)
@@ -99,7 +104,7 @@ def test_nothing_is_an_input_too(encoder: Encoder, frames: NDArray[np.uint8]) ->
     assert no_texts.shape == (0, 12)
     stored = encoder.encode_video(frames)
     assert encoder.score(no_texts, stored).shape == (3, 0)
-    none = EncodedVideos(stored.embedding[:0], stored.prompt[:0])
+    none = stored[:0]
     assert encoder.score(encoder.encode_text(TEXTS), none).shape == (0, 5)
 
 
@@ -139,7 +144,7 @@ def test_threads_are_those_asked_for(checkpoint: Path) -> None:
     """`num_threads` bounds the threads of one operation."""
     before = torch.get_num_threads()
     try:
-        Encoder.load(str(checkpoint), device="cpu", num_threads=1)
+        load_encoder(str(checkpoint), device="cpu", num_threads=1)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -147,7 +152,7 @@ def test_threads_are_those_asked_for(checkpoint: Path) -> None:
 
 def test_the_packaged_model() -> None:
     """`motion-tiny` needs no network, tells held-out clips apart and scores them as `forward`."""
-    encoder, random = Encoder.load("motion-tiny", device="cpu"), np.random.default_rng(0)
+    encoder, random = load_encoder("motion-tiny", device="cpu"), np.random.default_rng(0)
     times = (np.arange(encoder.num_frames) + 0.5) / encoder.num_frames
     size = encoder.geometry.crop
     clips = np.stack(
@@ -172,4 +177,4 @@ def test_the_packaged_model() -> None:
 def test_a_missing_model(tmp_path: Path) -> None:
     """A source that is no model raises WeightsError."""
     with pytest.raises(WeightsError):
-        Encoder.load(str(tmp_path / "missing"))
+        load_encoder(str(tmp_path / "missing"))
