@@ -24,6 +24,7 @@ from app.model_api.endpoint import (
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
+    SCORE_KIND_HEADER,
     ClipExportRequest,
     ClipExportResult,
     ClipScoreRequest,
@@ -31,6 +32,7 @@ from app.model_api.messages import (
     ConfidenceKind,
     ConfidenceRequest,
     EmbedRequest,
+    EncodedTexts,
     MessageError,
     ModelFacts,
     ScoreRequest,
@@ -70,10 +72,14 @@ class WorkerClient:
         """What the model of one of the workers is; they are meant to have the same."""
         return self._retried("/model", WorkerEndpoint.facts)
 
-    def encode_text(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
-        """Embeddings of N texts, float32 [N, D], not normalised, and the model's fingerprint."""
+    def encode_text(self, texts: Sequence[str]) -> EncodedTexts:
+        """Embeddings of N texts, not normalised, and what the model is."""
         answer = self._post("/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
-        return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
+        return EncodedTexts(
+            _arrays(answer)["embeddings"],
+            answer.headers[FINGERPRINT_HEADER],
+            answer.headers[SCORE_KIND_HEADER],
+        )
 
     def embed_texts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Embeddings of N texts, float32 [N, D], of length 1, and how many tokens each is, [N]."""

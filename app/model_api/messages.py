@@ -21,6 +21,7 @@ from xclip.video.sampling import Segmentation
 Flags: TypeAlias = NDArray[np.bool_]
 
 FINGERPRINT_HEADER = "x-model-fingerprint"
+SCORE_KIND_HEADER = "x-score-kind"
 CONFIDENCE_HEADER = "x-confidence-kind"
 # Fitted to labelled examples, or read from the softmax shares as they are.
 ConfidenceKind = Literal["calibrated", "estimated"]
@@ -80,7 +81,6 @@ class ModelFacts(_Message):
     image_size: int
     dim: int
     stored_arrays: Mapping[str, tuple[int, int]]
-    score_kind: str
     logit_scale: float
     device: str
     dtype: str
@@ -93,6 +93,19 @@ class TextRequest(_Message):
 
     texts: Texts
     count_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedTexts:
+    """The answer of `/text`: N texts, and what the model is that encoded them.
+
+    embeddings : float32 [N, D], not normalised
+    score_kind : what a score of this model is, as search answers name it
+    """
+
+    embeddings: NDArray[np.float32]
+    fingerprint: str
+    score_kind: str
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ def list_models(services: ServicesOf) -> schemas.ModelList:
         calls_waiting=facts.pop("calls_waiting"),
     )
     # A wire name of X-CLIP's days: of an encoder that stores no such array it says that.
-    del facts["score_kind"]  # each answer of a search says it
     shape = facts.pop("stored_arrays").get("prompt", (0, 0))
     model = schemas.ModelAnswer(**facts, prompt_shape=shape, queue=queue)
     return schemas.ModelList(items=[model])

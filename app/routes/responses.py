@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
 from app.services.classify.probabilities import LabelScores
 from app.services.classify.types import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.ingest.resumable_uploads import UploadProgress
 from app.services.library.library import CollectionView, middle
-from app.services.search.query import Moment, RankedSegment, ScoreKind, SearchPage
+from app.services.search.query import Moment, RankedSegment, SearchPage
 from app.services.search.search import Heatmap
 from xclip_search import schemas
+from xclip_search.schemas.search import ScoreKind
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")
@@ -128,12 +129,13 @@ def segment_answer(video: Video, segment: Segment) -> schemas.SegmentAnswer:
 def search_answer(query: Sequence[str], page: SearchPage) -> schemas.SearchAnswer:
     """Ranked moments with what they were chosen from; `query` are its texts."""
     seconds = page.seconds
+    score_kind = cast("ScoreKind", page.score_kind)  # pydantic refuses one that has no wire name
     return schemas.SearchAnswer(
         query=" → ".join(query),
-        results=[_result(moment, query, page.score_kind) for moment in page.moments],
+        results=[_result(moment, query, score_kind) for moment in page.moments],
         next_cursor=page.next_cursor,
         abstained=page.abstained,
-        score_kind=page.score_kind,
+        score_kind=score_kind,
         confidence_kind=page.confidence_kind,
         index=schemas.IndexState(
             segments_total=page.recall.total,

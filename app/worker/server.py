@@ -18,7 +18,8 @@
 
 A request shows the secret that API and worker share, or it is a 401; /livez and /readyz need none.
 Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
-in `x-model-fingerprint`, a confidence its kind in `x-confidence-kind`. An error is JSON
+in `x-model-fingerprint` and what its scores are in `x-score-kind`, a confidence its kind in
+`x-confidence-kind`. An error is JSON
 {code, message}.
 """
 
@@ -46,6 +47,7 @@ from starlette.routing import Route
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
+    SCORE_KIND_HEADER,
     ClipExportRequest,
     ClipScoreRequest,
     ConfidenceKind,
@@ -181,7 +183,6 @@ class _Calls:
             image_size=encoder.geometry.crop,
             dim=encoder.dim,
             stored_arrays=encoder.stored_arrays,
-            score_kind=encoder.score_kind,
             logit_scale=encoder.logit_scale,
             device=encoder.device,
             dtype=encoder.dtype,
@@ -278,7 +279,11 @@ class _Calls:
     def _answer(
         self, arrays: Mapping[str, NDArray[Any]], confidence_kind: ConfidenceKind | None = None
     ) -> Response:
-        headers = {FINGERPRINT_HEADER: self._encoder.fingerprint}
+        encoder = self._encoder
+        headers = {
+            FINGERPRINT_HEADER: encoder.fingerprint,
+            SCORE_KIND_HEADER: encoder.score_kind,
+        }
         if confidence_kind:
             headers[CONFIDENCE_HEADER] = confidence_kind
         return Response(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from app.catalog.filters import Condition
 from app.catalog.records import Segment, SegmentOfVideo
 from app.model_api.messages import ConfidenceKind
 from app.services.vectors.port import Recall
 
-ScoreKind: TypeAlias = Literal[
-    "xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"
-]
+COSINE: Final = "cosine"  # the kind of the scores that the index itself computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,8 @@ class SearchPage:
 
     exact : every eligible segment was scored by the model, not only the recalled ones
     damaged : how many eligible segments were left out because what is stored of them is unreadable
+    score_kind : what a score is: `COSINE`, or what the encoder computes, with _contrast when a
+        negative text was given and _sequence for a chain of events
     confidence_kind : how the confidence was computed; None when there is none
     abstained : there were results, but the confidence of each was below min_confidence
     """
@@ -118,7 +118,7 @@ class SearchPage:
     recall: Recall
     exact: bool
     damaged: int
-    score_kind: ScoreKind
+    score_kind: str
     confidence_kind: ConfidenceKind | None
     abstained: bool
     model: str

@@ -17,7 +17,7 @@ from app.catalog import Catalog
 from app.catalog.records import Collection, SegmentOfVideo
 from app.model_api.client import WorkerClient
 from app.model_api.messages import MAX_SCORES, ConfidenceKind, ConfidenceRequest, Scores
-from app.services.search.query import Moment, RankedSegment, ScoreKind, SequenceQuery, TextQuery
+from app.services.search.query import COSINE, Moment, RankedSegment, SequenceQuery, TextQuery
 from app.services.search.sequences import best_chain, followers
 from app.services.vectors.damage import Damage
 from app.services.vectors.port import Recall
@@ -37,7 +37,7 @@ class Ranking:
     damaged : number of further segments whose tensors cannot be read
     """
 
-    kind: ScoreKind
+    kind: str
     segments: list[RankedSegment] = field(default_factory=list)
     chains: list[Moment] = field(default_factory=list)
     scored: int = 0
@@ -67,13 +67,15 @@ class Reranker:
         self._worker = worker
         self._damage = damage
 
-    def by_text(self, collection: Collection, probe: TextQuery, recall: Recall) -> Ranking:
+    def by_text(
+        self, collection: Collection, probe: TextQuery, recall: Recall, score_kind: str
+    ) -> Ranking:
         """Recalled segments by their logit for the text.
 
         A negative text N lowers the logit of the text T by -log P(T | T or N): by nothing where T
         fits far better, by the whole difference where N does.
         """
-        kind: ScoreKind = "xclip_logit" if probe.negative is None else "xclip_logit_contrast"
+        kind = score_kind if probe.negative is None else f"{score_kind}_contrast"
         found = self._catalog.segments_by_rows(recall.rows.tolist())
         complete = len(found) == len(recall.rows)
         if not found or collection.fingerprint is None:
@@ -102,7 +104,7 @@ class Reranker:
         cosine = dict(zip(recall.rows.tolist(), recall.scores.tolist(), strict=True))
         scores = np.array([cosine[item.segment.row] for item in found], dtype=np.float64)
         ranked = _ranked(found, scores, None)
-        return Ranking("cosine", ranked, [], len(found), len(found) == len(recall.rows))
+        return Ranking(COSINE, ranked, [], len(found), len(found) == len(recall.rows))
 
     def by_sequence(
         self,
@@ -110,9 +112,10 @@ class Reranker:
         probe: SequenceQuery,
         recalls: Sequence[Recall],
         allowed: Ids | None,
+        score_kind: str,
     ) -> Ranking:
         """The best chain of each of the recalled segments' videos."""
-        kind: ScoreKind = "xclip_logit_sequence"
+        kind = f"{score_kind}_sequence"
         found: Sequence[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
         if not found or collection.fingerprint is None:
             return Ranking(kind)

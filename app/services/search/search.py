@@ -22,6 +22,7 @@ from app.model_api.messages import ConfidenceKind
 from app.services.search import moments
 from app.services.search.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
 from app.services.search.query import (
+    COSINE,
     ClipQuery,
     Moment,
     MomentQuery,
@@ -62,10 +63,15 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """The vectors to recall by, and the row of the segment they come from, if it is one."""
+    """The vectors to recall by, what a score for the probe is, and whether it is a segment's.
+
+    score_kind : the encoder's, or `COSINE` where the index scores
+    own_row : of the segment the vectors come from, if they come from one
+    """
 
     directions: Sequence[Vectors]
-    own_row: int | None
+    score_kind: str = COSINE
+    own_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class Search:
                 collection = self._catalog.get_collection(name)
                 recalls = self._recall(collection, encoded, count, scope.allowed)
             with timer.stage("rerank"):
-                ranking = self._rerank(collection, query.probe, recalls, scope.allowed)
+                ranking = self._rerank(collection, query.probe, encoded, recalls, scope.allowed)
             if ranking.complete:
                 break
         with timer.stage("arrange"):
@@ -174,11 +180,12 @@ class Search:
                 timeout_s=self._decode_timeout_s,
             )
             require_model(collection, fingerprint)
-            return _Encoded([_direction(embeddings.mean(axis=0))], None)
+            return _Encoded([_direction(embeddings.mean(axis=0))])
         texts = [probe.text] if isinstance(probe, TextQuery) else list(probe.texts)
-        embeddings, fingerprint = self._worker.encode_text(texts)
-        require_model(collection, fingerprint)
-        return _Encoded([_direction(embedding) for embedding in embeddings], None)
+        encoded = self._worker.encode_text(texts)
+        require_model(collection, encoded.fingerprint)
+        directions = [_direction(embedding) for embedding in encoded.embeddings]
+        return _Encoded(directions, encoded.score_kind)
 
     def _stored_vector(self, collection: Collection, segment_id: str) -> _Encoded:
         row = self._catalog.segments_by_ids(collection.name, [segment_id])[0].segment.row
@@ -188,7 +195,7 @@ class Search:
                 raise VideoNotReady(f"{segment_id} is damaged and has to be remade.")
             # deleted since it was looked up
             raise SegmentNotFound(f"no segment {segment_id!r} in {collection.name!r}")
-        return _Encoded(directions, row)
+        return _Encoded(directions, own_row=row)
 
     def _filter(
         self, collection: Collection, query: MomentQuery, position: Position | None
@@ -223,6 +230,7 @@ class Search:
         self,
         collection: Collection,
         probe: Probe,
+        encoded: _Encoded,
         recalls: Sequence[Recall],
         allowed: Ids | None,
     ) -> Ranking:
@@ -230,8 +238,8 @@ class Search:
         if isinstance(probe, SimilarSegmentQuery | ClipQuery):
             return self._reranker.by_similarity(recalls[0])
         if isinstance(probe, TextQuery):
-            return self._reranker.by_text(collection, probe, recalls[0])
-        return self._reranker.by_sequence(collection, probe, recalls, allowed)
+            return self._reranker.by_text(collection, probe, recalls[0], encoded.score_kind)
+        return self._reranker.by_sequence(collection, probe, recalls, allowed, encoded.score_kind)
 
     def _arrange(self, query: MomentQuery, ranking: Ranking) -> tuple[list[list[Moment]], bool]:
         """Stage 5: entries of pages, best first, and whether min_confidence left none of them."""
@@ -243,7 +251,7 @@ class Search:
             )
         kept = [one for one in ranking.segments if least is None or (one.confidence or 0) >= least]
         if query.merge:
-            noise = COSINE_NOISE if ranking.kind == "cosine" else LOGIT_NOISE
+            noise = COSINE_NOISE if ranking.kind == COSINE else LOGIT_NOISE
             arranged = moments.merged(kept, ranking.segments, noise)
         else:
             arranged = moments.single(kept)
@@ -333,7 +341,7 @@ def _grouped(arranged: Sequence[Moment], max_per_video: int | None) -> list[list
 
 def _is_exact(ranking: Ranking, recall: Recall) -> bool:
     """Whether no segment that could rank higher was left out."""
-    compared = ranking.kind == "cosine" and recall.measured is None
+    compared = ranking.kind == COSINE and recall.measured is None
     return compared or ranking.scored >= recall.eligible
 
 

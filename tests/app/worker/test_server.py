@@ -62,9 +62,10 @@ def test_the_facts_are_those_of_the_loaded_model(parts: Parts, client: WorkerCli
 
 def test_texts_are_embedded_as_the_encoder_does(parts: Parts, client: WorkerClient) -> None:
     """The wire neither changes a number nor the order."""
-    embeddings, fingerprint = client.encode_text(TEXTS)
-    np.testing.assert_array_equal(embeddings, parts.encoder.encode_text(TEXTS))
-    assert fingerprint == parts.encoder.fingerprint
+    encoded = client.encode_text(TEXTS)
+    np.testing.assert_array_equal(encoded.embeddings, parts.encoder.encode_text(TEXTS))
+    assert encoded.fingerprint == parts.encoder.fingerprint
+    assert encoded.score_kind == parts.encoder.score_kind == "xclip_logit"
 
 
 def test_scores_are_those_of_the_encoder_in_the_order_asked(
@@ -224,7 +225,7 @@ def test_a_malformed_request_is_a_400(client: WorkerClient) -> None:
     with pytest.raises(WorkerFailed) as failure:
         client.encode_text([])
     assert (failure.value.code, failure.value.worker_status) == ("invalid_request", 400)
-    assert client.encode_text(["circle"])[0].shape == (1, 16)
+    assert client.encode_text(["circle"]).embeddings.shape == (1, 16)
 
 
 def test_a_worker_that_is_not_there_is_unavailable() -> None:
