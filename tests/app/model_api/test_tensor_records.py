@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -62,6 +64,50 @@ def test_scores_survive_the_store_within_the_bound(
     expected = tiny.score(texts, videos)
     assert np.abs(tiny.score(texts, back) - expected).max() < MOVES[precision]
     assert np.ptp(expected) > 20
+
+
+# SHA-256 of the store's file, first 16 digits: what is on disk must be readable by any version.
+GOLDEN = {"int8": "5e8575fa525b8916", "float16": "5d5c95e42a112977"}
+
+
+def drawn(arrays: Mapping[str, tuple[int, int]]) -> tuple[StoredSegments, np.ndarray]:
+    """Three segments and their scores for a bank of two texts, always the same numbers."""
+    random = np.random.default_rng(0)
+    embedding = random.standard_normal((3, 8)).astype(np.float32)
+    made = {
+        name: random.standard_normal((3, *shape)).astype(np.float32)
+        for name, shape in arrays.items()
+    }
+    return StoredSegments(embedding, made), random.standard_normal((3, 2)).astype(np.float16)
+
+
+@pytest.mark.parametrize("precision", get_args(StoredPrecision))
+def test_bytes_on_disk_never_change(precision: StoredPrecision, tmp_path: Path) -> None:
+    """What X-CLIP stores is written as it always was, name by name and byte by byte."""
+    segments, bank = drawn({"prompt": (4, 8)})
+    store = PackedTensorStore(tmp_path, writer_id="wrk_1")
+    store.append(split_records(segments, precision, "none", bank))
+    store.sync()
+    store.close()
+    [file] = tmp_path.iterdir()
+    assert hashlib.sha256(file.read_bytes()).hexdigest()[:16] == GOLDEN[precision]
+
+
+@pytest.mark.parametrize("precision", get_args(StoredPrecision))
+@pytest.mark.parametrize("names", [(), ("patches",), ("patches", "frames")])
+def test_any_number_of_arrays_comes_back(
+    precision: StoredPrecision, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Each under its name, however many an encoder stores."""
+    segments, bank = drawn({name: (4 + number, 8) for number, name in enumerate(names)})
+    store = PackedTensorStore(tmp_path, writer_id="wrk_1")
+    references = store.append(split_records(segments, precision, "none", bank))
+    back = stack_records(store.read(references))
+    store.close()
+    np.testing.assert_array_equal(back.embedding, segments.embedding)
+    assert back.arrays.keys() == segments.arrays.keys()
+    for name, array in segments.arrays.items():
+        np.testing.assert_allclose(back.arrays[name], array, atol=0.02)
 
 
 def test_int8_takes_little_more_than_half(videos: StoredSegments) -> None:
