@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 class Download:
     """A file on its way; `name` and `content_type` are what strangers call it, nothing more.
 
-    length : what its server declares, in bytes; `pieces` end there or raise UrlUnreachable
+    length : what its server declares, in bytes; `chunks` end there or raise UrlUnreachable
     """
 
     name: str
     content_type: str | None
     length: int | None
-    pieces: AsyncIterator[bytes]
+    chunks: AsyncIterator[bytes]
 
 
 class Downloader:
@@ -58,7 +58,7 @@ class Downloader:
     async def open(self, text: str) -> AsyncIterator[Download]:
         """Follow a URL to its file, and hold the connection while that is read.
 
-        Raises InvalidUrl, UrlNotAllowed, UrlUnreachable and UrlTooSlow, here and from `pieces`.
+        Raises InvalidUrl, UrlNotAllowed, UrlUnreachable and UrlTooSlow, here and from `chunks`.
         """
         url = self._check(_parse(text))
         for _ in range(MAX_REDIRECTS + 1):
@@ -130,14 +130,14 @@ def _download(url: httpx.URL, answer: httpcore.Response) -> Download:
         raise UrlUnreachable(f"The server answered {answer.status}.")
     headers = _headers(answer)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UrlUnreachable("The server sends the file in an encoding that was not asked for.")
+        raise UrlUnreachable("The server sends the file in an encoding that was not requested.")
     framed = "transfer-encoding" in headers  # then a length beside it means nothing
     length = None if framed else headers.get("content-length")
     return Download(
         name=url.path.rsplit("/", 1)[-1],
         content_type=headers.get("content-type"),
         length=None if length is None else int(length),
-        pieces=answer.aiter_stream(),
+        chunks=answer.aiter_stream(),
     )
 
 

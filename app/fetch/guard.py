@@ -115,14 +115,14 @@ class PacedStream(httpcore.AsyncNetworkStream):
         while True:
             started = time.monotonic()
             try:
-                piece = await self._stream.read(max_bytes, self._pace.window_s - self._waited_s)
+                chunk = await self._stream.read(max_bytes, self._pace.window_s - self._waited_s)
             except httpcore.ReadTimeout:
-                piece = None
+                chunk = None
             self._waited_s += time.monotonic() - started
-            self._received += len(piece or b"")
+            self._received += len(chunk or b"")
             self._close_window()
-            if piece is not None:
-                return piece
+            if chunk is not None:
+                return chunk
 
     def _close_window(self) -> None:
         if self._waited_s < self._pace.window_s:

@@ -123,17 +123,17 @@ def _names(entry: HostEntry, name: str) -> bool:
 
 
 def _parse_entry(entry: str) -> HostEntry | NetworkEntry:
-    place, port = _split_port(entry)
+    target, port = _split_port(entry)
     with suppress(ValueError):
-        if "%" not in place:
-            return NetworkEntry(ip_network(place), port)
-    name = place.removeprefix("*.")
+        if "%" not in target:
+            return NetworkEntry(ip_network(target), port)
+    name = target.removeprefix("*.")
     if not is_host(name) or as_address(name) or name in ("off", "public"):
         raise ValueError(
             f"{entry!r} is no host, *.host, address or network, nor one with :port; "
             "a network ends in its prefix with no bits beyond it, and off stands alone"
         )
-    return HostEntry(name.removesuffix("."), name != place, port)
+    return HostEntry(name.removesuffix("."), name != target, port)
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:

@@ -61,7 +61,7 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
     yield _disk(settings)
     yield _catalog(settings)
     yield from _ports(settings)
-    yield _doors(settings)
+    yield _listening_address(settings)
     yield _open_files(settings)
     yield _codecs()
     yield _sandbox()
@@ -91,11 +91,11 @@ def _data_folder(settings: Settings) -> Diagnosis:
 def _disk(settings: Settings) -> Diagnosis:
     free = shutil.disk_usage(_nearest(settings.data_dir.absolute())).free
     message = f"{free >> 20} MiB free, uploads must leave {settings.min_free_bytes >> 20} MiB"
-    room = "Make room, or move the data folder to a larger disk (XCLIP_DATA_DIR)."
+    fix = "Free some space, or move the data folder to a larger disk (XCLIP_DATA_DIR)."
     if free < settings.min_free_bytes:
-        return Diagnosis("disk", "wrong", message, room)
+        return Diagnosis("disk", "wrong", message, fix)
     if free < settings.min_free_bytes + settings.max_upload_bytes:
-        return Diagnosis("disk", "note", f"{message}: the largest upload has no room", room)
+        return Diagnosis("disk", "note", f"{message}: the largest upload does not fit", fix)
     return Diagnosis("disk", "ok", message)
 
 
@@ -147,7 +147,7 @@ def _service_answers(url: str) -> bool:
         return False
 
 
-def _doors(settings: Settings) -> Diagnosis:
+def _listening_address(settings: Settings) -> Diagnosis:
     if is_loopback(settings.host):
         return Diagnosis("doors", "ok", f"{settings.host}: only this machine reaches the service")
     keyed = False

@@ -15,7 +15,7 @@ from index.sparse_files import any_set
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,18 @@ def copy_runs(
             _add_zeros(digest, offset - end)
             end = offset + length
             while offset < end:
-                piece = os.pread(source.fileno(), min(_PIECE, end - offset), offset)
-                if not piece:
+                chunk = os.pread(source.fileno(), min(_CHUNK_BYTES, end - offset), offset)
+                if not chunk:
                     raise EOFError(f"{path} ends before {end}")
-                digest.update(piece)
-                if any_set(piece):
-                    os.pwrite(file.fileno(), piece, offset)
-                offset += len(piece)
+                digest.update(chunk)
+                if any_set(chunk):
+                    os.pwrite(file.fileno(), chunk, offset)
+                offset += len(chunk)
         file.truncate(end)
     return CopiedFile(path, end, digest.hexdigest())
 
 
 def _add_zeros(digest: hashlib._Hash, count: int) -> None:
     while count > 0:
-        digest.update(bytes(min(count, _PIECE)))
-        count -= _PIECE
+        digest.update(bytes(min(count, _CHUNK_BYTES)))
+        count -= _CHUNK_BYTES

@@ -37,7 +37,7 @@ def _remove(
     tensors: PackedTensorStore,
     settings: Settings,
 ) -> bool:
-    """Whether it is gone; asked again, for it may have come into use since it was found."""
+    """Remove it unless it has come into use since it was found; whether it is gone."""
     match orphan.kind:
         case "content":
             with media.exclusive():

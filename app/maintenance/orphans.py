@@ -1,6 +1,6 @@
 """Orphan: a file on disk that no record refers to, left by a process that died.
 
-Looked for beside a running service: files are listed first and the catalog is asked afterwards, so
+Looked for beside a running service: files are listed first and the catalog is read afterwards, so
 what has just been committed is never taken for an orphan; and what may still be committed (files of
 living writers, files that are being received) is left alone.
 """
@@ -29,7 +29,10 @@ OrphanKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Something that may go. `runs` (offset, length) are the parts of a file that goes on."""
+    """Something that may be removed.
+
+    runs : offset and length of the parts, of a file that is still in use
+    """
 
     kind: OrphanKind
     name: str

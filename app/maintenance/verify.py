@@ -1,6 +1,6 @@
 """Verify: compares every stored file with the catalog (`xclip-search verify`).
 
-Works beside a running service: before something counts as damage, the catalog is asked again, and
+Works beside a running service: before something counts as damage, the catalog is read again, and
 what was deleted or replaced meanwhile is none.
 """
 

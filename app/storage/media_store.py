@@ -35,7 +35,7 @@ from app.errors import ServiceError
 from app.storage.folder_store import FolderObjectStore
 from app.storage.object_store import ObjectMissing, ObjectStore
 
-ROOM_CHECK_BYTES = 64 << 20  # how much is written between two looks at the free disk
+SPACE_CHECK_BYTES = 64 << 20  # how much is written between two checks of the free space
 _READ_BYTES = 1 << 20
 _MEDIA = "media/"
 _THUMBNAILS = "thumbnails/"
@@ -83,37 +83,37 @@ class Received(Protocol):
 
 
 class IncomingFile:
-    """One file being received: written in pieces, hashed and counted as they come.
+    """One file being received: written in chunks, hashed and counted as they come.
 
-    Holds a lock on the file as long as it is open, so that the sweep can tell it from the leavings
-    of a process that died.
+    Holds a lock on the file as long as it is open, so that the sweep can tell it from what
+    a dead process left behind.
 
-    check_room : is told how many bytes are still to come, and raises StorageFull if they do not fit
+    check_free_space : gets how many bytes are still to come; raises StorageFull if they do not fit
     """
 
-    def __init__(self, path: Path, max_bytes: int, check_room: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, max_bytes: int, check_free_space: Callable[[int], None]) -> None:
         self.path = path
         self.size_bytes = 0
         self.max_bytes = max_bytes
         self._hash = hashlib.sha256()
-        self._room = RoomChecks(check_room)
+        self._free_space = FreeSpaceChecks(check_free_space)
         self._file = _create_locked(path)
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes were announced; raises StorageFull if the disk has no room for them."""
-        self._room.expect(size_bytes)
+        """So many bytes were announced; raises StorageFull if they do not fit on the disk."""
+        self._free_space.expect(size_bytes)
 
-    def write(self, piece: bytes) -> None:
-        """Append `piece`; raises ContentTooLarge as soon as the total passes the limit.
+    def write(self, chunk: bytes) -> None:
+        """Append `chunk`; raises ContentTooLarge as soon as the total passes the limit.
 
         Raises StorageFull when the disk gets too full on the way.
         """
-        if self.size_bytes + len(piece) > self.max_bytes:
+        if self.size_bytes + len(chunk) > self.max_bytes:
             raise ContentTooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
-        self._room.count(len(piece))
-        self.size_bytes += len(piece)
-        self._hash.update(piece)
-        write_all(self._file, piece)
+        self._free_space.count(len(chunk))
+        self.size_bytes += len(chunk)
+        self._hash.update(chunk)
+        write_all(self._file, chunk)
 
     def sync(self) -> StoredContent:
         """Bring every byte to the disk and say what they are."""
@@ -136,7 +136,7 @@ class IncomingFile:
 class AdoptedFile:
     """A whole file that lies elsewhere too, under a second name in `tmp`.
 
-    Whoever adopts it holds a lock on the file, which holds for both names.
+    The caller that adopts it holds a lock on the file, which holds for both names.
     """
 
     path: Path
@@ -147,28 +147,28 @@ class AdoptedFile:
             os.fsync(file.fileno())
             digest = hashlib.sha256()
             size_bytes = 0
-            while piece := file.read(_READ_BYTES):
-                digest.update(piece)
-                size_bytes += len(piece)
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
         return StoredContent(digest.hexdigest(), size_bytes)
 
 
-class RoomChecks:
-    """Looks at the free disk before a body comes, and again each 64 MiB of it."""
+class FreeSpaceChecks:
+    """Checks the free space before a body comes, and again after each 64 MiB of it."""
 
-    def __init__(self, check_room: Callable[[int], None]) -> None:
-        self._check_room = check_room
+    def __init__(self, check_free_space: Callable[[int], None]) -> None:
+        self._check_free_space = check_free_space
         self._unchecked = 0
 
     def expect(self, size_bytes: int) -> None:
         """So many bytes will come; raises StorageFull."""
-        self._check_room(size_bytes)
+        self._check_free_space(size_bytes)
 
     def count(self, size_bytes: int) -> None:
         """So many bytes are about to be written; raises StorageFull."""
         self._unchecked += size_bytes
-        if self._unchecked >= ROOM_CHECK_BYTES:
-            self._check_room(size_bytes)
+        if self._unchecked >= SPACE_CHECK_BYTES:
+            self._check_free_space(size_bytes)
             self._unchecked = 0
 
 
@@ -210,7 +210,7 @@ class MediaStore:
                 removed += 1
         return removed + self.objects.sweep()
 
-    def check_room(self, size_bytes: int) -> None:
+    def check_free_space(self, size_bytes: int) -> None:
         """Raise StorageFull unless so many bytes more leave enough of the disk free."""
         if shutil.disk_usage(self.tmp).free - size_bytes < self._min_free_bytes:
             raise StorageFull(
@@ -220,7 +220,7 @@ class MediaStore:
 
     def receive(self, max_bytes: int) -> IncomingFile:
         """Open a new temporary file that takes at most `max_bytes`; use it in a `with`."""
-        return IncomingFile(self._temporary(), max_bytes, self.check_room)
+        return IncomingFile(self._temporary(), max_bytes, self.check_free_space)
 
     @contextmanager
     def adopt(self, path: Path) -> Iterator[AdoptedFile]:
@@ -335,9 +335,9 @@ def thumbnails_prefix(video_id: str) -> str:
     return f"{_THUMBNAILS}{video_id}/"
 
 
-def write_all(file: io.FileIO, piece: bytes) -> None:
-    """Write all of `piece` to an unbuffered file, which may take it in parts."""
-    view = memoryview(piece)
+def write_all(file: io.FileIO, chunk: bytes) -> None:
+    """Write all of `chunk` to an unbuffered file, which may take it in parts."""
+    view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]
 

@@ -2,7 +2,7 @@
 
     data_dir/
       uploads/<id>            the bytes so far; its length is the offset, and nothing else is
-      uploads/<id>.checked    length before a piece whose checksum is not known to be right yet
+      uploads/<id>.checked    length before a chunk whose checksum is not known to be right yet
 
 A writer holds the kernel's lock on the file, so there is one at a time, among all processes, and a
 dead one holds nothing. What a dead one left unchecked is cut off by the next.
@@ -64,10 +64,10 @@ class PartialFile:
             self.close()
             raise
 
-    def write(self, piece: bytes) -> None:
-        """Append `piece`; an error may leave a part of it, which `cut` takes off."""
-        write_all(self._file, piece)
-        self.size_bytes += len(piece)
+    def write(self, chunk: bytes) -> None:
+        """Append `chunk`; an error may leave a part of it, which `cut` takes off."""
+        write_all(self._file, chunk)
+        self.size_bytes += len(chunk)
 
     def begin_unchecked(self) -> None:
         """What is written from here on counts only after `end_unchecked`, also if we die."""

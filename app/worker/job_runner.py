@@ -85,7 +85,7 @@ class JobRunner:
     def _has_room(self) -> bool:
         """Whether the disk is not too full for another job; said once when that changes."""
         try:
-            self._pipeline.media.check_room(0)
+            self._pipeline.media.check_free_space(0)
         except StorageFull:
             if self._had_room:
                 logger.warning("the disk of the data folder is too full: no job is begun")

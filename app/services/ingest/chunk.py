@@ -9,7 +9,7 @@ from typing import Final
 
 from app.catalog.records import ResumableUpload
 from app.errors import ChecksumMismatch, InvalidChecksum
-from app.storage.media_store import RoomChecks
+from app.storage.media_store import FreeSpaceChecks
 from app.storage.partial_uploads import PartialFile
 
 CHECKSUMS: Final = ("sha1", "sha256")  # the first is what every client of the protocol can
@@ -17,7 +17,7 @@ CHECKSUMS: Final = ("sha1", "sha256")  # the first is what every client of the p
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What a piece's bytes must hash to; raises InvalidChecksum for a kind that is not known."""
+    """What a chunk's bytes must hash to; raises InvalidChecksum for a kind that is not known."""
 
     algorithm: str
     digest: bytes
@@ -28,18 +28,18 @@ class Checksum:
 
 
 class Chunk:
-    """Whoever holds it is the only one to write to the upload; `close` lets the next one in."""
+    """One request's chunk: its holder alone writes to the upload, until `close`."""
 
     def __init__(
         self,
         upload: ResumableUpload,
         file: PartialFile,
-        room: RoomChecks,
+        free_space: FreeSpaceChecks,
         checksum: Checksum | None,
     ) -> None:
         self.upload = upload
         self.file = file
-        self._room = room
+        self._free_space = free_space
         self._checksum = checksum
         self._began_at = file.size_bytes
         self._hash = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
@@ -52,12 +52,12 @@ class Chunk:
         return self.upload.length - self.file.size_bytes
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes were announced; raises StorageFull if the disk has no room for them."""
-        self._room.expect(size_bytes)
+        """So many bytes were announced; raises StorageFull if they do not fit on the disk."""
+        self._free_space.expect(size_bytes)
 
     def write(self, part: bytes) -> None:
         """Append `part`, which is not longer than `left`; raises StorageFull and OSError."""
-        self._room.count(len(part))
+        self._free_space.count(len(part))
         self.file.write(part)
         if self._hash is not None:
             self._hash.update(part)
@@ -73,7 +73,7 @@ class Chunk:
             self.file.end_unchecked()
         else:
             self.file.cut(self._began_at)
-            raise ChecksumMismatch("The piece differs from its Upload-Checksum; send it again.")
+            raise ChecksumMismatch("The chunk differs from its Upload-Checksum; send it again.")
 
     def break_off(self, *, keep: bool) -> None:
         """No more of it will come: `keep` what has, unless only a checksum could vouch for it."""
@@ -83,5 +83,5 @@ class Chunk:
             self.file.cut(self._began_at)
 
     def close(self) -> None:
-        """Let others write."""
+        """Let the next request write."""
         self.file.close()

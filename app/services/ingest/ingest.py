@@ -179,6 +179,6 @@ class Ingest:
 
 def _upload_key(sender: Sender, collection: str, new: NewVideo) -> UploadKey:
     """The key, with a digest of all that the request asks for."""
-    asked = [collection, new.sha256, new.filename, new.metadata]
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    request = [collection, new.sha256, new.filename, new.metadata]
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
     return UploadKey(sender.owner, sender.key, digest.hexdigest())

@@ -1,6 +1,6 @@
 """Resumable upload: receives a file in chunks, and goes on after a lost connection.
 
-A piece that is cut off counts as far as it came. One with a checksum counts whole or not at all.
+A chunk that is cut off counts as far as it came. One with a checksum counts whole or not at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.clock import Clock
 from app.errors import UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
-from app.storage.media_store import ContentTooLarge, MediaStore, RoomChecks, StorageFull
+from app.storage.media_store import ContentTooLarge, FreeSpaceChecks, MediaStore, StorageFull
 from app.storage.partial_uploads import PartialFile, PartialFiles, PartialLocked, PartialMissing
 
 
@@ -51,7 +51,7 @@ class ResumableUploads:
         """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
         if new.length > self._max_bytes:
             raise ContentTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
-        self._media.check_room(new.length)
+        self._media.check_free_space(new.length)
         upload = self._catalog.create_upload(collection, owner, new)
         try:
             self._files.create(upload.id)
@@ -61,7 +61,7 @@ class ResumableUploads:
         return UploadProgress(upload, 0)
 
     def look(self, upload_id: str, owner: str) -> UploadProgress:
-        """How far it is, without waiting for a piece that is coming in; raises UploadNotFound."""
+        """How far it is, without waiting for a chunk that is coming in; raises UploadNotFound."""
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
             return UploadProgress(upload, upload.length)
@@ -70,7 +70,7 @@ class ResumableUploads:
     def settle(self, upload_id: str, owner: str) -> UploadProgress:
         """How far it is for certain: that much stays, whatever happens.
 
-        Raises UploadNotFound, UploadExpired, and PartialLocked while a piece is coming in.
+        Raises UploadNotFound, UploadExpired, and PartialLocked while a chunk is coming in.
         """
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
@@ -82,7 +82,7 @@ class ResumableUploads:
     def begin(
         self, upload_id: str, owner: str, offset: int, checksum: Checksum | None
     ) -> Chunk | None:
-        """Open an upload for a piece that begins at `offset`; None if all of it is a video already.
+        """Open an upload for a chunk that begins at `offset`; None if all of it is a video already.
 
         Raises UploadNotFound, UploadExpired, PartialLocked, UploadOffsetMismatch.
         """
@@ -93,7 +93,7 @@ class ResumableUploads:
         file = self._files.open(upload_id)
         try:
             _check_offset(offset, file.size_bytes)
-            return Chunk(upload, file, RoomChecks(self._media.check_room), checksum)
+            return Chunk(upload, file, FreeSpaceChecks(self._media.check_free_space), checksum)
         except BaseException:
             file.close()
             raise
@@ -111,28 +111,28 @@ class ResumableUploads:
             self._catalog.remove_upload(upload_id)
             self._files.remove(upload_id)
 
-    def finish(self, piece: Chunk) -> UploadProgress:
-        """All of a piece has come: keep it, and make a video of the upload if it was the last.
+    def finish(self, chunk: Chunk) -> UploadProgress:
+        """All of a chunk has come: keep it, and make a video of the upload if it was the last.
 
         Raises ChecksumMismatch, and what `Ingest.admit` raises: the bytes stay, and are tried
         again by `finish_received`.
         """
-        piece.end()
-        if piece.left:
-            self._catalog.prolong_upload(piece.upload.id)
+        chunk.end()
+        if chunk.left:
+            self._catalog.prolong_upload(chunk.upload.id)
         else:
-            self._admit(piece.upload, piece.file)
-        upload = self._catalog.get_upload(piece.upload.id, piece.upload.owner)
-        return UploadProgress(upload, piece.file.size_bytes)
+            self._admit(chunk.upload, chunk.file)
+        upload = self._catalog.get_upload(chunk.upload.id, chunk.upload.owner)
+        return UploadProgress(upload, chunk.file.size_bytes)
 
-    def break_off(self, piece: Chunk, reason: BaseException) -> None:
-        """A piece will not come to its end: keep what has come, unless that filled the disk."""
+    def break_off(self, chunk: Chunk, reason: BaseException) -> None:
+        """A chunk will not come to its end: keep what has come, unless that filled the disk."""
         disk_failed = isinstance(reason, StorageFull) or getattr(reason, "errno", None) is not None
-        piece.break_off(keep=not disk_failed)
-        self._catalog.prolong_upload(piece.upload.id)
+        chunk.break_off(keep=not disk_failed)
+        self._catalog.prolong_upload(chunk.upload.id)
 
     def finish_received(self) -> None:
-        """Make videos of those whose last piece came just before something failed."""
+        """Make videos of those whose last chunk came just before something failed."""
         for upload in self._catalog.list_unfinished_uploads():
             with suppress(PartialLocked, PartialMissing), self._files.locked(upload.id) as file:
                 if file.size_bytes == upload.length and self._is_unfinished(upload):
@@ -155,7 +155,7 @@ class ResumableUploads:
                     self._files.remove(upload_id)
         except PartialMissing:  # its file became a video's
             self._catalog.remove_expired_upload(upload_id)
-        except PartialLocked:  # a piece has been coming in all this time
+        except PartialLocked:  # a chunk has been coming in all this time
             return
 
     def _is_unfinished(self, upload: ResumableUpload) -> bool:
@@ -181,6 +181,6 @@ class ResumableUploads:
         return upload
 
 
-def _check_offset(asked: int, there: int) -> None:
-    if asked != there:
-        raise UploadOffsetMismatch(f"The upload has come to byte {there}, not to {asked}.")
+def _check_offset(sent: int, received: int) -> None:
+    if sent != received:
+        raise UploadOffsetMismatch(f"The upload has come to byte {received}, not to {sent}.")

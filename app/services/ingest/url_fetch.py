@@ -17,7 +17,7 @@ from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
 
 MAX_DOWNLOADS: Final = 4
-_PIECE_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 _VARIABLE: Final = variable("url_ingest")
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
@@ -91,7 +91,7 @@ class UrlFetcher:
 
 
 async def _write(download: Download, incoming: IncomingFile) -> None:
-    """Bring the pieces to the file in calls of about a mebibyte, each in a thread."""
+    """Bring the chunks to the file in calls of about a mebibyte, each in a thread."""
     if download.length is not None:
         if download.length > incoming.max_bytes:
             raise ContentTooLarge(
@@ -99,9 +99,9 @@ async def _write(download: Download, incoming: IncomingFile) -> None:
             )
         incoming.expect(download.length)
     gathered = bytearray()
-    async for piece in download.pieces:
-        gathered += piece
-        if len(gathered) >= _PIECE_BYTES:
+    async for chunk in download.chunks:
+        gathered += chunk
+        if len(gathered) >= _CHUNK_BYTES:
             await anyio.to_thread.run_sync(incoming.write, bytes(gathered))
             gathered.clear()
     await anyio.to_thread.run_sync(incoming.write, bytes(gathered))

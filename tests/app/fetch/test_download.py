@@ -39,7 +39,7 @@ def get(
 
     async def read() -> tuple[Download, bytes]:
         async with downloader.open(url) as download:
-            return download, b"".join([piece async for piece in download.pieces])
+            return download, b"".join([piece async for piece in download.chunks])
 
     return anyio.run(read)
 

@@ -106,7 +106,7 @@ def test_a_file_that_leaves_too_little_room_is_refused(
     monkeypatch.setattr(
         "app.storage.media_store.shutil.disk_usage", lambda _: SimpleNamespace(free=free)
     )
-    monkeypatch.setattr("app.storage.media_store.ROOM_CHECK_BYTES", 4000)
+    monkeypatch.setattr("app.storage.media_store.SPACE_CHECK_BYTES", 4000)
     media = MediaStore.in_folder(tmp_path, min_free_bytes=free - 1000)
     media.prepare()
     with media.receive(free) as incoming:
