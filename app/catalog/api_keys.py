@@ -72,7 +72,7 @@ class Keys(Transactions):
             return [_key(row) for row in connection.execute(select(_KEYS).order_by(_KEYS.c.id))]
 
     def keys_in_force(self) -> list[ApiKey]:
-        """The keys that nobody has revoked, expired ones among them."""
+        """The keys that have not been revoked, expired ones among them."""
         wanted = select(_KEYS).where(_KEYS.c.revoked_at.is_(None))
         with self._read() as connection:
             return [_key(row) for row in connection.execute(wanted)]

@@ -118,7 +118,7 @@ class InvalidCursor(CatalogError, ValueError):
 
 
 class JobStateConflict(CatalogError):
-    """The job's state does not allow the change asked for."""
+    """The job's state does not allow the requested change."""
 
     code = "job_state_conflict"
     status = 409

@@ -90,7 +90,7 @@ class AnsweredUpload:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """An upload announced to come in pieces; `length` in bytes."""
+    """An upload announced to come in chunks; `length` in bytes."""
 
     length: int
     filename: str
@@ -100,7 +100,7 @@ class NewUpload:
 
 @dataclass(frozen=True, slots=True)
 class ResumableUpload:
-    """An upload that comes in pieces; it has a video and a job once all of it has come."""
+    """An upload that comes in chunks; it has a video and a job once all of it has come."""
 
     id: str
     collection: str
@@ -184,7 +184,7 @@ class SegmentOfVideo:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of slow work; `lease_token` proves to the catalog who holds it.
+    """Slow work in the background; `lease_token` proves to the catalog who holds it.
 
     `revision` counts every change, `not_before` is when a queued one may be begun (again), and the
     seconds are those of the video that are done, and all of them.

@@ -26,7 +26,7 @@ class Transactions:
         self._max_attempts = max_attempts
 
     def _read(self) -> AbstractContextManager[Connection]:
-        """A transaction that reads, and waits for nobody."""
+        """A transaction that reads, and waits for no writer."""
         return self._engine.begin()
 
     def _write(self) -> AbstractContextManager[Connection]:

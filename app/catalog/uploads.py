@@ -70,7 +70,7 @@ class UploadCatalog(Transactions):
             return idempotency.expire(connection, before)
 
     def create_upload(self, collection: str, owner: str, new: NewUpload) -> ResumableUpload:
-        """Announce an upload that will come in pieces. Raises InvalidMetadata."""
+        """Announce an upload that will come in chunks. Raises InvalidMetadata."""
         check_metadata(new.metadata)
         upload = ResumableUpload(
             id=self._new_id("upl"),

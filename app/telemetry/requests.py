@@ -21,7 +21,7 @@ from app.telemetry.context import REQUEST_ID_HEADER, for_request
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import serving
 
-CLIENT_GONE = 499  # nobody reads this status; it keeps aborted requests apart in the counts
+CLIENT_GONE = 499  # no client reads this status; it keeps aborted requests apart in the counts
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("app.requests")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds
@@ -94,7 +94,7 @@ def _method(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """The route's template: what was asked for in full would be a time series each."""
+    """The route's template: each full path would be a time series of its own."""
     template: str = getattr(scope.get("route"), "path_format", "none")
     return template
 

@@ -68,7 +68,7 @@ def calling(name: str, headers: MutableMapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def working(name: str, **attributes: str) -> Iterator[None]:
-    """A span of a piece of work, such as a job."""
+    """A span of some work, such as a job."""
     with _tracer.start_as_current_span(name, attributes=attributes):
         yield
 

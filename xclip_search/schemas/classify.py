@@ -97,7 +97,7 @@ class ClassifiedSegment(Answer):
     start: float
     end: float
     scores: Mapping[str, float]
-    none_of_these: float | None = Field(default=None, description="present when asked for")
+    none_of_these: float | None = Field(default=None, description="present when requested")
 
 
 class ClassifiedVideo(Answer):
@@ -106,7 +106,7 @@ class ClassifiedVideo(Answer):
     video_id: str
     filename: str
     scores: Mapping[str, float]
-    none_of_these: float | None = Field(default=None, description="present when asked for")
+    none_of_these: float | None = Field(default=None, description="present when requested")
     segments: list[ClassifiedSegment] | None = Field(
         default=None, description="left out when the request says segments: false"
     )
@@ -118,7 +118,7 @@ class ClassifyAnswer(Answer):
     labels: list[str]
     model: str
     segments_damaged: int = Field(
-        description="left out because what is stored of them cannot be read; they are remade"
+        description="left out because their stored data cannot be read; they are made again"
     )
     videos: list[ClassifiedVideo]
 
@@ -129,7 +129,7 @@ class ClassifiedStretch(Answer):
     start: float
     end: float
     scores: Mapping[str, float]
-    none_of_these: float | None = Field(default=None, description="present when asked for")
+    none_of_these: float | None = Field(default=None, description="present when requested")
 
 
 class ClipAnswer(Answer):
@@ -140,7 +140,7 @@ class ClipAnswer(Answer):
     filename: str
     duration_s: float
     scores: Mapping[str, float]
-    none_of_these: float | None = Field(default=None, description="present when asked for")
+    none_of_these: float | None = Field(default=None, description="present when requested")
     segments: list[ClassifiedStretch] | None = Field(
         default=None, description="left out when the request says segments: false"
     )

@@ -99,7 +99,7 @@ class VideoAnswer(Answer):
 
 
 class JobAnswer(Answer):
-    """A piece of slow work; once `searchable_at` is set, searches find the video.
+    """Slow work in the background; once `searchable_at` is set, searches find the video.
 
     `error` is why it failed or, before its end, why it has to be begun again.
     """
@@ -134,7 +134,7 @@ class UploadAnswer(Answer):
 
 
 class SegmentAnswer(Answer):
-    """A stretch of a video that is found as one, in seconds from the video's start."""
+    """An interval of a video that is found as one, in seconds from the video's start."""
 
     id: str
     video_id: str

@@ -49,9 +49,9 @@ class SearchOptions(Accepted):
 class SearchRequest(SearchOptions):
     """A search by one of text, segment_id and then."""
 
-    text: Text | None = Field(default=None, description="what is to be seen, in words")
+    text: Text | None = Field(default=None, description="what the video shows, in words")
     negative_text: Text | None = Field(
-        default=None, description="with text: what is rather not to be seen"
+        default=None, description="with text: what the video should not show"
     )
     segment_id: Identifier | None = Field(
         default=None, description="find more like this segment of the collection"
@@ -63,7 +63,7 @@ class SearchRequest(SearchOptions):
         default=None, description="with then: seconds from one event to the next at most, else 30"
     )
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="leave out what is less certain; then there may be no results"
+        default=None, description="leave out results with less confidence; there may be none left"
     )
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class SearchStep(Answer):
 class SearchResult(Answer):
     """A ranked moment: a segment, what overlapping segments were merged into, or a sequence."""
 
-    segment_id: str = Field(description="the segment that speaks for the moment")
+    segment_id: str = Field(description="the segment that represents the moment")
     video_id: str
     filename: str
     start: float
@@ -109,7 +109,7 @@ class SearchResult(Answer):
     score: float
     score_kind: ScoreKind
     confidence: float | None = Field(
-        description="the chance that this is a true match; null when nothing is fitted to the "
+        description="how likely this is a true match, 0 to 1; null when none is fitted to the "
         "model, and for searches by example. See docs/confidence.md"
     )
     segment_ids: list[str] = Field(description="all segments of the moment, in order of time")
@@ -125,7 +125,7 @@ class IndexState(Answer):
     segments_total: int
     segments_eligible: int
     segments_damaged: int = Field(
-        description="left out because what is stored of them cannot be read; they are remade"
+        description="left out because their stored data cannot be read; they are made again"
     )
     exact: bool
     recall: float | None = Field(
@@ -152,7 +152,7 @@ class SearchAnswer(Answer):
     query: str
     results: list[SearchResult]
     next_cursor: str | None
-    abstained: bool = Field(description="nothing is as certain as min_confidence asks")
+    abstained: bool = Field(description="there were results, but none reached min_confidence")
     score_kind: ScoreKind
     confidence_kind: Literal["calibrated", "estimated"] | None
     index: IndexState
@@ -166,12 +166,14 @@ class SearchBatchAnswer(Answer):
 
 
 class HeatmapPiece(Answer):
-    """A stretch of a video that the same segments cover, and the mean of their scores."""
+    """An interval of a video that the same segments cover, and the mean of their scores."""
 
     start: float
     end: float
     score: float
-    confidence: float | None = Field(description="of the surest segment that covers the stretch")
+    confidence: float | None = Field(
+        description="the highest of the segments that cover it"
+    )
 
 
 class HeatmapAnswer(Answer):

@@ -11,17 +11,19 @@ from xclip_search.schemas.values import Answer
 
 
 class QueueAnswer(Answer):
-    """What is in line for the model now."""
+    """What is waiting for the model now."""
 
     jobs_queued: int
     jobs_running: int
     seconds_per_job: float | None = Field(description="what the last ingests took on average")
     wait_seconds: float = Field(description="what a video uploaded now would wait for its ingest")
-    calls_waiting: int = Field(description="searches and the like in line for the model itself")
+    calls_waiting: int = Field(
+        description="searches and other calls waiting for the model"
+    )
 
 
 class ModelAnswer(Answer):
-    """What the worker's model is, and what is in line for it."""
+    """What the worker's model is, and what is waiting for it."""
 
     name: str
     fingerprint: str

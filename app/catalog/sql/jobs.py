@@ -30,12 +30,12 @@ _ENOUGH_DOUBLINGS = 16
 def pause_s(attempts: int, entropy: Callable[[int], bytes]) -> float:
     """Seconds to wait after that many attempts: each time twice as long, up to a limit.
 
-    Up to half of it is taken off by chance, so that jobs which failed together, because something
+    Up to half of it is taken off at random, so that jobs which failed together, because something
     they share was away, do not all come back together.
     """
     whole = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, _ENOUGH_DOUBLINGS))
-    chance = int.from_bytes(entropy(4), "big") / 2**32
-    return whole * (1 - chance / 2)
+    share = int.from_bytes(entropy(4), "big") / 2**32
+    return whole * (1 - share / 2)
 
 
 def put(connection: Connection, job_id: str, collection: str, video_id: str, now: datetime) -> None:
@@ -211,7 +211,7 @@ def queue_again(
 
 
 def make_due(connection: Connection, job_id: str) -> None:
-    """Whoever is free may begin it now."""
+    """A free worker may claim it now."""
     _set(connection, job_id, not_before=None)
 
 

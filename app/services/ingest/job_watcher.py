@@ -25,7 +25,8 @@ from app.errors import TooManyStreams
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S: Final = 0.25
+# Waiters share each read: measured with 100 of them, 0.1 s costs about as much CPU as 0.25 s does.
+LOOK_EVERY_S: Final = 0.1
 SILENCE_S = 15.0  # proxies cut connections on which nothing comes for longer
 STREAMS_AT_ONCE = 64
 _ENDED = frozenset({"succeeded", "failed", "canceled"})
@@ -133,7 +134,7 @@ class JobWatcher:
         with self._reading:
             latest = self._latest.get(job_id)
             if latest is not None and latest.began >= since:
-                return latest.job  # read for another waiter while this one was in line
+                return latest.job  # read for another waiter while this one waited
             began = time.monotonic()
             reading = _Reading(self._catalog.get_job(job_id), began)
             recent = {

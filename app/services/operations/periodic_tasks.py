@@ -1,6 +1,6 @@
 """Periodic tasks: run at start-up, then at intervals.
 
-A chore that fails is logged and tried again the next time; it stops neither the others nor the
+A task that fails is logged and runs again the next time; it stops neither the others nor the
 service.
 """
 
@@ -19,32 +19,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """Something that may be done at any time and as often as you like; it blocks."""
+    """Work that may run at any time and any number of times; it blocks."""
 
     name: str
     do: Callable[[], object]
 
 
 class PeriodicTasks:
-    """Does its chores at once, and then every minute, one after the other."""
+    """Runs its tasks at once, and then every minute, one after the other."""
 
     def __init__(
         self,
-        chores: Sequence[PeriodicTask],
+        tasks: Sequence[PeriodicTask],
         *,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        self._chores = chores
+        self._tasks = tasks
         self._sleep = sleep
         # Not the shared pool, in which requests might leave no thread for it.
         self._thread = anyio.CapacityLimiter(1)
 
     async def run(self) -> None:
-        """Never ends by itself; cancelled, it lets the chore in hand end first."""
+        """Never ends by itself; cancelled, it lets the running task end first."""
         while True:
-            for chore in self._chores:
+            for task in self._tasks:
                 try:
-                    await anyio.to_thread.run_sync(chore.do, limiter=self._thread)
-                except Exception:  # noqa: BLE001  a chore's bug must not end the others
-                    _log.exception("the chore %s failed and will be tried again", chore.name)
+                    await anyio.to_thread.run_sync(task.do, limiter=self._thread)
+                except Exception:  # noqa: BLE001  a task's bug must not end the others
+                    _log.exception("the task %s failed and will run again", task.name)
             await self._sleep(INTERVAL_S)

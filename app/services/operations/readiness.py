@@ -32,7 +32,7 @@ class Check:
 
 
 class Readiness:
-    """Asks every dependency at once, in threads of its own, and never waits longer than 3 s."""
+    """Checks every dependency at once, in threads of its own, and never waits longer than 3 s."""
 
     def __init__(
         self, catalog: Catalog, worker: WorkerClient, data_dir: Path, min_free_bytes: int
@@ -88,7 +88,7 @@ def _any_of(workers: Mapping[str, Check]) -> Check:
 class _ModelCheck:
     """Has a worker's model run when it is not known that it can, never twice at the same time.
 
-    It is in doubt when it has answered nobody for a while, or an answer has failed. An ingest may
+    It is in doubt when it has answered no call for a while, or an answer has failed. An ingest may
     keep it busy for longer than a probe waits: a model that ran before is trusted until the run
     that it was asked for has ended.
     """

@@ -1,4 +1,4 @@
-"""Chores: again and again, whatever becomes of one of them."""
+"""Periodic tasks: again and again, whatever becomes of one of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from app.services.operations.periodic_tasks import INTERVAL_S, PeriodicTask, PeriodicTasks
 
 
-def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(
+def test_a_task_that_fails_stops_neither_the_others_nor_the_next_round(
     caplog: pytest.LogCaptureFixture,
 ):
-    """Chores are done at once and after each interval; a failure is logged with its name."""
+    """Tasks run at once and after each interval; a failure is logged with its name."""
     done: list[str] = []
 
     def fail() -> None:
@@ -25,10 +25,10 @@ def test_a_chore_that_fails_stops_neither_the_others_nor_the_next_round(
         if done.count("fail") == 2:
             raise asyncio.CancelledError
 
-    chores = (PeriodicTask("dust", fail), PeriodicTask("dishes", lambda: done.append("dishes")))
+    tasks = (PeriodicTask("dust", fail), PeriodicTask("dishes", lambda: done.append("dishes")))
     with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
-        asyncio.run(PeriodicTasks(chores, sleep=sleep).run())
+        asyncio.run(PeriodicTasks(tasks, sleep=sleep).run())
     assert done == ["fail", "dishes", f"sleep {INTERVAL_S:g}"] * 2
     assert [record.message for record in caplog.records] == [
-        "the chore dust failed and will be tried again"
+        "the task dust failed and will run again"
     ] * 2
