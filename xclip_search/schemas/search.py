@@ -171,9 +171,7 @@ class HeatmapPiece(Answer):
     start: float
     end: float
     score: float
-    confidence: float | None = Field(
-        description="the highest of the segments that cover it"
-    )
+    confidence: float | None = Field(description="the highest of the segments that cover it")
 
 
 class HeatmapAnswer(Answer):

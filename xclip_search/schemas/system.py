@@ -17,9 +17,7 @@ class QueueAnswer(Answer):
     jobs_running: int
     seconds_per_job: float | None = Field(description="what the last ingests took on average")
     wait_seconds: float = Field(description="what a video uploaded now would wait for its ingest")
-    calls_waiting: int = Field(
-        description="searches and other calls waiting for the model"
-    )
+    calls_waiting: int = Field(description="searches and other calls waiting for the model")
 
 
 class ModelAnswer(Answer):

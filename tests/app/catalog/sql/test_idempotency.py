@@ -1,0 +1,85 @@
+"""Idempotency: what was answered under a key counts while it is recent and its video is there."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from app.catalog.records import AnsweredUpload, UploadKey
+from app.catalog.sql import idempotency, videos
+from tests.app.catalog.sql.rows import at, put_collection, put_video
+
+KEY = UploadKey("owner", "key", "digest")
+
+
+def answer(video_id: str = "vid_1", digest: str = "digest") -> AnsweredUpload:
+    return AnsweredUpload(digest, "default", video_id, "job_1", queued=True)
+
+
+@pytest.fixture(autouse=True)
+def two_videos(connection: Connection) -> None:
+    put_collection(connection)
+    put_video(connection, "vid_1")
+    put_video(connection, "vid_2")
+
+
+def test_an_answer_comes_back_as_it_was_given(connection: Connection) -> None:
+    """Also for a request with another digest: the caller compares them."""
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    other = UploadKey("owner", "key", "another")
+    assert idempotency.find(connection, other, at(-60)) == answer()
+
+
+def test_a_key_belongs_to_its_owner(connection: Connection) -> None:
+    """Two owners may use the same key for different uploads."""
+    other = UploadKey("other", "key", "digest")
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    assert idempotency.find(connection, other, at(-60)) is None
+    idempotency.put(connection, other, answer("vid_2"), at(-60), at(0))
+    assert idempotency.find(connection, KEY, at(-60)) == answer()
+    assert idempotency.find(connection, other, at(-60)) == answer("vid_2")
+
+
+@pytest.mark.parametrize(("since", "found"), [(-1, True), (0, False), (1, False)])
+def test_an_answer_counts_only_if_it_is_later_than_the_limit(
+    connection: Connection, since: float, found: bool
+) -> None:
+    """One of exactly that time has expired, in a look-up as in a purge."""
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    assert (idempotency.find(connection, KEY, at(since)) is not None) is found
+    assert (idempotency.expire(connection, at(since)) == 0) is found
+
+
+def test_the_answer_about_a_deleted_video_does_not_count(connection: Connection) -> None:
+    """The same upload under the same key makes the video again."""
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    videos.remove(connection, "vid_1")
+    assert idempotency.find(connection, KEY, at(-60)) is None
+    idempotency.put(connection, KEY, answer("vid_2"), at(-60), at(1))
+    assert idempotency.find(connection, KEY, at(-60)) == answer("vid_2")
+
+
+def test_an_expired_answer_is_replaced(connection: Connection) -> None:
+    """The key may be used again without waiting for the purge."""
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    idempotency.put(connection, KEY, answer("vid_2"), at(0), at(100))
+    assert idempotency.find(connection, KEY, at(0)) == answer("vid_2")
+
+
+def test_an_answer_that_counts_is_not_replaced(connection: Connection) -> None:
+    """Of two requests at once the second fails instead of answering something else."""
+    idempotency.put(connection, KEY, answer(), at(-60), at(0))
+    with pytest.raises(IntegrityError):
+        idempotency.put(connection, KEY, answer("vid_2"), at(-60), at(1))
+
+
+def test_a_purge_says_how_many_answers_it_forgot(connection: Connection) -> None:
+    """Later answers stay."""
+    for number in range(5):
+        key = UploadKey("owner", f"key {number}", "digest")
+        idempotency.put(connection, key, answer(), at(-60), at(number))
+    assert idempotency.expire(connection, at(2)) == 3
+    assert idempotency.expire(connection, at(2)) == 0
+    kept = UploadKey("owner", "key 3", "digest")
+    assert idempotency.find(connection, kept, at(-60)) is not None
