@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 
+import anyio
 import pytest
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
+from starlette.types import Send
 
 from app.routes.error_responses import add_error_responses
 from app.telemetry.metrics import Metrics
@@ -93,3 +95,56 @@ def test_a_client_that_left_is_no_error(
         TestClient(client.app).get("/things/gone")
     assert count(metrics, "499") == 1
     assert "Traceback" not in caplog.text
+
+
+def test_what_is_no_http_request_is_passed_on(metrics: Metrics) -> None:
+    """The server's start-up message is neither counted nor given an id."""
+    seen: list[dict[str, object]] = []
+
+    async def app(scope: dict[str, object], _receive: object, _send: object) -> None:
+        seen.append(scope)
+
+    scope = {"type": "lifespan"}
+    anyio.run(Telemetry(app, metrics), scope, None, None)  # type: ignore[arg-type]
+    assert seen == [{"type": "lifespan"}]
+
+
+def test_the_seconds_of_a_request_are_those_of_the_clock(metrics: Metrics) -> None:
+    """From its head to the end of its answer, under the template of its route."""
+    times = iter([10.0, 12.5])
+    app = FastAPI()
+    app.add_middleware(Telemetry, metrics=metrics, clock=lambda: next(times))
+
+    @app.get("/things/{thing}")
+    async def get_thing(thing: str) -> str:
+        return thing
+
+    TestClient(app).get("/things/a")
+    labels = {"method": "GET", "route": "/things/{thing}"}
+    read = metrics.registry.get_sample_value
+    assert read("xclip_http_request_seconds_sum", labels) == 2.5
+    assert read("xclip_http_request_seconds_count", labels) == 1
+
+
+def test_a_request_is_logged_once_with_its_fields(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A collector can filter by method, route and status without parsing the message."""
+    with caplog.at_level(logging.DEBUG, logger="app.requests"):
+        client.get("/things/a")
+    (record,) = caplog.records
+    fields = dict(record.fields)  # type: ignore[attr-defined]
+    assert fields.pop("seconds") >= 0
+    assert fields == {"method": "GET", "route": "/things/{thing}", "status": 200}
+
+
+def test_a_bug_in_half_an_answer_cuts_the_connection(metrics: Metrics) -> None:
+    """A second status after the first would be a broken answer; the count keeps the first."""
+
+    async def app(_scope: object, _receive: object, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        TestClient(Telemetry(app, metrics)).get("/")
+    assert count(metrics, "200", route="none") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -180,3 +181,50 @@ def test_a_whole_day_fits_in_memory():
     tracemalloc.stop()
     assert (found[:-1] == confidence).all()  # later windows have more, and each begins an interval
     assert peak < 50_000_000
+
+
+@given(rankings(), st.data())
+def test_the_best_window_left_takes_in_what_overlaps_it(
+    scored: list[RankedSegment], data: st.DataObject
+) -> None:
+    """A loop over all pairs, one window at a time, merges the same segments."""
+    chosen = [one for one in scored if data.draw(st.booleans())]
+    left = list(chosen)
+    expected = []
+    while left:
+        best = left[0].found.segment
+        near = [
+            one
+            for one in left
+            if one.found.segment.video_id == best.video_id
+            and one.found.segment.start_s < best.end_s
+            and best.start_s < one.found.segment.end_s
+        ]
+        expected.append({one.found.segment.row for one in near})
+        left = [one for one in left if one not in near]
+    found = [{segment.row for segment in moment.segments} for moment in merged(chosen, scored, 1)]
+    assert found == expected
+
+
+@given(rankings())
+def test_nothing_is_merged_across_videos_or_gaps(scored: list[RankedSegment]) -> None:
+    """Windows that only touch are moments of their own, as two events would be."""
+    for moment in merged(scored, scored, NOISE):
+        best = moment.best.found.segment
+        for segment in moment.segments:
+            assert min(segment.end_s, best.end_s) - max(segment.start_s, best.start_s) > 0
+
+
+@given(rankings(), st.integers(-50, 50))
+def test_a_constant_added_to_every_score_moves_no_bounds(
+    scored: list[RankedSegment], shift: int
+) -> None:
+    """Bounds follow from differences: the level of a model's logits does not matter."""
+    shifted = [replace(one, score=one.score + shift) for one in scored]
+    before, after = merged(scored, scored, NOISE), merged(shifted, shifted, NOISE)
+    assert [(one.start, one.end) for one in before] == [(one.start, one.end) for one in after]
+
+
+def test_no_results_have_no_moments() -> None:
+    """An empty search is no special case, merged or not."""
+    assert merged([], [], NOISE) == single([]) == []

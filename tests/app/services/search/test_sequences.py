@@ -110,3 +110,38 @@ def test_a_day_of_windows_is_chained_in_little_memory():
     assert near.windows[-1] == 34_000
     assert far is not None
     assert far.windows == (100, 110, 34_000)
+
+
+@given(videos())
+def test_a_wider_gap_never_lowers_the_best_score(
+    video: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """More time between the events allows every chain that less time does."""
+    chains = [best_chain(*video, within) for within in (0.0, 0.5, 1.0, 3.0, 100.0)]
+    scores = [-np.inf if chain is None else chain.score for chain in chains]
+    assert scores == sorted(scores)
+
+
+@given(videos(), st.integers(-20, 20))
+def test_a_constant_added_to_every_score_changes_no_chain(
+    video: tuple[np.ndarray, np.ndarray, np.ndarray], shift: int
+) -> None:
+    """Only differences between windows decide; the mean moves by the constant."""
+    scores, starts, ends = video
+    before = best_chain(scores, starts, ends, 3)
+    after = best_chain(scores + shift, starts, ends, 3)
+    assert (before is None) == (after is None)
+    if before is not None and after is not None:
+        assert after.windows == before.windows
+        assert after.score == pytest.approx(before.score + shift)
+
+
+@given(videos(), st.integers(0, 1_000))
+def test_the_time_of_day_does_not_matter(
+    video: tuple[np.ndarray, np.ndarray, np.ndarray], shift: int
+) -> None:
+    """The same windows later in a video make the same chain."""
+    scores, starts, ends = video
+    assert best_chain(scores, starts + shift, ends + shift, 1) == best_chain(
+        scores, starts, ends, 1
+    )
