@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.services.operations.metrics import _disk_bytes
 from tests.app.conftest import write_clip
 from tests.app.stack import SEARCH, Stack
 
@@ -70,3 +71,13 @@ def test_without_a_worker_the_rest_is_still_there(stack: Stack):
     assert found["xclip_worker_up"] == 0
     assert "xclip_jobs queued" in found
     assert "xclip_model_calls_waiting" not in found
+
+
+def test_a_hole_in_a_tensor_file_takes_no_space(tmp_path: Path):
+    """What removals have freed counts as free, although the file keeps its length."""
+    assert _disk_bytes(tmp_path / "none") == 0
+    with (tmp_path / "a.tensors").open("wb") as file:
+        file.truncate(50_000_000)
+    assert _disk_bytes(tmp_path) < 1_000_000
+    (tmp_path / "b.tensors").write_bytes(b"x" * 1_000_000)
+    assert 1_000_000 <= _disk_bytes(tmp_path) < 3_000_000
