@@ -115,8 +115,8 @@ def beside_peer(
     )
     peer, records = Peer.of(model), random_records(encoder, videos.embedding, prompt)
     theirs = partial(peer.score, torch.from_numpy(text), torch.from_numpy(videos.embedding), raw)
-    difference = np.abs(encoder.score(text, videos) - theirs().numpy()).max()
-    rounded = np.abs(encoder.score(text, stack_records(records)) - theirs().numpy()).max()
+    difference = float(np.abs(encoder.score(text, videos) - theirs().numpy()).max())
+    rounded = float(np.abs(encoder.score(text, stack_records(records)) - theirs().numpy()).max())
     taken = timed(
         {
             "transformers": theirs,

@@ -116,16 +116,6 @@ def search(
     """Find moments in words or by example; best first."""
     if sum(choice is not None for choice in (text, like, clip)) != 1:
         raise typer.BadParameter("say what to find: TEXT, --like SEGMENT_ID or --clip FILE")
-    for_words = {
-        "then": [text, *then] if then else None,
-        "within_s": within,
-        "negative_text": not_,
-        "min_confidence": min_confidence,
-    }
-    if text is None and any(value is not None for value in for_words.values()):
-        raise typer.BadParameter("--then, --within, --not and --min-confidence go with TEXT")
-    if then and not_ is not None:
-        raise typer.BadParameter("--not goes with a single TEXT; leave --then or --not out")
     given: dict[str, Any] = {
         "text": None if then else text,
         "segment_id": like,
@@ -133,7 +123,7 @@ def search(
         "merge": not then if merge is None else merge,  # a sequence is a moment already
         "group_by": "video" if by_video else None,
         "top_k": top,
-        **for_words,
+        **_text_options(text, then, within, not_, min_confidence),
     }
     options = {name: value for name, value in given.items() if value is not None}
     with connected(url, key) as client:
@@ -145,6 +135,27 @@ def search(
             typer.echo(answer.model_dump_json(indent=2))
         else:
             _show(client, answer, pictures)
+
+
+def _text_options(
+    text: str | None,
+    then: list[str] | None,
+    within: float | None,
+    negative: str | None,
+    min_confidence: float | None,
+) -> dict[str, Any]:
+    """The options that go with a text; None where one is not set."""
+    options = {
+        "then": [text, *then] if then else None,
+        "within_s": within,
+        "negative_text": negative,
+        "min_confidence": min_confidence,
+    }
+    if text is None and any(value is not None for value in options.values()):
+        raise typer.BadParameter("--then, --within, --not and --min-confidence go with TEXT")
+    if then and negative is not None:
+        raise typer.BadParameter("--not goes with a single TEXT; leave --then or --not out")
+    return options
 
 
 def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
