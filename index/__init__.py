@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load FAISS when it is asked for: its OpenMP runtime need not sit beside torch's in a process
+    """Load FAISS on first use: its OpenMP runtime need not sit beside torch's in a process
     that only stores tensors."""
     if name == "FaissFlatIndex":
         from index.faiss_flat import FaissFlatIndex

@@ -1,4 +1,4 @@
-"""Index factory: makes the index that suits a width and a number of rows, and looks after it.
+"""Index factory: makes the index that suits a width and a number of rows, and maintains it.
 
 A caller names neither FAISS nor a kind of codes. An index that is small is searched exactly; one
 that grows large gets codes in the background (`index.maintenance`).

@@ -96,7 +96,7 @@ class TensorStore(Protocol):
         """Return once everything appended would survive a loss of power."""
 
     def read(self, references: Sequence[TensorReference]) -> list[Record]:
-        """The records, in the order asked, each checked against its CRC-32.
+        """The records, in the requested order, each checked against its CRC-32.
 
         TensorNotFound must be raised for a file that is not there, TensorCorrupt for bytes that
         are missing, differ or cannot be read.

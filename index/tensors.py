@@ -5,7 +5,7 @@ between them. A blob is found by file name, offset and length, and checked by it
 which the caller keeps. A writer never opens a file it did not create, so any number of processes
 may write into one folder under different names; it holds the kernel's lock on each of its files
 until it is closed, full ones too, so that others can tell which bytes may still come to be referred
-to. Bytes nobody refers to (a writer that died, a record that was deleted) stay where they are until
+to. Unreferenced bytes (a writer that died, a record that was deleted) stay where they are until
 they are erased; no byte is ever written again. Files that vanish take their records with them.
 """
 
@@ -73,7 +73,7 @@ class PackedTensorStore:
             os.fsync(self._file)
 
     def read(self, references: Sequence[TensorReference]) -> list[Record]:
-        """The records, in the order asked, each checked against its CRC-32.
+        """The records, in the requested order, each checked against its CRC-32.
 
         Raises TensorNotFound for a file that is not in the store, TensorCorrupt for bytes that
         are missing, differ or cannot be read.

@@ -71,7 +71,7 @@ class UnreadableVideo(VideoError):
 
 
 class NoVideoStream(VideoError):
-    """The container holds no moving picture (audio only, or cover art)."""
+    """The container holds no video (audio only, or cover art)."""
 
     code = "no_video_stream"
 
@@ -89,7 +89,7 @@ class NoDecodableFrame(VideoError):
 
 
 class NotCuttable(VideoError):
-    """No clip can hold the pictures as they are coded."""
+    """No clip can hold the frames as they are coded."""
 
     code = "not_cuttable"
 

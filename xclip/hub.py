@@ -27,7 +27,7 @@ _FILE_NAME = re.compile(r"[\w-][\w.-]*")
 class Checkpoint:
     """The files of one checkpoint at one revision.
 
-    `folder` holds what was found so far; for a hub repository files appear there when asked for.
+    `folder` holds what was found so far; for a hub repository files appear there on request.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class Checkpoint:
     def find(self, name: str) -> Path | None:
         """Path of a file, fetched when it is not here yet; None when the checkpoint has none.
 
-        Raises WeightsError when the hub cannot be asked, and for a name that leaves the folder.
+        Raises WeightsError when the hub cannot be reached, and for a name that leaves the folder.
         """
         if not _FILE_NAME.fullmatch(name):
             raise WeightsError(f"{name!r} is not a plain file name")
@@ -141,7 +141,7 @@ def _fetch(repository: str, name: str, revision: str | None) -> Path | None:
 def _known_absent(repository: str, name: str, commit: str) -> bool:
     """Whether the hub has said before that this commit has no such file.
 
-    Without a network the hub would be asked again and again, for minutes.
+    Without a network transformers would ask the hub again and again, for minutes.
     """
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 

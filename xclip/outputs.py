@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class EncoderOutput:
-    """What one tower computed; the tuples are present only when asked for."""
+    """What one tower computed; the tuples are present only on request."""
 
     last_hidden_state: Tensor
     pooler_output: Tensor

@@ -157,12 +157,12 @@ def _read_shards(checkpoint: Checkpoint, index: Path) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> object:
-    """What `torch.save` wrote, without running any code of whoever wrote it.
+    """What `torch.save` wrote, without running any code of its author.
 
     Raises WeightsError for a damaged file and for one that holds more than tensors and numbers.
     """
     try:
-        # weights_only: a pickle can otherwise run any code of whoever wrote it.
+        # weights_only: a pickle can otherwise run its author's code.
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} cannot be read as weights only: {error}") from error

@@ -24,7 +24,7 @@ from xclip.processor import XCLIPProcessor
 from xclip.text_bank import read_bank
 from xclip.weights import fingerprint, load_model
 
-# Rows of the prompt generator computed at once; bounds its memory whatever is asked.
+# Rows of the prompt generator computed at once; bounds its memory for any request.
 _ROWS_AT_ONCE = 4096
 PROMPT = "prompt"  # the one array that is stored of a segment
 

@@ -39,7 +39,7 @@ class ServiceAway(ApiError):
 
 
 class StillWaiting(ApiError):
-    """Whoever waited for a job has waited long enough; the job goes on."""
+    """The wait for a job took longer than its limit; the job goes on."""
 
     def __init__(self, job_id: str, timeout_s: float) -> None:
         super().__init__("still_waiting", f"{job_id} has not ended within {timeout_s:g} s.")

@@ -156,7 +156,7 @@ def wait(
             return found
         if timeout_s is not None and deadline is not None and time.monotonic() >= deadline:
             raise StillWaiting(job_id, timeout_s)
-        yield Pause(_LOOK_AGAIN_S)  # a service about to stop answers whoever waits at once
+        yield Pause(_LOOK_AGAIN_S)  # a stopping service answers waiting requests at once
 
 
 def cancel(job_id: str) -> Flow[schemas.JobAnswer]:

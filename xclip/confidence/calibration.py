@@ -26,7 +26,7 @@ Logits = NDArray[np.float32]
 STANDARD_SCORE, BACKGROUND_SHARE, BANK_ODDS, BANK_SHARE = range(4)
 PLACES = 4
 
-# Further out the model has seen too little to tell one certainty from another.
+# Further out the model has seen too little to tell one confidence from another.
 _FARTHEST = 12.0
 # Enough to keep the weights finite when the examples can be told apart perfectly.
 _PENALTY = 1e-4
@@ -60,7 +60,7 @@ class Calibration:
     """The weights of the places and the bias, shape = (PLACES,) and a number.
 
     fitted : whether they were learned from labelled examples. The plain ones read the two softmax
-        shares as chances, which no measurement backs.
+        ranks as probabilities, which no measurement backs.
     """
 
     weights: tuple[float, ...]
@@ -68,7 +68,7 @@ class Calibration:
     fitted: bool
 
     def confidence(self, places: Floats, eligible: int) -> Floats:
-        """Chances in [0, 1], shape = (…), from places of shape (…, PLACES)."""
+        """Probabilities in [0, 1], shape = (…), from places of shape (…, PLACES)."""
         odds = places @ np.array(self.weights) + self.bias - np.log(max(1, eligible))
         return sigmoid(odds)
 
@@ -235,5 +235,5 @@ def share_among(confidence: float, eligible: int, fewer: int) -> float:
 
 
 def sigmoid(odds: Floats) -> Floats:
-    """Chance from log-odds, without overflow at either end and exact for the smallest chances."""
+    """Probability from log-odds, without overflow and exact for the smallest values."""
     return np.asarray(np.exp(-np.logaddexp(0, -odds)))

@@ -45,7 +45,7 @@ def check_checkpoint(source: str, clip: Path | None = None) -> list[Finding]:
         Name of a published checkpoint, with or without its owner, a folder, or any hub id. A folder
         that bears the name of a published checkpoint is checked as that one.
     clip : Path, optional
-        The golden clip as a local file; else the hub is asked for it.
+        The golden clip as a local file; else it comes from the hub.
 
     Raises WeightsError, ConfigError, TokenizerError for a checkpoint that does not load.
     """

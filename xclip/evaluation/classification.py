@@ -74,7 +74,7 @@ def classify_footage(
 ) -> Classified:
     """Classify all clips of a footage over all their views.
 
-    template : what the model is asked, with the label in place of {}
+    template : the text that the model reads, with the label in place of {}
     seen : called with each clip that is done
 
     Raises EvaluationError for a template without {}, a label twice, a clip whose label is unknown
@@ -106,7 +106,7 @@ def labels_of(clips: Sequence[AnnotatedClip]) -> list[str]:
 def _numbers(
     clips: Sequence[AnnotatedClip], labels: Sequence[str], template: str
 ) -> dict[str, int]:
-    """Which label is which, once all that is asked is known to make sense."""
+    """Which label is which, after the request has been checked."""
     if "{}" not in template:
         raise EvaluationError(f"the template {template!r} has no {{}} for the label")
     number = {label: place for place, label in enumerate(labels)}

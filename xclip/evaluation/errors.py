@@ -6,7 +6,7 @@ from xclip.errors import XCLIPError
 
 
 class EvaluationError(XCLIPError, ValueError):
-    """Clips that do not hold what is asked of them: none that decodes, a label nobody knows."""
+    """Clips that do not meet the requirements: none that decodes, an unknown label."""
 
     code = "evaluation_invalid"
 

@@ -1,16 +1,16 @@
 """View protocols: which frames of a clip a model sees, and which crops of them.
 
-service   what a search sees: the pictures on screen at the centres of T equal stretches of time,
+service   what a search sees: the frames on screen at the centres of T equal intervals of time,
           resized with antialiasing. With C clips, C such samples that interleave evenly.
-original  what the published figures were measured with (microsoft/VideoX): picture number
+original  what the published figures were measured with (microsoft/VideoX): frame number
           floor((i + 0.5) · n / T) of n; the short side 256/224 of the crop, without antialiasing.
-          With several clips each of them draws one picture at random from each of T equal runs of
-          pictures. There the draw differs from run to run (±0.2 %); here a seed decides.
+          With several clips each of them draws one frame at random from each of T equal runs of
+          frames. There the draw differs from run to run (±0.2 %); here a seed decides.
 
 With three crops the short side is the crop's edge and the squares are those at the two ends of the
 long side and in its middle. A model's answer is the sum of the softmax over all views.
 
-T frames, C clips, K crops, V = C·K views, S crop edge, n pictures.
+T frames, C clips, K crops, V = C·K views, S crop edge, n frames of the video.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class ViewProtocol:
     def moments(
         self, times: NDArray[np.float64], start: float, end: float, num_frames: int, seed: int
     ) -> NDArray[np.float64]:
-        """The seconds at which pictures are wanted; float64, shape = (C, T).
+        """The seconds at which frames are wanted; float64, shape = (C, T).
 
-        times : when each picture of the video begins, ascending
+        times : when each frame of the video begins, ascending
         start, end : of the clip, in the same seconds
         """
         if self.style == "service":
@@ -63,7 +63,7 @@ class ViewProtocol:
         return within[picture_numbers(len(within), self.clips, num_frames, seed)]
 
     def squares(self, picture: NDArray[np.uint8], geometry: FrameGeometry) -> NDArray[np.uint8]:
-        """The squares of one picture; uint8 RGB, (H, W, 3) -> (K, S, S, 3)."""
+        """The squares of one frame; uint8 RGB, (H, W, 3) -> (K, S, S, 3)."""
         if self.style == "service" and self.crops == 1:
             return resize_and_crop(picture, geometry)[None]
         edge = geometry.crop
@@ -79,7 +79,7 @@ class ViewProtocol:
 
 
 def picture_numbers(count: int, clips: int, num_frames: int, seed: int) -> NDArray[np.int64]:
-    """Numbers of the pictures that the original repository shows; int64, shape = (C, T).
+    """Numbers of the frames that the original repository shows; int64, shape = (C, T).
 
     count : n, at least 1
     """
@@ -94,7 +94,7 @@ def picture_numbers(count: int, clips: int, num_frames: int, seed: int) -> NDArr
 
 
 def _resized(picture: NDArray[np.uint8], short: int, *, antialias: bool) -> NDArray[np.uint8]:
-    """The whole picture with its short side `short` pixels long, the other one rounded."""
+    """The whole frame with its short side `short` pixels long, the other one rounded."""
     height, width = picture.shape[:2]
     scale = short / min(height, width)
     size = int(height * scale + 0.5), int(width * scale + 0.5)

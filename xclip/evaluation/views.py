@@ -28,7 +28,7 @@ from xclip.video.sandbox.wire import EndOfVideo, receive, send
 class Viewing:
     """How clips are turned into what a model takes.
 
-    num_frames : T; geometry : how a picture becomes S x S
+    num_frames : T; geometry : how a frame becomes S x S
     wall_clock_s, memory_bytes : what decoding one clip may take
     """
 

@@ -4,7 +4,7 @@
 
 * queries, keys and values come out of one multiplication, weights are packed (`engine_layers`);
 * frames arrive as bytes: their normalisation is part of the patch weights;
-* nothing is computed that nobody looks at: the messages' own queries, and, where only the
+* unused values are not computed: the messages' own queries, and, where only the
   embedding is wanted, all of the last layer but the class tokens;
 * the prompt's projection follows the mean over frames, and texts run at their own length;
 * the vision tower's layers, and nothing else, multiply in bfloat16 where that is quicker.

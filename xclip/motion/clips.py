@@ -47,7 +47,7 @@ class Event:
 class ClipPlan:
     """A clip that can be written: scenes in a row with the seconds each lasts, and its format.
 
-    `seed` draws the grain of the picture; the same plan makes the same pictures.
+    `seed` draws the grain of the frame; the same plan makes the same frames.
     """
 
     name: str
@@ -204,7 +204,7 @@ def _encode(
         stream = container.add_stream("libx264", rate=frame_rate, options=_ENCODING)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size = frame_rate  # a seek lands within a second
-        stream.codec_context.thread_count = 1  # the pictures are small, the bytes the same anywhere
+        stream.codec_context.thread_count = 1  # the frames are small, the bytes the same anywhere
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, frame_rate)

@@ -41,7 +41,7 @@ class Wave:
 class Composition:
     """Actors, the first behind the others, before the background of the first one's scene.
 
-    pan : how far the picture's content moves over the whole time, right and down
+    pan : how far the frame's content moves over the whole time, right and down
     """
 
     actors: tuple[Actor, ...]

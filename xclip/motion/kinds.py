@@ -163,7 +163,7 @@ class Count:
         return f"{NUMBERS[self.number]} {self.subject.colour} {self.subject.shape}s {verb}"
 
     def compose(self, random: Random) -> Composition:
-        """Each in its own quarter of the picture, so that none hides another."""
+        """Each in its own quarter of the frame, so that none hides another."""
         scene = sample_scene(self.subject, random)
         scene = replace(scene, radius=random.uniform(0.08, 0.1), extent=random.uniform(0.2, 0.24))
         actors = []
@@ -323,7 +323,7 @@ class Approach:
 
 @dataclass(frozen=True, slots=True)
 class Pan:
-    """A shape at rest that the camera goes past; all of the picture moves the other way."""
+    """A shape at rest that the camera goes past; all of the frame moves the other way."""
 
     direction: str
     look: Look

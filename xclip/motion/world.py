@@ -1,11 +1,11 @@
 """Generated world of captioned clips: one coloured shape that moves in one of eight ways.
 
-Direction is the point: every motion has an opposite that shows the same pictures in another order,
+Direction is the point: every motion has an opposite that shows the same frames in another order,
 so a model that ignores time cannot tell them apart. A fixed eighth of all combinations of colour,
 shape and motion never occurs in training (`HELD_OUT`), each together with its opposite. Of these,
 one half (`CALIBRATION`) is for fitting confidence and the other (`EVALUATION`) for measuring it.
 
-Places and sizes are fractions of the short edge of the picture, measured in the centred square that
+Places and sizes are fractions of the short edge of the frame, measured in the centred square that
 a model's centre crop keeps; x runs right, y runs down. Time runs from 0 to 1 over the event.
 """
 
@@ -220,7 +220,7 @@ def place(scene: Scene, times: Array) -> tuple[Array, Array, Array]:
 
 
 def whereabouts(scene: Scene) -> str:
-    """Say where in the picture the shape is on average, as in "at the top left"."""
+    """Say where in the frame the shape is on average, as in "at the top left"."""
     x, y, _ = place(scene, np.linspace(0, 1, 9, dtype=np.float32))
     vertical = "top" if y.mean() < 0.4 else "bottom" if y.mean() > 0.6 else ""
     horizontal = "left" if x.mean() < 0.4 else "right" if x.mean() > 0.6 else ""

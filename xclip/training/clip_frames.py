@@ -36,10 +36,10 @@ def stretch(start: float | None, end: float | None) -> tuple[Segmentation, int]:
 def read_frames(sample: Sample, num_frames: int, edge: int, decode_s: float) -> NDArray[np.uint8]:
     """Centres of `num_frames` equal parts; uint8 RGB, shape = (num_frames, edge, edge, 3).
 
-    The square is the centre of each frame, resized as the service does. A stretch that ends behind
-    the end of its file is moved to the front until it fits.
+    The square is the centre of each frame, resized as the service does. An interval that ends
+    behind the end of its file is moved to the front until it fits.
 
-    Raises the leaves of VideoError, OSError, ValueError for a stretch that cannot be.
+    Raises the leaves of VideoError, OSError, ValueError for an interval that cannot be.
     """
     segmentation, place = stretch(sample.start, sample.end)
     request = DecodeRequest(segmentation, num_frames, FrameGeometry(edge, edge))

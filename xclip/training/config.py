@@ -62,7 +62,7 @@ class AugmentConfig:
     smallest_crop : share of the square that a random crop has at least; 1 crops the centre
     flip, grey, colour : probabilities of a mirror image, of grey, and of jittered colours
     frames_per_part : of so many instants of each of the T parts one is drawn; 1 takes the centre
-    mixup, cutmix : the parameters of their Beta distributions; 0 is off; mixed with equal chance
+    mixup, cutmix : the parameters of their Beta distributions; 0 is off; equally probable
         where both are on. Only for labels
     """
 

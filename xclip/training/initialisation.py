@@ -32,7 +32,7 @@ _HEAD_WIDTH = 64  # of the added parts' attention, as the original has it
 
 
 def first_model(config: ModelConfig, seed: int) -> tuple[XCLIPModel, XCLIPProcessor]:
-    """Build the network in float32, frozen and regularised as asked, and its processor.
+    """Build the network in float32, frozen and regularised as configured, and its processor.
 
     Raises WeightsError, ConfigError, TokenizerError.
     """

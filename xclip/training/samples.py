@@ -17,7 +17,7 @@ from xclip.training.readers.clips import AnnotatedClip
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A stretch of a video and everything it is called; one of the texts is drawn each time."""
+    """An interval of a video and everything it is called; one of the texts is drawn each time."""
 
     path: Path
     start: float | None
@@ -58,7 +58,7 @@ def collect(config: DataConfig, seed: int) -> Samples:
 
 
 def group(clips: Iterable[AnnotatedClip]) -> list[Sample]:
-    """Join the texts of the same stretch, so that no batch holds it twice."""
+    """Join the texts of the same interval, so that no batch holds it twice."""
     texts: defaultdict[tuple[Path, float | None, float | None], list[str]] = defaultdict(list)
     for clip in clips:
         texts[clip.path, clip.start, clip.end].append(clip.text)

@@ -1,6 +1,6 @@
 """AV1 header parser: which frames no other frame refers to.
 
-libdav1d can be told once, when it opens, to leave such pictures out, not picture by picture as
+libdav1d can be told once, when it opens, to leave such frames out, not frame by frame as
 other decoders can. But a frame that refreshes no reference leaves no trace in a decoder: its packet
 need not go in. Section numbers are those of the AV1 specification, version 1.0.0 with errata 1.
 """
@@ -23,7 +23,7 @@ class AV1References:
         self._sequence: _Sequence | None = None
 
     def unreferenced(self, packet: bytes) -> bool:
-        """Whether nothing changes for other pictures if `packet` is not decoded.
+        """Whether nothing changes for other frames if `packet` is not decoded.
 
         False where that cannot be told: in doubt it is decoded.
         """

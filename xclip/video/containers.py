@@ -55,7 +55,7 @@ DECODERS = frozenset(
 # say that of much else.
 _REFUSING_SIZES = frozenset({"gif", "mpeg4", "mpeg2video", "mjpeg"})
 
-# Pictures that accompany a video without being it.
+# Frames that accompany a video without being it.
 _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
 _READ_SIZE = 1 << 17
@@ -70,15 +70,15 @@ class Limits:
     """How much one file may ask for; beyond a `max_` the file is refused as VideoTooLarge.
 
     max_pixels : int
-        Width times height of a picture, rows padded as decoders pad them. The default takes 8K.
+        Width times height of a frame, rows padded as decoders pad them. The default takes 8K.
     max_packets : int
-        Pictures in the stream.
+        Frames in the stream.
     max_duration_s : float
-        Seconds from the first picture to the end of the last.
+        Seconds from the first frame to the end of the last.
     max_streams : int
         Streams of any kind in the container.
     longest_still_s : float
-        A picture shown for longer is taken for a broken timestamp, and the gap closed.
+        A frame shown for longer is taken for a broken timestamp, and the gap closed.
     damaged_packets : int
         Packets that may fail to be read, and again that may fail to decode, before the rest of the
         stream is given up.
@@ -93,7 +93,7 @@ class Limits:
 
 
 class SeekableFile(Protocol):
-    """What is asked of a file: an open binary one, or bytes in memory."""
+    """What is read from a file: an open binary one, or bytes in memory."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -220,7 +220,7 @@ class TolerantDecoder:
     """One stream's decoder that forgives a bounded number of damaged packets.
 
     damaged_packets : how many were damaged so far
-    refused_size : whether pictures, whose size was not known beforehand, were refused for it
+    refused_size : whether frames, whose size was not known beforehand, were refused for it
     """
 
     def __init__(self, stream: VideoStream, limits: Limits, threads: int = 1) -> None:
@@ -246,7 +246,7 @@ class TolerantDecoder:
         return self.damaged_packets > self._forgiven
 
     def decode(self, packet: Packet[VideoStream], *, wanted: bool = True) -> list[VideoFrame]:
-        """Pictures that come out when `packet` goes in; an unwanted one may be skipped."""
+        """Frames that come out when `packet` goes in; an unwanted one may be skipped."""
         if self._av1 is not None:
             if self._av1.unreferenced(bytes(packet)) and not wanted:
                 return []
@@ -255,7 +255,7 @@ class TolerantDecoder:
         return self._pictures(packet)
 
     def flush(self) -> list[VideoFrame]:
-        """Pictures still held back for reordering; what follows must begin with `restart`."""
+        """Frames still held back for reordering; what follows must begin with `restart`."""
         return self._pictures(None)
 
     def restart(self) -> None:

@@ -1,8 +1,8 @@
 """Clip cutting by stream copy: an interval of a video as a file, without decoding.
 
-A copy can only begin at a picture that needs no other, so it begins at the last such one at or
-before the start that was asked for. Seconds count from the first picture shown; stamps are in units
-of the pictures' time base.
+A copy can only begin at a frame that needs no other, so it begins at the last such one at or
+before the start that was requested. Seconds count from the first frame shown; stamps are in units
+of the frames' time base.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _INDEX_BYTES = 8192
 _CUE_BYTES = 64
 
 _STEPS_BACK_S = (0, 2, 8, 30, 120)  # where a seek finds a key that is shown too late
-_FIRST_PACKETS = 100  # among which the first picture shown must be
-_INTERLEAVED_S = 10  # how far sound may lie behind its pictures: as long as fragments are
+_FIRST_PACKETS = 100  # among which the first frame shown must be
+_INTERLEAVED_S = 10  # how far sound may lie behind its frames: as long as fragments are
 
 
 @dataclass(frozen=True, slots=True)
 class CutRequest:
-    """Which stretch of a video is wanted, in seconds, and how many bytes it may have."""
+    """Which interval of a video is wanted, in seconds, and how many bytes it may have."""
 
     start_s: float
     end_s: float
@@ -58,7 +58,7 @@ class CutRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What was written: its first picture and the end of its last one, in seconds of the source."""
+    """What was written: its first frame and the end of its last one, in seconds of the source."""
 
     container: CutContainer
     start_s: float
@@ -67,7 +67,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """A packet of the pictures; `hidden` ones are decoded for others' sake and never shown."""
+    """A packet of the frames; `hidden` ones are decoded for others' sake and never shown."""
 
     stamp: int
     lasts: int
@@ -77,7 +77,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What came after a seek: so many packets, these of pictures, the others of sound."""
+    """What came after a seek: so many packets, these of frames, the others of sound."""
 
     pictures: list[_Picture]
     packets: int
@@ -87,12 +87,12 @@ class _Read:
 class _Plan:
     """Which packets are copied, and when they are shown.
 
-    origin : the stamp of the source's first picture
+    origin : the stamp of the source's first frame
     seek : the stamp to seek to
     packets : how many are read from there
-    skipped : packets of pictures after the seek, before the first one that is copied
+    skipped : packets of frames after the seek, before the first one that is copied
     pictures : those from there on in the order of decoding, None for one that is left out
-    start, end : stamps of the first picture shown, and of the end of the last
+    start, end : stamps of the first frame shown, and of the end of the last
     sounds : at most so many packets of sound
     """
 
@@ -107,9 +107,9 @@ class _Plan:
 
 
 def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
-    """Copy the stretch to `output`, an empty file that can be sought in.
+    """Copy the interval to `output`, an empty file that can be sought in.
 
-    Raises NotCuttable where neither an mp4 nor a webm can hold the pictures as they are,
+    Raises NotCuttable where neither an mp4 nor a webm can hold the frames as they are,
     VideoTooLarge, and the leaves of VideoError that opening and reading cause.
     """
     with open_container(file, request.limits) as source:
@@ -180,7 +180,7 @@ def _plan(
         keys = [n for n, each in enumerate(pictures) if each.is_key and each.stamp <= start]
         if keys or seek <= origin:
             break
-    if not keys:  # it begins late, or with pictures that need others
+    if not keys:  # it begins late, or with frames that need others
         keys = [n for n, each in enumerate(pictures) if each.is_key][:1]
     wanted = [n for n, each in enumerate(pictures) if each.stamp < end and keys and n >= keys[-1]]
     if not wanted:
@@ -189,7 +189,7 @@ def _plan(
     # What was decoded ahead of the last one is shown after it: then so is all that comes between.
     top = max(each.stamp for each in pictures[first : last + 1])
     last = max(n for n, each in enumerate(pictures) if n >= last and each.stamp <= top)
-    # Shown before the key but decoded after it: they need pictures from before it.
+    # Shown before the key but decoded after it: they need frames from before it.
     copied = [
         each if each.stamp >= pictures[first].stamp else None for each in pictures[first : last + 1]
     ]
@@ -210,9 +210,9 @@ def _plan(
 
 
 def _origin(source: InputContainer, stream: VideoStream) -> int:
-    """The stamp of the first picture shown.
+    """The stamp of the first frame shown.
 
-    Decoding is in the order of decode times, and none is later than its picture is shown.
+    Decoding is in the order of decode times, and none is later than its frame is shown.
     """
     lowest: int | None = None
     for number, packet in enumerate(_packets(source, stream, None)):
@@ -312,7 +312,7 @@ def _mux(
 
 
 def _decode_stamps(stamps: list[int]) -> list[int]:
-    """When to decode pictures that are shown at `stamps`: in this order, each before it is shown.
+    """When to decode frames that are shown at `stamps`: in this order, each before it is shown.
 
     The file's own are not taken: a matroska has none.
     """
@@ -322,7 +322,7 @@ def _decode_stamps(stamps: list[int]) -> list[int]:
 
 
 def _on_clock(packet: _AnyPacket, stream: VideoStream) -> int:
-    """The time of a packet of sound as a stamp of the pictures; before all of them if unknown."""
+    """The time of a packet of sound as a stamp of the frames; before all of them if unknown."""
     if packet.pts is None:
         return -sys.maxsize
     return round(packet.pts * _tick(packet) / _tick(stream))

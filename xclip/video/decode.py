@@ -53,10 +53,10 @@ class DecodedSegment:
     """One window of a video.
 
     index : position among the video's segments, from 0
-    start, end : seconds from the first picture
+    start, end : seconds from the first frame
     frames : uint8, shape = (T, S, S, 3), RGB
     thumbnail : uint8, shape = (h, w, 3), RGB, the middle frame uncropped, in display proportions
-    unique_frames : different pictures among the T; fewer than T in short or damaged stretches
+    unique_frames : different frames among the T; fewer than T in short or damaged intervals
     """
 
     index: int
@@ -78,14 +78,14 @@ def decode_segments(file: SeekableFile, request: DecodeRequest) -> Iterator[Deco
 def decode_window(
     file: SeekableFile, start: float, end: float, request: DecodeRequest, *, threads: int = 1
 ) -> DecodedSegment:
-    """Decode one stretch of a video, for which only what lies around it is decoded.
+    """Decode one interval of a video, for which only what lies around it is decoded.
 
-    start, end : seconds from the first picture; an end behind the video's is the video's
-    threads : libav's; two take less time over large pictures where nobody else wants the processor
+    start, end : seconds from the first frame; an end behind the video's is the video's
+    threads : libav's; two take less time over large frames where the processor is otherwise idle
 
-    Of the request's segmentation nothing is used. The first picture of the stretch decides how all
-    are turned. Raises what `decode_segments` raises, and ValueError for a stretch that is empty or
-    lies behind the video's end.
+    Of the request's segmentation nothing is used. The first frame of the interval decides how all
+    are turned. Raises what `decode_segments` raises, and ValueError for an interval that is empty
+    or lies behind the video's end.
     """
     limits = request.limits
     with open_container(file, limits) as container:
@@ -107,7 +107,7 @@ class Segments:
 
     threads : libav's
     lost_s : how many seconds of the video are damaged, as far as it has been iterated: those for
-        which another picture stands in, told at the instants that were looked at, and those that
+        which another frame stands in, told at the instants that were looked at, and those that
         its index promises behind the end of the file. Damage that leaves no trace in the packets
         that can be read is not in it.
     """
@@ -144,7 +144,7 @@ class _OpenSegment:
 
 
 class _Assembly:
-    """Windows being filled from pictures that arrive once, in order, and may serve several.
+    """Windows being filled from frames that arrive once, in order, and may serve several.
 
     orientation : how to turn them; by default as the first one says
     """
@@ -165,7 +165,7 @@ class _Assembly:
         self._open: dict[int, _OpenSegment] = {}
 
     def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
-        """Put one picture wherever it is on screen; segments it completes leave at once."""
+        """Put one frame wherever it is on screen; segments it completes leave at once."""
         if self._orientation is None:
             self._orientation = Orientation.of(shown.frame)
         picture = self._orientation.apply(self._rgb(shown.frame))

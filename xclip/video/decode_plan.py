@@ -1,6 +1,6 @@
 """Decode plan: which packets must be decoded for the frames that are wanted, and which not.
 
-Decoding may begin at an entry: a packet from which on every picture, shown no earlier than the
+Decoding may begin at an entry: a packet from which on every frame, shown no earlier than the
 packet's own, comes out as if all of the file had been decoded.
 """
 
@@ -23,7 +23,7 @@ LARGEST_SHARE = 0.8
 # Decoders that keep nothing across a key frame of theirs. Others are decoded from the start.
 _RENEWED_BY_KEY_FRAMES = frozenset({"vp8", "vp9", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video"})
 
-# NAL units behind which no picture refers to one before. A key frame of H.264 may be less than
+# NAL units behind which no frame refers to one before. A key frame of H.264 may be less than
 # that: a point to recover from, some day.
 _H264_IDR = frozenset({5})
 _HEVC_RANDOM_ACCESS = frozenset(range(16, 22))
@@ -45,7 +45,7 @@ class PacketOrder:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Packets number `first` to `last`, to be decoded without a gap for the pictures `due`."""
+    """Packets number `first` to `last`, to be decoded without a gap for the frames `due`."""
 
     first: int
     last: int
@@ -55,9 +55,9 @@ class Run:
 def plan(
     order: PacketOrder, due: NDArray[np.int64], largest_share: float = LARGEST_SHARE
 ) -> list[Run]:
-    """The runs that give the pictures of these stamps, in order; none if they save too little.
+    """The runs that give the frames of these stamps, in order; none if they save too little.
 
-    largest_share : of the packets up to the last of those pictures, how many runs may hold
+    largest_share : of the packets up to the last of those frames, how many runs may hold
     due : int64, shape = (M,), stamps of `order`, at least one
     """
     due = np.unique(due)

@@ -19,27 +19,27 @@ from xclip.video.packet_reader import PacketReader
 from xclip.video.probe import Scan
 from xclip.video.sampling import TIME_TOLERANCE_S, shown_at
 
-# Decoders that leave wanted pictures bit-identical when they are told, before a packet, to skip
-# pictures no other depends on. Skipping saves 25-45 % of decoding.
+# Decoders that leave wanted frames bit-identical when they are told, before a packet, to skip
+# frames no other depends on. Skipping saves 25-45 % of decoding.
 _SKIPPING_DECODERS = frozenset({"h264", "hevc", "libdav1d", "mpeg4", "mpeg2video"})
 
-# A picture so little before or after the one that is due passes for it: some codecs spread one
-# picture over two packets, or send some that are never shown.
+# A frame so little before or after the one that is due passes for it: some codecs spread one
+# frame over two packets, or send some that are never shown.
 _TOLERATED_S = 0.1
 
-# Broadcasts have a constant rate: a picture that stands for longer stands in for missing packets.
+# Broadcasts have a constant rate: a frame that stands for longer stands in for missing packets.
 # Elsewhere a gap may be meant, as in recordings of a screen on which nothing moves; by its stamps a
-# hole in a WebM or an ASF file is no different. H.264 counts its pictures: its decoder tells holes.
+# hole in a WebM or an ASF file is no different. H.264 counts its frames: its decoder tells holes.
 _CONSTANT_RATE = frozenset({"mpegts", "mpeg"})
 _LONGEST_STANDING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPicture:
-    """A decoded picture that is on screen at `moments[first:last]`.
+    """A decoded frame that is on screen at `moments[first:last]`.
 
     aspect_ratio : width of a stored pixel over its height
-    lost_s : seconds, of those these moments stand for, that another picture belongs to, which could
+    lost_s : seconds, of those these moments stand for, that another frame belongs to, which could
         not be decoded, or for which this one is damaged
     """
 
@@ -58,14 +58,14 @@ def shown_pictures(
     threads: int = 1,
     container: InputContainer | None = None,
 ) -> Iterator[ShownPicture]:
-    """Pair every moment with the picture shown then, decoding no more of `file` than that takes.
+    """Pair every moment with the frame shown then, decoding no more of `file` than that takes.
 
     moments : float64, shape = (M,), ascending seconds
     threads : libav's
     container : `file`, still open from the scan; otherwise it is opened here
 
-    At any time two decoded pictures are held. What cannot be decoded is covered by the last
-    picture before it, at the very beginning by the first after it. Raises NoDecodableFrame if
+    At any time two decoded frames are held. What cannot be decoded is covered by the last
+    frame before it, at the very beginning by the first after it. Raises NoDecodableFrame if
     there is none.
     """
     if container is not None and container.streams[found.stream_index].codec_context.is_open:
@@ -112,7 +112,7 @@ class _Pass:
 def _of_runs(
     reading: _Pass, order: PacketOrder, runs: list[Run], moments: NDArray[np.float64]
 ) -> Iterator[ShownPicture]:
-    """Pictures from runs of packets, as long as each is whole: what is damaged takes a full pass.
+    """Frames from runs of packets, as long as each is whole: what is damaged takes a full pass.
 
     Only that tells what a player would show instead, so this stops short of it.
     """
@@ -150,7 +150,7 @@ def _pictures_of(
 
 
 def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterator[ShownPicture]:
-    """Pictures from one pass over the whole file, for `moments[served:]`."""
+    """Frames from one pass over the whole file, for `moments[served:]`."""
     losses = _Losses(reading.found, moments)
     current: VideoFrame | None = None
     begun: float | None = None
@@ -173,9 +173,9 @@ def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterat
 
 
 class _Losses:
-    """Which moments are not served by the picture that belongs there, in seconds.
+    """Which moments are not served by the frame that belongs there, in seconds.
 
-    Each of M moments stands for the stretch around it, up to the middle between it and the next.
+    Each of M moments stands for the interval around it, up to the middle between it and the next.
     """
 
     def __init__(self, found: Scan, moments: NDArray[np.float64]) -> None:
@@ -204,7 +204,7 @@ def _timed_pictures(
     reading: _Pass,
     moments: NDArray[np.float64],
 ) -> Iterator[tuple[float | None, VideoFrame]]:
-    """Decoded pictures in presentation order, each with the second it is first shown at."""
+    """Decoded frames in presentation order, each with the second it is first shown at."""
     timeline = reading.found.timeline
     wanted = _wanted_stamps(stream, reading.found, moments)
     order = 0
@@ -223,7 +223,7 @@ def _timed_pictures(
 def _wanted_stamps(
     stream: VideoStream, found: Scan, moments: NDArray[np.float64]
 ) -> frozenset[int] | None:
-    """Timestamps of the pictures that must not be skipped; None if nothing may be."""
+    """Timestamps of the frames that must not be skipped; None if nothing may be."""
     stamps = found.timeline.stamps
     if stamps is None or stream.codec_context.name not in _SKIPPING_DECODERS:
         return None

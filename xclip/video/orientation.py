@@ -1,7 +1,7 @@
 """Orientation: rotation and mirroring of frames from the 3x3 display matrix.
 
 Only the eight orientations that map pixels onto pixels are applied; a matrix that is singular or
-turns by another angle leaves the picture as stored, as players do.
+turns by another angle leaves the frame as stored, as players do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Degrees clockwise the picture is turned: 0, 90, 180 or 270 (after any mirroring)."""
+        """Degrees clockwise the frame is turned: 0, 90, 180 or 270 (after any mirroring)."""
         if self.transpose:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0

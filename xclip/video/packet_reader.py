@@ -18,7 +18,7 @@ _WORTH_SEEKING = 100
 
 
 class PacketReader:
-    """Packets of a stream; runs must be asked for in ascending order.
+    """Packets of a stream; runs must be requested in ascending order.
 
     at : number of the packet that is read next; None where that is not known
     """

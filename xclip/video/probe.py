@@ -23,7 +23,7 @@ from xclip.video.timeline import PacketStamps, Timeline
 
 _CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
 
-# Codecs whose decoders hand out pictures in the right order under the wrong timestamps.
+# Codecs whose decoders hand out frames in the right order under the wrong timestamps.
 _MISTIMED_CODECS = frozenset({"vc1", "wmv3"})
 
 
@@ -33,9 +33,9 @@ class VideoInfo:
 
     container, codec : libav's short names, such as "mp4", "matroska", "h264", "av1"
     width, height : pixels as displayed, after rotation
-    duration_s : from the first picture shown to the end of the last, by packets
-    frame_count : pictures in the container; damaged ones may not decode
-    rotation : degrees clockwise the stored picture is turned for display
+    duration_s : from the first frame shown to the end of the last, by packets
+    frame_count : frames in the container; damaged ones may not decode
+    rotation : degrees clockwise the stored frame is turned for display
     """
 
     container: str
@@ -53,7 +53,7 @@ class Scan:
 
     container : its short name, as in VideoInfo
     order : the packets in file order, if `timeline` knows them by their stamps
-    cut_off_s : seconds of pictures that the index promises behind the last packet there is
+    cut_off_s : seconds of frames that the index promises behind the last packet there is
     """
 
     container: str
@@ -67,7 +67,7 @@ class Scan:
 class Probe(Scan):
     """What a decoding pass of all of a file needs to know beforehand.
 
-    orientation : the first picture's, taken for all of them
+    orientation : the first frame's, taken for all of them
     """
 
     info: VideoInfo
@@ -75,7 +75,7 @@ class Probe(Scan):
 
 
 def probe(file: SeekableFile, limits: Limits) -> Probe:
-    """Scan every packet of `file`'s video stream and decode up to the first picture.
+    """Scan every packet of `file`'s video stream and decode up to the first frame.
 
     Raises EmptyFile, UnreadableVideo, NoVideoStream, UnsupportedCodec, NoDecodableFrame and
     VideoTooLarge.
@@ -116,7 +116,7 @@ def scan(container: InputContainer, limits: Limits) -> Scan:
     Raises what `probe` raises, as far as packets tell.
     """
     stream = choose_stream(container)
-    # Only a decoder at work knows whether pictures are put into another order.
+    # Only a decoder at work knows whether frames are put into another order.
     stamps, _ = _read_all(container, stream, limits, first_picture=_is_mistimed(container, stream))
     return _scan(container, stream, stamps, limits)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Timestamps are rounded by containers and floats alike; an instant this close before a picture's
-# time is that picture's.
+# Timestamps are rounded by containers and floats alike; an instant this close before a frame's
+# time is that frame's.
 TIME_TOLERANCE_S = 1e-6
 
 # A last window that would add less than this share of a window is merged into the one before.
@@ -35,7 +35,7 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a video, in seconds from its first picture."""
+    """An interval of a video, in seconds from its first frame."""
 
     start: float
     end: float
@@ -63,7 +63,7 @@ def instants(window: Window, num_frames: int) -> NDArray[np.float64]:
 
 
 def shown_at(times: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which of N pictures is on screen at each of M moments: the last one begun, else the first.
+    """Which of N frames is on screen at each of M moments: the last one begun, else the first.
 
     times : float64, shape = (N,), ascending; moments : float64, shape = (M,) → int64, shape = (M,)
     """

@@ -1,7 +1,7 @@
 """Timeline: when each frame of a stream is shown, from its packets' timestamps.
 
 Headers lie about frame counts, rates and durations; packets rarely do. Where they do (clocks that
-jump, no clock at all), pictures are timed by their order instead.
+jump, no clock at all), frames are timed by their order instead.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from xclip.video.decode_plan import PacketOrder
 
 _UNKNOWN = -(1 << 63)  # an int64 no timestamp takes
-_USUAL_RATE = 25.0  # pictures per second where nothing says otherwise
+_USUAL_RATE = 25.0  # frames per second where nothing says otherwise
 _BACKWARD_JUMP_S = 1.0  # decode times that step back by less are jitter, by more a new clock
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Presentation times of N pictures, the first shown one at zero.
+    """Presentation times of N frames, the first shown one at zero.
 
     times : float64, shape = (N,), seconds, ascending
-    stamps : int64, shape = (N,), the same instants as container timestamps; None when pictures
+    stamps : int64, shape = (N,), the same instants as container timestamps; None when frames
         are timed by their order, so that the k-th one out of the decoder is shown at `times[k]`
     time_base : seconds per unit of `stamps`
-    duration_s : end of the last picture
+    duration_s : end of the last frame
     """
 
     times: NDArray[np.float64]
@@ -39,7 +39,7 @@ class Timeline:
     duration_s: float
 
     def time_of(self, order: int, stamp: int | None) -> float | None:
-        """Seconds at which the picture that left the decoder as number `order` is shown."""
+        """Seconds at which the frame that left the decoder as number `order` is shown."""
         if self.stamps is None:
             return float(self.times[min(order, len(self.times) - 1)])
         if stamp is None:
@@ -88,8 +88,8 @@ class PacketStamps:
     ) -> Timeline:
         """The timeline of at least one packet.
 
-        rate : pictures per second according to the header, used only where packets say nothing
-        by_order : presentation stamps are right as a set, but paired with the wrong pictures
+        rate : frames per second according to the header, used only where packets say nothing
+        by_order : presentation stamps are right as a set, but paired with the wrong frames
         longest_still_s : a longer gap is a broken clock
         """
         tick = float(time_base)

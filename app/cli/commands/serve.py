@@ -134,7 +134,7 @@ def _check_doors(settings: Settings) -> None:
             return
     raise SettingsError(
         f"{variable('host')}={settings.host} is an address that other machines reach, and there "
-        "is no key: whoever reaches it could read, add and delete everything. Make one with "
+        "is no key: anyone who reaches it could read, add and delete everything. Make one with "
         "`xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1."
     )
 

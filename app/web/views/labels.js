@@ -67,8 +67,8 @@ function AddLabels({ onAdd }) {
 }
 
 function classify(video, labels, isMany, signal) {
-  const asked = { labels, video_ids: [video.id], mode: isMany ? "multi" : "single" };
-  return post(at.classify(video.collection), asked, signal);
+  const request = { labels, video_ids: [video.id], mode: isMany ? "multi" : "single" };
+  return post(at.classify(video.collection), request, signal);
 }
 
 function Scores({ video, labels, isMany, onGo, onRemove }) {

@@ -38,11 +38,11 @@ export function ResultDialog({ open, results, query, collection, more, show, onA
 
 function Playing({ result, results, query, collection, before, after }) {
   const { video_id: id } = result;
-  const asked = texts(query);
+  const queryTexts = texts(query);
   const heat = (text, signal) =>
     api(`${at.video(collection, id)}/heatmap?q=${encodeURIComponent(text)}`, { signal });
   const { value: heats, error } = useAnswer(
-    (signal) => Promise.all(asked.map((text) => heat(text, signal))), [id, ...asked]);
+    (signal) => Promise.all(queryTexts.map((text) => heat(text, signal))), [id, ...queryTexts]);
   const marks = results.filter(({ video_id: other }) => other === id)
     .map(({ start, end, segment_id: own }) => ({ start, end, current: own === result.segment_id }));
   const isHere = heats?.every(({ video_id: other }) => other === id);

@@ -22,18 +22,18 @@ export function SearchView() {
   const collection = collectionOf(place);
   const { at: open, ...query } = useMemo(() => (
     { ...fromParams(place.params), at: place.params.get("at") }), [place]);
-  const asked = hasQuery(query);
+  const isQuery = hasQuery(query);
   return html`
-    <${Heading} title=${asked ? words(query) : "Search"} unseen=${true}>Search<//>
+    <${Heading} title=${isQuery ? words(query) : "Search"} unseen=${true}>Search<//>
     <${SearchForm} query=${query} collection=${collection} />
-    ${asked
+    ${isQuery
       ? html`<${Found} query=${query} collection=${collection} open=${open} />`
       : html`<${Welcome} collection=${collection} />`}`;
 }
 
 async function search(collection, query, signal, cursor = null) {
-  const asked = { ...body(query), top_k: ON_A_PAGE, cursor };
-  return post(at.search(collection), asked, signal);
+  const request = { ...body(query), top_k: ON_A_PAGE, cursor };
+  return post(at.search(collection), request, signal);
 }
 
 function Found({ query, collection, open }) {

@@ -150,7 +150,7 @@ def training_batch(step: int, tokenizer: XCLIPTokenizer) -> Batch:
 
 
 def sample_scene_at(spot: int, subject: Subject, random: np.random.Generator) -> Scene:
-    """Draw a scene of a shape that stays where it is, in one of nine parts of the picture."""
+    """Draw a scene of a shape that stays where it is, in one of nine parts of the frame."""
     scene = sample_scene(subject, random)
     reach = 0.48 - scene.radius
     row, column = divmod(spot, 3)

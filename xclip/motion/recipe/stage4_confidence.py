@@ -96,7 +96,7 @@ def _cut(first: Subject, second: Subject, random: np.random.Generator, edge: int
 def fit_motion(
     encoder: Encoder, background: StoredSegments, random: np.random.Generator
 ) -> Calibration:
-    """Fit to searches for the calibration half among held-out clips, and in larger crowds."""
+    """Fit to searches for the calibration half among held-out clips, and in larger collections."""
     shown = [subject for subject in HELD_OUT for _ in range(CLIPS_EACH)]
     held_out = _examples(encoder, background, shown, COLLECTION_SIZES, SEARCHES, random)
     shown = [*shown, *TRAINING]

@@ -10,7 +10,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v")
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedClip:
-    """A stretch of a video file and its caption or label; seconds, None for the file's own ends."""
+    """An interval of a video file in seconds, None for its own ends, and its caption or label."""
 
     path: Path
     text: str

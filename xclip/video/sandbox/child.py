@@ -86,7 +86,7 @@ def cut_in_child(
     wall_clock_s: float,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
 ) -> Cut:
-    """Cut a stretch out of the file at `path`, a name of ours, in a new process.
+    """Cut an interval out of the file at `path`, a name of ours, in a new process.
 
     output : descriptor of an empty file, the only one that the process may write, and no more of it
         than the request allows

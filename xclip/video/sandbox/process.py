@@ -225,5 +225,5 @@ class _Task:
                 )
                 self.work(file, pipe, refused, *given)
         except BrokenPipeError:
-            return 1  # nobody is left to read
+            return 1  # no reader is left
         return 0
