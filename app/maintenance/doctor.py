@@ -30,7 +30,6 @@ from xclip_search.addresses import is_loopback
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
-    from xclip.encoders import load_encoder
 
 Verdict: TypeAlias = Literal["ok", "note", "wrong"]
 
@@ -220,6 +219,7 @@ def _gpu(settings: Settings) -> Diagnosis:
 
 def _model(settings: Settings) -> Iterator[Diagnosis]:
     """Load the model, then bring a clip made on the spot through decoder and model."""
+    from xclip.encoders import load_encoder
     from xclip.errors import XCLIPError
 
     if _must_be_downloaded(settings):

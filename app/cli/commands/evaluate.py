@@ -21,7 +21,6 @@ from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
-    from xclip.encoders import load_encoder
     from xclip.evaluation.classification import Classified
     from xclip.evaluation.clip_loader import Broken, Footage
     from xclip.evaluation.protocols import ViewProtocol
@@ -231,6 +230,7 @@ def _read(kind: str, annotations: Path, videos: Path | None, split: str) -> list
 
 
 def _load(settings: Settings) -> Encoder:
+    from xclip.encoders import load_encoder
 
     return load_encoder(
         settings.model,
