@@ -202,6 +202,13 @@ def test_what_cannot_be_used_is_said(judged: Judged) -> None:
             judged.confidence(name)
 
 
+def test_a_background_of_other_arrays_is_refused(judged: Judged) -> None:
+    """A background that the encoder could not score is no calibration."""
+    judged.save("bare", background=StoredSegments(judged.stored.embedding, {}))
+    with pytest.raises(CalibrationUnusable, match=r"bare was fitted to another .* again"):
+        judged.confidence("bare")
+
+
 def test_the_packaged_calibration_is_used_unasked(parts: Parts, tmp_path: Path) -> None:
     """motion-tiny brings one; it is followed where no name is given."""
     encoder = load_encoder("motion-tiny", device="cpu", num_threads=1)
