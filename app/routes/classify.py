@@ -8,13 +8,12 @@ from fastapi import APIRouter, Request
 from app.routes.dependencies import CollectionName, Services, ServicesOf
 from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
-from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import classify_answer, clip_answer
 from app.services.classify.types import ClassifyOptions, Part
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1", tags=["classify"], route_class=LabelsRoute)
+router = APIRouter(prefix="/v1", tags=["classify"])
 
 
 @router.post(

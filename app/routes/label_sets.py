@@ -8,11 +8,10 @@ from fastapi import APIRouter, Path, Response
 
 from app.routes.dependencies import NAME_PATTERN, Cursor, Limit, ServicesOf
 from app.routes.error_responses import problem_responses
-from app.routes.request_bodies import LabelsRoute
 from app.routes.responses import label_set_answer, label_set_summary, page_answer
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/label-sets", tags=["classify"], route_class=LabelsRoute)
+router = APIRouter(prefix="/v1/label-sets", tags=["classify"])
 
 Name = Annotated[str, Path(pattern=NAME_PATTERN)]
 

@@ -1,32 +1,14 @@
-"""Large request bodies: JSON with thousands of labels, and files received as a stream."""
+"""Request bodies received as a stream: files, and chunks of files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
-
-from app.server.body_limit import LABELS_BODY_BYTES
+from fastapi import Request
 
 _PIECE_BYTES = 1 << 20
-
-
-class LabelsRoute(APIRoute):
-    """A route whose body may hold thousands of labels."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with the allowance raised before it reads the body."""
-        handle = super().get_route_handler()
-
-        async def handle_large(request: Request) -> Response:
-            request.state.body.max_bytes = LABELS_BODY_BYTES
-            return await handle(request)
-
-        return handle_large
 
 
 def declared_length(request: Request) -> int:

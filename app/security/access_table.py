@@ -1,4 +1,4 @@
-"""Authorization: which scope each route needs, one row for every route.
+"""Authorization: finds the row of the route table for a request, and checks scopes.
 
 A scope holds the ones before it: read ⊂ write ⊂ admin. What is public says nothing about this
 installation: that it lives, whether it is ready, and files that are the same in every installation.
@@ -7,72 +7,17 @@ installation: that it lives, whether it is ready, and files that are the same in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount, compile_path
 
 from app.catalog.api_keys import Scope
+from app.route_table import ROUTE_TABLE, Need, RoutePolicy, policy_of
 
-Need: TypeAlias = Scope | Literal["public"]
-
-_V1 = "/v1/collections/{collection}"
-_VIDEO = f"{_V1}/videos/{{video_id}}"
-
-ACCESS: Mapping[tuple[str, str], Need] = {
-    ("GET", "/livez"): "public",
-    ("GET", "/readyz"): "public",  # strangers read only whether, not why
-    ("GET", "/"): "public",
-    ("GET", "/static"): "public",
-    ("GET", "/docs"): "public",
-    ("GET", "/swagger"): "public",
-    ("GET", "/openapi.json"): "public",
-    ("GET", "/metrics"): "read",  # a scraper's key should not be one that deletes
-    ("POST", "/v1/session"): "read",
-    ("DELETE", "/v1/session"): "read",
-    ("GET", "/v1/models"): "read",
-    ("POST", "/v1/embeddings"): "read",
-    ("GET", "/v1/removals"): "read",
-    ("GET", "/v1/collections"): "read",
-    ("GET", _V1): "read",
-    ("PUT", _V1): "write",
-    ("PATCH", _V1): "write",
-    ("DELETE", _V1): "admin",  # takes away what others have put there, all of it at once
-    ("POST", f"{_V1}/search"): "read",
-    ("POST", f"{_V1}/search:batch"): "read",
-    ("POST", f"{_V1}/search:clip"): "read",  # what is sent along is not kept
-    ("POST", f"{_V1}/classify"): "read",
-    ("POST", "/v1/classify"): "read",
-    ("GET", f"{_V1}/videos"): "read",
-    ("POST", f"{_V1}/videos"): "write",
-    ("GET", _VIDEO): "read",
-    ("PATCH", _VIDEO): "write",
-    ("DELETE", _VIDEO): "write",
-    ("GET", f"{_VIDEO}/content"): "read",
-    ("GET", f"{_VIDEO}/thumbnail"): "read",
-    ("GET", f"{_VIDEO}/sprite"): "read",
-    ("GET", f"{_VIDEO}/sprite.vtt"): "read",
-    ("GET", f"{_VIDEO}/clip"): "read",
-    ("GET", f"{_VIDEO}/segments"): "read",
-    ("GET", f"{_VIDEO}/heatmap"): "read",
-    ("GET", f"{_VIDEO}/embeddings"): "read",
-    ("OPTIONS", "/v1/uploads"): "read",
-    ("POST", f"{_V1}/uploads"): "write",
-    ("GET", "/v1/uploads/{upload_id}"): "read",  # an upload is its own key's only
-    ("PATCH", "/v1/uploads/{upload_id}"): "write",
-    ("DELETE", "/v1/uploads/{upload_id}"): "write",
-    ("GET", "/v1/label-sets"): "read",
-    ("GET", "/v1/label-sets/{name}"): "read",
-    ("PUT", "/v1/label-sets/{name}"): "write",
-    ("DELETE", "/v1/label-sets/{name}"): "write",
-    ("GET", "/v1/jobs"): "read",
-    ("GET", "/v1/jobs/{job_id}"): "read",
-    ("GET", "/v1/jobs/{job_id}/events"): "read",
-    ("POST", "/v1/jobs/{job_id}:cancel"): "write",
-    ("POST", "/v1/jobs/{job_id}:retry"): "write",
-}
+_VIDEO = "/v1/collections/{collection}/videos/{video_id}"
 # What <img> and <video> load, which cannot send a key: a session's cookie is enough for these.
 MEDIA = frozenset(
     f"{_VIDEO}/{name}" for name in ("content", "thumbnail", "sprite", "sprite.vtt", "clip")
@@ -88,14 +33,19 @@ def covers(held: Scope, needed: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """A route as the policy sees it; `need` is None where no row of ACCESS speaks of it."""
+    """A route as the policy sees it; `policy` is None where the route table has no row for it."""
 
     template: str
-    need: Need | None
+    policy: RoutePolicy | None
+
+    @property
+    def need(self) -> Need | None:
+        """The scope that the route needs."""
+        return self.policy.need if self.policy else None
 
 
 class Policy:
-    """The rows of ACCESS for the routes of an application, found as the router finds routes."""
+    """The rows of the route table, found for a request as the router finds its route."""
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         self._routes = [_Route(context) for context in iter_route_contexts(list(routes))]
@@ -104,7 +54,7 @@ class Policy:
         """Where a request would go; None if the application has no such route."""
         for route in self._routes:
             if route.serves(method) and route.regex.match(path):
-                return Entrance(route.template, need_of(method, route.template))
+                return Entrance(route.template, policy_of(method, route.template))
         return None
 
     def allowed(self, path: str) -> list[str]:
@@ -117,27 +67,28 @@ class Policy:
         }
         return sorted(found)
 
-    def entrances(self) -> dict[tuple[str, str], Need | None]:
-        """Every method and template that the application serves, with its need."""
+    def entrances(self) -> dict[tuple[str, str], RoutePolicy | None]:
+        """Every method and template that the application serves, with its row."""
         return {
-            (method, route.template): need_of(method, route.template)
+            (method, route.template): policy_of(method, route.template)
             for route in self._routes
             for method in route.methods or ("GET",)
         }
 
 
 class AccessTableError(Exception):
-    """ACCESS and the routes of the application do not match; the message names the difference."""
+    """Route table and application have different routes; the message names them."""
 
 
 def check_access_table(routes: Iterable[BaseRoute]) -> None:
-    """Raise AccessTableError unless every route has a row in ACCESS and every row a route."""
-    needs = Policy(routes).entrances()
-    without_row = sorted(route for route, need in needs.items() if need is None)
-    without_route = sorted(set(ACCESS) - set(needs))
+    """Raise AccessTableError unless every route has a row and every row has a route."""
+    rows = Policy(routes).entrances()
+    without_row = sorted(route for route, row in rows.items() if row is None)
+    without_route = sorted(set(ROUTE_TABLE) - set(rows))
     if without_row or without_route:
         raise AccessTableError(
-            f"Routes without a row in ACCESS: {without_row}; rows without a route: {without_route}."
+            f"Routes without a row in the route table: {without_row}; "
+            f"rows without a route: {without_route}."
         )
 
 
@@ -154,12 +105,6 @@ class _Route:
         return self.methods is None or method in self.methods
 
 
-def need_of(method: str, template: str) -> Need | None:
-    """What a route needs, None without a row; HEAD is GET unless it has a row of its own."""
-    own = ACCESS.get((method, template))
-    return ACCESS.get(("GET", template)) if own is None and method == "HEAD" else own
-
-
 def document_access(schema: dict[str, Any]) -> None:
     """Say in an OpenAPI document which operations need a key, and of which scope."""
     schema.setdefault("components", {})["securitySchemes"] = {
@@ -172,8 +117,9 @@ def document_access(schema: dict[str, Any]) -> None:
     }
     for template, operations in schema["paths"].items():
         for method, operation in operations.items():
-            need = need_of(method.upper(), template)
-            operation["security"] = [] if need in (None, "public") else [{"key": [need]}]
+            row = policy_of(method.upper(), template)
+            need = row.need if row else "public"
+            operation["security"] = [] if need == "public" else [{"key": [need]}]
             if operation["security"]:
                 operation["responses"] |= _REFUSALS | operation["responses"]
 

@@ -50,6 +50,8 @@ class AuthMiddleware:
             await _refuse(_not_allowed(allowed), headers, scope, receive, send)
             return
         scope["state"]["caller"] = caller
+        if entrance is not None and entrance.policy is not None:
+            scope["state"]["route_policy"] = entrance.policy
         try:
             with doors.serving(caller):
                 await self._app(scope, receive, send)

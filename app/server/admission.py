@@ -15,10 +15,8 @@ Each of the first three has a line of its own (`app.server.concurrency`).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from enum import Enum
 from functools import partial
 from typing import Final
 
@@ -28,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.clock import Clock
 from app.errors import Overloaded, QueueFull
 from app.problems import problem_of, problem_response
-from app.server.body_limit import JSON_BODY_BYTES, LABELS_BODY_BYTES
+from app.route_table import Cost, RoutePolicy
 from app.server.concurrency import ConcurrencyLimiter, Permit
 from app.server.queue_limit import IngestQueueLimit
 from app.settings import Settings
@@ -38,36 +36,6 @@ LIGHT_THREADS: Final = 24
 BODIES_BYTES: Final = 64 << 20  # of queries that are being received, all together
 TRANSFER_WAIT_S: Final = 10.0  # the longest wait of an upload or a clip for its turn
 _BODIES_RETRY_S: Final = 1.0
-
-
-class Cost(Enum):
-    """What a request takes."""
-
-    QUERY = "query"
-    CLIP = "clip"
-    UPLOAD = "upload"
-    LIGHT = "light"
-
-
-_COLLECTION = "/v1/collections/[^/]+"
-_COSTS: Final[tuple[tuple[str, re.Pattern[str], Cost], ...]] = (
-    ("POST", re.compile(f"{_COLLECTION}/(search|search:batch|classify)"), Cost.QUERY),
-    ("POST", re.compile("/v1/embeddings"), Cost.QUERY),
-    ("GET", re.compile(f"{_COLLECTION}/videos/[^/]+/heatmap"), Cost.QUERY),
-    ("POST", re.compile(f"{_COLLECTION}/search:clip|/v1/classify"), Cost.CLIP),
-    ("GET", re.compile(f"{_COLLECTION}/videos/[^/]+/clip"), Cost.CLIP),
-    ("HEAD", re.compile(f"{_COLLECTION}/videos/[^/]+/clip"), Cost.CLIP),
-    ("POST", re.compile(f"{_COLLECTION}/(videos|uploads)"), Cost.UPLOAD),
-    ("PATCH", re.compile("/v1/uploads/[^/]+"), Cost.UPLOAD),
-)
-
-
-def cost_of(method: str, path: str) -> Cost:
-    """The class of a request."""
-    for costly_method, pattern, cost in _COSTS:
-        if method == costly_method and pattern.fullmatch(path):
-            return cost
-    return Cost.LIGHT
 
 
 def threads_needed(settings: Settings) -> int:
@@ -100,7 +68,8 @@ class AdmissionControl:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request in its turn, or refuse it."""
-        cost = cost_of(scope["method"], scope["path"]) if scope["type"] == "http" else Cost.LIGHT
+        policy: RoutePolicy | None = scope.get("state", {}).get("route_policy")
+        cost = policy.cost if policy else Cost.LIGHT
         if cost is Cost.LIGHT:
             await self._app(scope, receive, send)
             return
@@ -185,7 +154,7 @@ async def _wait(place: Permit, hang_up: Receive | None) -> bool:
 class _Body:
     """A request's body, taken ahead of the application and given to it again.
 
-    A body larger than any route of the class allows is left for the application to refuse.
+    A body larger than its route allows is left for the application to refuse.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -193,8 +162,8 @@ class _Body:
         self.client_gone = False
         self._receive = receive
         self._messages: deque[Message] = deque()
-        labels = scope["path"].endswith("/classify")
-        self._max_bytes = LABELS_BODY_BYTES if labels else JSON_BODY_BYTES
+        policy: RoutePolicy = scope["state"]["route_policy"]
+        self._max_bytes = policy.body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         self._more = not (declared.isdecimal() and int(declared[:20]) > self._max_bytes)
 

@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-JSON_BODY_BYTES = 1 << 20
-LABELS_BODY_BYTES = 16 << 20  # ten thousand labels of a thousand letters, with room
+from app.route_table import JSON_BODY_BYTES, RoutePolicy
+
 FORM_OVERHEAD_BYTES = 1 << 20  # boundaries, part headers and fields around an uploaded file
 
 
@@ -34,8 +34,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        allowance = BodyAllowance(JSON_BODY_BYTES)
-        scope.setdefault("state", {})["body"] = allowance
+        state = scope.setdefault("state", {})
+        policy: RoutePolicy | None = state.get("route_policy")
+        allowance = BodyAllowance(policy.body_bytes if policy else JSON_BODY_BYTES)
+        state["body"] = allowance
         declared = Headers(scope=scope).get("content-length", "")
         received = 0
 

@@ -11,7 +11,8 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from app.main import create_app
-from app.security.access_table import ACCESS, AccessTableError, check_access_table, covers, need_of
+from app.route_table import ROUTE_TABLE, policy_of
+from app.security.access_table import AccessTableError, check_access_table, covers
 from app.settings import Settings
 from tests.app.stack import assert_problem
 from tests.security.doors import SCOPES, Doors, open_doors
@@ -42,8 +43,8 @@ def documented() -> set[tuple[str, str]]:
 def test_the_table_the_router_and_the_document_know_the_same_routes():
     """A route without a row fails here, as does a row without a route."""
     routes = served(APP)
-    assert {route for route in routes if need_of(*route) is None} == set()
-    assert set(ACCESS) <= routes
+    assert {route for route in routes if policy_of(*route) is None} == set()
+    assert set(ROUTE_TABLE) <= routes
     undocumented = {path for _, path in routes - documented() if path not in FILES}
     assert documented() <= routes
     assert undocumented <= {path for method, path in routes if method == "HEAD"}
@@ -61,7 +62,7 @@ def test_an_application_whose_routes_differ_from_the_table_does_not_start():
 
 def test_what_is_public_is_named_here_once_more():
     """A row turned public by mistake has to be turned so twice."""
-    public = {path for (_, path), need in ACCESS.items() if need == "public"}
+    public = {path for (_, path), row in ROUTE_TABLE.items() if row.need == "public"}
     assert public == FILES | {"/livez", "/readyz"}
 
 
@@ -71,10 +72,10 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         yield opened
 
 
-@pytest.mark.parametrize(("method", "path"), sorted(ACCESS))
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTE_TABLE))
 def test_every_operation_lets_in_whom_the_table_names(doors: Doors, method: str, path: str):
     """401 without a key, 403 with one of a lesser scope, and any other answer for the rest."""
-    need = ACCESS[(method, path)]
+    need = ROUTE_TABLE[(method, path)].need
     url = MOUNTED.get(path) or re.sub(r"\{\w+\}", "nothing", path)
     stranger = doors.api.request(method, url)
     wrong = doors.api.request(method, url, headers={"authorization": "Bearer xclip_a_b"})
@@ -135,6 +136,8 @@ def test_the_document_says_which_scope_an_operation_needs():
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for method, path in documented():
         operation = schema["paths"][path][method.lower()]
-        need = need_of(method, path)
+        row = policy_of(method, path)
+        assert row is not None
+        need = row.need
         assert operation["security"] == ([] if need == "public" else [{"key": [need]}])
         assert ("401" in operation["responses"]) == (need != "public")

@@ -16,13 +16,16 @@ from app.catalog import Catalog
 from app.catalog.backlog import Backlog
 from app.clock import SystemClock
 from app.main import create_app
-from app.server.admission import BODIES_BYTES, AdmissionControl, Cost, cost_of, threads_needed
+from app.route_table import Cost, policy_of
+from app.security.access_table import Policy
+from app.server.admission import BODIES_BYTES, AdmissionControl, threads_needed
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from tests.app.stack import SEARCH, VIDEOS, assert_problem, open_stack
 from xclip.encoder import Encoder
 
 C = "/v1/collections/default"
+POLICY = Policy(create_app(Settings()).routes)
 
 
 def test_the_routes_that_cost_are_known_by_name() -> None:
@@ -31,7 +34,9 @@ def test_the_routes_that_cost_are_known_by_name() -> None:
     found: dict[Cost, set[tuple[str, str]]] = {cost: set() for cost in Cost}
     for path, operations in document["paths"].items():
         for method in operations:
-            found[cost_of(method.upper(), path)].add((method.upper(), path))
+            row = policy_of(method.upper(), path)
+            assert row is not None
+            found[row.cost].add((method.upper(), path))
     collection = "/v1/collections/{collection}"
     assert found[Cost.QUERY] == {
         ("POST", f"{collection}/search"),
@@ -102,12 +107,18 @@ class Client:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         services = SimpleNamespace(catalog=SimpleNamespace(backlog=lambda: asking.backlog))
+        entrance = POLICY.entrance(method, path)
+        assert entrance is not None
         scope = {
             "type": "http",
             "method": method,
             "path": path,
             "headers": [],
-            "state": {"request_id": "req_1", "services": services},
+            "state": {
+                "request_id": "req_1",
+                "services": services,
+                "route_policy": entrance.policy,
+            },
         }
         self.task = asyncio.create_task(asking.layer(scope, self.incoming.get, self.send))
 

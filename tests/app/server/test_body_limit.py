@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
+from app.route_table import JSON_BODY_BYTES
 from app.routes.error_responses import add_error_responses
-from app.server.body_limit import JSON_BODY_BYTES, BodyLimit
+from app.server.body_limit import BodyLimit
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
 from tests.app.stack import assert_problem

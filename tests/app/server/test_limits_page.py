@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from app.route_table import JSON_BODY_BYTES, LABELS_BODY_BYTES
 from app.server.admission import BODIES_BYTES, LIGHT_THREADS, TRANSFER_WAIT_S
-from app.server.body_limit import JSON_BODY_BYTES, LABELS_BODY_BYTES
 from app.server.concurrency import BURST_S, CALM_S, MAX_WAITING
 from app.server.limits import LINGER_BYTES, LINGER_S, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIPELINED
 from app.settings import Settings, describe_settings

@@ -1,0 +1,111 @@
+"""Composition of the API: opens the catalog, storage and vectors, and wires the services."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.catalog import Catalog
+from app.catalog.uploads import ANSWER_KEPT_S
+from app.clock import Clock
+from app.fetch.rules import UrlRules
+from app.model_api.client import WorkerClient
+from app.model_api.secret import SECRET
+from app.routes.dependencies import Services
+from app.services.classify.classify import Classify
+from app.services.ingest.ingest import Ingest
+from app.services.ingest.job_watcher import JobWatcher
+from app.services.ingest.resumable_uploads import ResumableUploads
+from app.services.ingest.url_fetch import UrlFetcher
+from app.services.library.clip_export import ClipExport
+from app.services.library.library import LibraryService
+from app.services.operations.metrics import MetricsCollector
+from app.services.operations.periodic_tasks import PeriodicTask
+from app.services.operations.readiness import Readiness
+from app.services.search.search import Search
+from app.services.search.text_embeddings import Embeddings
+from app.services.vectors.damage import Damage
+from app.services.vectors.factory import open_vectors
+from app.settings import Settings
+from app.storage.deletion import DeletionRunner
+from app.storage.media_store import MediaStore
+from app.storage.partial_uploads import PartialFiles
+from app.telemetry.metrics import Metrics
+from index import PackedTensorStore
+
+
+def open_services(
+    settings: Settings,
+    worker: WorkerClient | None,
+    clock: Clock,
+    metrics: Metrics,
+    stopping: threading.Event,
+) -> Services:
+    """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
+    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+    media.prepare()
+    partials = PartialFiles(settings.data_dir)
+    partials.prepare()
+    catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
+    worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
+    vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
+    damage = Damage(catalog, metrics.damaged_segments)
+    tensors = PackedTensorStore(settings.layout.tensors, writer_id="api")  # which writes nothing
+    remover = DeletionRunner(catalog, media, tensors, settings.layout.calibrations)
+    library = LibraryService(catalog, media, remover, vectors, settings)
+    library.ensure_default()
+    ingest = Ingest(catalog, media)
+    vectors.prepare()
+    return Services(
+        settings=settings,
+        clock=clock,
+        catalog=catalog,
+        media=media,
+        worker=worker,
+        metrics=metrics,
+        figures=MetricsCollector(catalog, vectors, worker, settings, metrics),
+        readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
+        ingest=ingest,
+        following=JobWatcher(catalog, stopping),
+        uploads=ResumableUploads(
+            catalog, media, partials, ingest, clock, max_bytes=settings.max_upload_bytes
+        ),
+        fetching=UrlFetcher(
+            media,
+            UrlRules.parse(settings.url_ingest),
+            max_bytes=settings.max_upload_bytes,
+            timeout_s=settings.url_timeout_s,
+        ),
+        library=library,
+        remover=remover,
+        vectors=vectors,
+        cutting=ClipExport(media, worker),
+        embeddings=Embeddings(worker, settings.model),
+        search=Search(
+            catalog,
+            vectors,
+            worker,
+            clock,
+            damage,
+            recall_candidates=settings.recall_candidates,
+            decode_timeout_s=settings.decode_timeout_s,
+        ),
+        classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
+    )
+
+
+def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
+    """What is to be done from time to time, and first of all at the start."""
+
+    def forget_answers() -> None:
+        kept = timedelta(seconds=ANSWER_KEPT_S)
+        services.catalog.expire_idempotent_answers(services.clock.now() - kept)
+
+    return (
+        PeriodicTask("sweep what dead processes left", services.media.sweep),
+        PeriodicTask("finish uploads that are all there", services.uploads.finish_received),
+        PeriodicTask("remove uploads that nobody finished", services.uploads.expire),
+        PeriodicTask("forget answers to uploads", forget_answers),
+        PeriodicTask("take off the disk what was deleted", services.remover.work_off),
+    )
