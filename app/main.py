@@ -71,7 +71,7 @@ class State(TypedDict):
     """What every request finds at `request.state`, beside its own id and body allowance."""
 
     services: Services
-    doors: Authenticator
+    authenticator: Authenticator
 
 
 def create_app(
@@ -83,8 +83,8 @@ def create_app(
 ) -> FastAPI:
     """The API over the data folder and the worker that `settings` name.
 
-    `worker` and `clock` replace the client and the clock made from the settings. `stopping` is set
-    by whoever runs the application when it is to end: then no client is kept waiting any longer.
+    `worker` and `clock` replace the client and the clock made from the settings. The caller
+    sets `stopping` when the application must end: then no client is kept waiting any longer.
     """
     several = len(worker.endpoints if worker else settings.worker_base_urls) > 1
     metrics = Metrics(several_workers=several)
@@ -129,14 +129,16 @@ def _lifespan(
         services = await anyio.to_thread.run_sync(
             open_services, settings, worker, clock, metrics, stopping
         )
-        doors = await anyio.to_thread.run_sync(Authenticator, services.catalog, clock, settings)
-        housekeeping = asyncio.create_task(PeriodicTasks(periodic_tasks(services)).run())
+        authenticator = await anyio.to_thread.run_sync(
+            Authenticator, services.catalog, clock, settings
+        )
+        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(services)).run())
         try:
-            yield State(services=services, doors=doors)
+            yield State(services=services, authenticator=authenticator)
         finally:
-            housekeeping.cancel()
+            tasks.cancel()
             with suppress(asyncio.CancelledError):
-                await housekeeping
+                await tasks
             services.worker.close()
             await anyio.to_thread.run_sync(services.vectors.close)
             await anyio.to_thread.run_sync(services.catalog.close)

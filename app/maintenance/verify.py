@@ -56,7 +56,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """Videos that are ingested again, and damage that this does not mend."""
+    """Videos that are ingested again, and damage that this does not repair."""
 
     queued: list[str]
     beyond: list[Finding]

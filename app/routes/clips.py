@@ -45,7 +45,7 @@ async def get_clip(
     clip, described = await anyio.to_thread.run_sync(
         _cut, services, collection, video_id, start, end
     )
-    request.state.place.leave(served=True)  # the work is done: others may cut while this is sent
+    request.state.permit.leave(served=True)  # the work is done: others may cut while this is sent
     return file_response(request, clip.content, described)
 
 

@@ -168,8 +168,8 @@ async def _wait_for_job(
     """Return once the job's segments can be found; holds no thread and no permit meanwhile."""
     if options.after_job is None:
         return
-    place: Permit = request.state.place
-    async with place.aside():
+    permit: Permit = request.state.permit
+    async with permit.released():
         await _searchable(services, collection, options.after_job, options.deadline_ms)
 
 

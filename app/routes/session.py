@@ -18,9 +18,9 @@ async def _caller(request: Request) -> Principal:
     return caller
 
 
-async def _doors(request: Request) -> Authenticator:
-    doors: Authenticator = request.state.doors
-    return doors
+async def _authenticator(request: Request) -> Authenticator:
+    authenticator: Authenticator = request.state.authenticator
+    return authenticator
 
 
 @router.post("", status_code=204)
@@ -28,14 +28,14 @@ async def begin_session(
     request: Request,
     response: Response,
     caller: Annotated[Principal, Depends(_caller)],
-    doors: Annotated[Authenticator, Depends(_doors)],
+    authenticator: Annotated[Authenticator, Depends(_authenticator)],
 ) -> None:
     """Set a cookie that shows contents and thumbnails for twelve hours, and does nothing else."""
     if caller == ANONYMOUS:  # there are no keys, so no cookie is needed
         return
     response.set_cookie(
         COOKIE,
-        doors.sessions.cookie(caller.id),
+        authenticator.sessions.cookie(caller.id),
         max_age=LIFE_S,
         path="/v1/collections",
         secure=request.url.scheme == "https",

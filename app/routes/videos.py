@@ -100,7 +100,7 @@ async def upload_video(
     if not admission.replayed:
         services.metrics.upload_bytes.inc(admission.video.size_bytes)
     if (seconds := prefer_wait(prefer)) is not None:
-        request.state.place.leave(served=True)  # the video is here: others may be received
+        request.state.permit.leave(served=True)  # the video is here: others may be received
         admission = await _wait(services, admission, seconds)
         response.headers.update(wait_applied(seconds))
     return _admission_answer(response, services, admission)

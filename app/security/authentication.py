@@ -40,7 +40,7 @@ _IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a networ
 
 
 class Authenticator:
-    """The state of the doors, one for the application, opened with it."""
+    """Authenticates and limits requests; one for the application, opened with it."""
 
     def __init__(self, catalog: Catalog, clock: Clock, settings: Settings) -> None:
         """Reads the keys, and blocks for that."""
@@ -106,7 +106,7 @@ class Authenticator:
         return None if key is None else Principal(key.id, key.name, key.scope)
 
     def _admit_anybody(self, entrance: Entrance | None, headers: Headers) -> Principal:
-        """Without keys: whoever is on this machine, and not led here by a page from elsewhere."""
+        """Without keys: admits clients on this machine, unless another site's page sent them."""
         if not is_local_host(headers, self._settings.hosts_allowed):
             raise HostNotAllowed(
                 "Without keys this service answers only to localhost, to loopback addresses and "

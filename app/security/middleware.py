@@ -17,7 +17,7 @@ _SMALL_BODY_BYTES = 64 << 10  # what the server has taken in already, or may as 
 
 
 class AuthMiddleware:
-    """Judges by the `doors` of the application's state; puts the caller at `request.state`."""
+    """Asks the application's `authenticator`; stores the caller at `request.state`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,12 +34,12 @@ class AuthMiddleware:
         if self._policy is None:  # the routes are complete once the first request comes
             self._policy = Policy(scope["app"].routes)
         entrance = self._policy.entrance(scope["method"], scope["path"])
-        doors: Authenticator = scope["state"]["doors"]
+        authenticator: Authenticator = scope["state"]["authenticator"]
         headers = Headers(scope=scope)
         client = scope.get("client")
         address = client[0] if client else "unknown"
         try:
-            caller = await doors.admit(entrance, scope["method"], headers, address)
+            caller = await authenticator.admit(entrance, scope["method"], headers, address)
         except SecurityError as refusal:
             await _refuse(problem_of(refusal), headers, scope, receive, send)
             return
@@ -53,7 +53,7 @@ class AuthMiddleware:
         if entrance is not None and entrance.policy is not None:
             scope["state"]["route_policy"] = entrance.policy
         try:
-            with doors.serving(caller):
+            with authenticator.serving(caller):
                 await self._app(scope, receive, send)
         except SecurityError as refusal:
             await _refuse(problem_of(refusal), headers, scope, receive, send)

@@ -1,15 +1,15 @@
 """Load shedding: under overload a request is refused at once or served in time.
 
-An ASGI layer behind the doors and before the body is read. Requests are of four classes:
+An ASGI layer behind authentication and before the body is read. Requests are of four classes:
 
     query    searches, labels and heat maps of what is stored, texts to be embedded: they share the
              model
     clip     a video sent along to be searched by or labelled, and not kept: it is decoded first;
-             or a stretch of a stored one to be cut out
+             or an interval of a stored one to be exported
     upload   videos received, whose jobs the queue must have room for
     light    everything else; it never waits here, and there are always threads for it
 
-Each of the first three has a line of its own (`app.server.concurrency`).
+Each of the first three has a concurrency limiter of its own (`app.server.concurrency`).
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def threads_needed(settings: Settings) -> int:
 
 
 class AdmissionControl:
-    """ASGI layer: a line for each class, and no upload that would wait for days.
+    """ASGI layer: a concurrency limiter for each class, and no upload that would wait for days.
 
-    A request that was let in finds its place at `request.state.place`.
+    A request that was let in finds its permit at `request.state.permit`.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, clock: Clock, metrics: Metrics) -> None:
         self._app = app
-        self._lanes: Mapping[Cost, ConcurrencyLimiter] = {
+        self._limiters: Mapping[Cost, ConcurrencyLimiter] = {
             cost: ConcurrencyLimiter(
                 what, at_once=at_once, max_wait_s=max_wait_s, clock=clock.monotonic
             )
@@ -61,9 +61,9 @@ class AdmissionControl:
                 (Cost.UPLOAD, "uploads", settings.max_uploads, TRANSFER_WAIT_S),
             )
         }
-        for cost, lane in self._lanes.items():
-            metrics.watch_lane(cost.value, partial(_working, lane), partial(_waiting, lane))
-        self._room = IngestQueueLimit(settings, clock)
+        for cost, limiter in self._limiters.items():
+            metrics.watch_lane(cost.value, partial(_working, limiter), partial(_waiting, limiter))
+        self._queue_limit = IngestQueueLimit(settings, clock)
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,9 +83,9 @@ class AdmissionControl:
             await answer(scope, receive, send)
 
     async def _query(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the body first: who sends it slowly must not hold a place meanwhile."""
-        lane = self._lanes[Cost.QUERY]
-        lane.check()
+        """Take the body first: who sends it slowly must not hold a permit meanwhile."""
+        limiter = self._limiters[Cost.QUERY]
+        limiter.check()
         body = _Body(scope, receive)
         try:
             async for size in body.sizes():
@@ -93,24 +93,24 @@ class AdmissionControl:
                 if self._bodies_bytes > BODIES_BYTES:
                     raise Overloaded("Too many bodies at once. Try again later.", _BODIES_RETRY_S)
             if not body.client_gone:
-                await self._serve(lane.take(), scope, body.receive, send, receive)
+                await self._serve(limiter.take(), scope, body.receive, send, receive)
         finally:
             self._bodies_bytes -= body.total
 
     async def _transfer(self, cost: Cost, scope: Scope, receive: Receive, send: Send) -> None:
         if cost is Cost.UPLOAD and scope["method"] == "POST":
-            await self._room.check(scope["state"]["services"].catalog)
-        await self._serve(self._lanes[cost].take(), scope, receive, send)
+            await self._queue_limit.check(scope["state"]["services"].catalog)
+        await self._serve(self._limiters[cost].take(), scope, receive, send)
 
     async def _serve(
         self,
-        place: Permit,
+        permit: Permit,
         scope: Scope,
         receive: Receive,
         send: Send,
         hang_up: Receive | None = None,
     ) -> None:
-        """Wait for the place and serve; `hang_up` is asked meanwhile whether the client has gone.
+        """Wait for the permit and serve; `hang_up` is asked meanwhile whether the client has gone.
 
         It cannot be asked before the body has been taken: the answer would be the body.
         """
@@ -122,33 +122,33 @@ class AdmissionControl:
                 served = message["status"] < 400
             await send(message)
 
-        scope["state"]["place"] = place
+        scope["state"]["permit"] = permit
         try:
-            if await _wait(place, hang_up):
+            if await _wait(permit, hang_up):
                 await self._app(scope, receive, watched_send)
         finally:
-            place.leave(served=served)
+            permit.leave(served=served)
 
 
-def _working(lane: ConcurrencyLimiter) -> int:
-    return lane.working
+def _working(limiter: ConcurrencyLimiter) -> int:
+    return limiter.working
 
 
-def _waiting(lane: ConcurrencyLimiter) -> int:
-    return lane.waiting
+def _waiting(limiter: ConcurrencyLimiter) -> int:
+    return limiter.waiting
 
 
-async def _wait(place: Permit, hang_up: Receive | None) -> bool:
-    """Whether the place's turn came before the client went."""
-    if hang_up is None or place.ready.done():
-        await place.turn()
+async def _wait(permit: Permit, hang_up: Receive | None) -> bool:
+    """Whether the permit's turn came before the client went."""
+    if hang_up is None or permit.ready.done():
+        await permit.turn()
         return True
     gone = asyncio.ensure_future(hang_up())
     try:
-        await asyncio.wait((place.ready, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((permit.ready, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
         gone.cancel()
-    return place.ready.done()
+    return permit.ready.done()
 
 
 class _Body:

@@ -1,9 +1,9 @@
 """Concurrency limiter: so many requests of a class at once, and a queue with a bounded wait.
 
-What a request would have to wait is known when it comes: its place times what requests take,
+The wait of a request is known when it arrives: its position times what requests take,
 divided by how many are worked on at once. If that is too long it is refused then, not after it has
-waited for nothing. A burst may wait up to `max_wait_s`. A line that does not get empty for
-`BURST_S` is no burst but overload, and a line would only make everybody late: from then on there
+waited for nothing. A burst may wait up to `max_wait_s`. A queue that does not get empty for
+`BURST_S` is no burst but overload, and a queue would only make everybody late: from then on there
 is none, only half as many are worked on at once, since all of them share the same processors, and
 everybody else is refused, until nobody had to be for `CALM_S`.
 """
@@ -25,10 +25,10 @@ _NEWEST: Final = 0.1  # weight of the newest request in what requests take
 
 
 class Permit:
-    """A request's place: in line until `ready` is done, at work from then on."""
+    """A request's permit: in the queue until `ready` is done, at work from then on."""
 
-    def __init__(self, lane: ConcurrencyLimiter) -> None:
-        self._lane = lane
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = False
         self._since = 0.0
@@ -43,22 +43,22 @@ class Permit:
             return
         self._left = True
         if not self.ready.done():
-            self._lane.forget(self)
+            self._limiter.forget(self)
             return
         self._stop()
         if served:
-            self._lane.learn(self._seconds)
+            self._limiter.learn(self._seconds)
 
     @asynccontextmanager
-    async def aside(self) -> AsyncIterator[None]:
+    async def released(self) -> AsyncIterator[None]:
         """Within the block the request waits for something else, and others may work.
 
-        If the block fails the place is not taken again: an error needs none.
+        If the block fails the permit is not taken again: an error needs none.
         """
         self._stop()
         self.ready = asyncio.get_running_loop().create_future()
         yield
-        self._lane.rejoin(self)
+        self._limiter.rejoin(self)
         await self.turn()
 
     async def turn(self) -> None:
@@ -67,16 +67,16 @@ class Permit:
 
     def start(self) -> None:
         """It is this request's turn."""
-        self._since = self._lane.clock()
+        self._since = self._limiter.clock()
         self.ready.set_result(None)
 
     def _stop(self) -> None:
-        self._seconds += self._lane.clock() - self._since
-        self._lane.release()
+        self._seconds += self._limiter.clock() - self._since
+        self._limiter.release()
 
 
 class ConcurrencyLimiter:
-    """The line of one class; first come, first served. For one event loop."""
+    """The queue of one class; first come, first served. For one event loop."""
 
     def __init__(
         self, what: str, *, at_once: int, max_wait_s: float, clock: Callable[[], float]
@@ -98,7 +98,7 @@ class ConcurrencyLimiter:
 
     @property
     def waiting(self) -> int:
-        """How many are in line now."""
+        """How many are in the queue now."""
         return len(self._waiting)
 
     def check(self) -> None:
@@ -120,17 +120,17 @@ class ConcurrencyLimiter:
         )
 
     def take(self) -> Permit:
-        """A place, at work at once or in line; raises Overloaded if the line is too long."""
+        """A permit, at work at once or in the queue; raises Overloaded if the queue is too long."""
         self.check()
-        place = Permit(self)
-        self._waiting.append(place)
+        permit = Permit(self)
+        self._waiting.append(permit)
         self._advance()
-        return place
+        return permit
 
-    def forget(self, place: Permit) -> None:
-        """Somebody in line has gone."""
-        if place in self._waiting:
-            self._waiting.remove(place)
+    def forget(self, permit: Permit) -> None:
+        """Somebody in the queue has gone."""
+        if permit in self._waiting:
+            self._waiting.remove(permit)
         self._advance()
 
     def release(self) -> None:
@@ -138,9 +138,9 @@ class ConcurrencyLimiter:
         self._working -= 1
         self._advance()
 
-    def rejoin(self, place: Permit) -> None:
+    def rejoin(self, permit: Permit) -> None:
         """Somebody who stood aside goes on, as the next one: their wait was before."""
-        self._waiting.appendleft(place)
+        self._waiting.appendleft(permit)
         self._advance()
 
     def learn(self, seconds: float) -> None:

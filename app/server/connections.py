@@ -8,7 +8,7 @@ from app.server.limits import MAX_LINGERING
 
 
 class Connection(Protocol):
-    """What the crowd has to be able to do to a connection."""
+    """What the registry must be able to do to a connection."""
 
     def evict(self) -> None:
         """End at once; nothing was asked that has not been answered."""

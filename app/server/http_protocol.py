@@ -63,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """One connection; `edge_protocol` makes the class for one server."""
 
     limits: ClassVar[ConnectionLimits]
-    crowd: ClassVar[ConnectionRegistry]
+    registry: ClassVar[ConnectionRegistry]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,14 +89,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take the connection in, in the place of an idle one if there is no other."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._on_resume)
-        if len(self.connections) > self.limits.max_connections and not self.crowd.make_room():
+        if len(self.connections) > self.limits.max_connections and not self.registry.make_room():
             self._refuse(TooManyConnections("All connections are in use. Try again in a moment."))
             return
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the request in work that nobody waits any more."""
-        self.crowd.leave(self)
+        self.registry.leave(self)
         for timer in (self._timer, self._stall):
             if timer is not None:
                 timer.cancel()
@@ -160,7 +160,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.parser.should_upgrade():  # to nothing we speak: what follows is not parsed
             self.cycle.keep_alive = False
-        self.crowd.leave(self)
+        self.registry.leave(self)
         self._phase = _Phase.BODY
         self._begin_period()
 
@@ -199,7 +199,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._linger()
         else:
-            self.crowd.wait(self)
+            self.registry.wait(self)
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
@@ -214,13 +214,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._heard = False
         self._arm(self.loop.time() + self.limits.head_timeout_s)
         if not self._in_work():
-            self.crowd.wait(self)
+            self.registry.wait(self)
 
     def _keep_alive(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
-        self.crowd.wait(self)
+        self.registry.wait(self)
 
     def _begin_period(self) -> None:
         self._period_bytes = 0
@@ -332,7 +332,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _write_refusal(self, error: AppError) -> None:
         self.connections.discard(self)
-        if not self.crowd.linger(self):
+        if not self.registry.linger(self):
             self.transport.abort()
             return
         self.flow.resume_reading()
@@ -364,5 +364,5 @@ def edge_protocol(limits: ConnectionLimits) -> type[GuardedProtocol]:
         """The protocol with limits and places of its own."""
 
     ServerProtocol.limits = limits
-    ServerProtocol.crowd = ConnectionRegistry()
+    ServerProtocol.registry = ConnectionRegistry()
     return ServerProtocol

@@ -49,7 +49,7 @@ class TextCache:
         return future
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        # Looked up again: whoever waited at the scheduler before may have asked for the same text.
+        # Looked up again: an earlier call may have encoded the same text meanwhile.
         known = self._look_up(texts)
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:

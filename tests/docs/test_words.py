@@ -18,7 +18,7 @@ WIRE_NAMES = ("xclip_lane_requests", 'body["waste"]')
 # In any spelling, as whole words.
 WORDS = (
     "certainty", "surest", "dawdle", "dawdles", "dealt with", "is what is waited for",
-    "asks for patience",
+    "asks for patience", "whoever", "looks after",
 )  # fmt: skip
 # As code spells them.
 NAMES = (
@@ -28,7 +28,7 @@ NAMES = (
     "security/doors", "security/gate", "security/rates", "security/callers", "security/refusals",
     "worker/puller", "worker/certainty", "worker/ahead", "worker/starting", "worker/gate",
     "services/pieces", "services/questions", "services/coding", "services/figures",
-    "puller", "chore", "chores", "waste",
+    "puller", "chore", "chores", "waste", "LabelsRoute", "housekeeping", "_lanes",
 )  # fmt: skip
 
 

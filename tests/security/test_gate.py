@@ -84,7 +84,7 @@ def test_a_key_may_have_so_many_requests_served_at_once(tmp_path: Path):
     with open_doors(tmp_path, keyed=False) as opened:
         key = new_key(opened.catalog, concurrent_requests=1)
     with open_doors(tmp_path, keyed=False) as opened:
-        doors: Authenticator = opened.api.app_state["doors"]
+        doors: Authenticator = opened.api.app_state["authenticator"]
         (stored,) = opened.catalog.keys_in_force()
         with doors.serving(Principal(stored.id, stored.name, stored.scope, at_once=1)):
             refused = opened.api.get("/v1/collections", headers=key)

@@ -68,8 +68,8 @@ def set_metadata(connection: Connection, name: str, metadata: Metadata) -> None:
 def advance(connection: Connection, collection_id: str, count: int) -> int:
     """Reserve the next `count` sequence numbers and return the first of them.
 
-    The row stays locked until the transaction ends, so numbers commit in their order: whoever has
-    read up to N will never see a number below N appear.
+    The row stays locked until the transaction ends, so numbers commit in their order: a reader
+    that has read up to N never sees a number below N appear.
     """
     statement = (
         update(T)

@@ -216,7 +216,7 @@ def make_due(connection: Connection, job_id: str) -> None:
 
 
 def cancel(connection: Connection, job: Job, now: datetime) -> None:
-    """Nobody is to work on it any more; whoever does hears it from the next heartbeat."""
+    """Nobody is to work on it any more; its worker learns it from the next heartbeat."""
     _set(connection, job.id, **_canceled(now))
     videos.set_failed(connection, job.video_id, "canceled", "The ingest was canceled.")
 

@@ -52,7 +52,7 @@ class Sender:
 
 
 class Ingest:
-    """Admits videos and looks after their jobs; the worker does the work."""
+    """Accepts videos and manages their jobs; the worker runs them."""
 
     def __init__(self, catalog: Catalog, media: MediaStore) -> None:
         self._catalog = catalog

@@ -265,11 +265,11 @@ def test_a_refusal_of_the_whole_service_is_a_problem(tmp_path: Path, encoder: En
         layer: Any = stack.api.app.middleware_stack
         while not isinstance(layer, AdmissionControl):
             layer = getattr(layer, "app", None) or layer._app
-        lane = layer._lanes[Cost.QUERY]
-        lane._working, lane._request_s = 1000, 1000.0
+        limiter = layer._limiters[Cost.QUERY]
+        limiter._working, limiter._request_s = 1000, 1000.0
         answer = stack.api.post(SEARCH, json={"text": "a red circle"})
         assert_problem(answer, 503, "overloaded")
         assert int(answer.headers["retry-after"]) >= 1
         assert stack.api.get(VIDEOS).status_code == 200
-        lane._working, lane._request_s = 0, 0.0
+        limiter._working, limiter._request_s = 0, 0.0
         assert stack.api.post(SEARCH, json={"text": "a red circle"}).status_code == 200

@@ -140,7 +140,7 @@ async def test_who_stands_aside_lets_others_work_and_goes_on_next() -> None:
     lane = make_lane(clock, at_once=1, max_wait_s=3.0)
     first, second, third = (lane.take() for _ in range(3))
     clock.now += 1.0
-    async with first.aside():
+    async with first.released():
         assert turns(second, third) == [True, False]
         clock.now += 100.0
         asyncio.get_running_loop().call_later(0.01, lambda: second.leave(served=False))
@@ -160,7 +160,7 @@ async def test_an_error_while_aside_needs_no_place() -> None:
     lane = make_lane(Hand(), at_once=1)
     first, second = lane.take(), lane.take()
     with pytest.raises(ValueError, match="gone"):
-        async with first.aside():
+        async with first.released():
             raise ValueError("gone")
     first.leave(served=False)
     assert second.ready.done()
