@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from app.catalog import Catalog
@@ -19,14 +20,17 @@ from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
+from app.services.library.label_sets import LabelSets
 from app.services.library.library import LibraryService
 from app.services.operations.metrics import MetricsCollector
+from app.services.operations.model_status import ModelStatus
 from app.services.operations.periodic_tasks import PeriodicTask
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
 from app.services.vectors.damage import Damage
 from app.services.vectors.factory import open_vectors
+from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
@@ -35,13 +39,30 @@ from app.telemetry.metrics import Metrics
 from index import PackedTensorStore
 
 
-def open_services(
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that is opened at the start; `services` is what routes get of it."""
+
+    services: Services
+    catalog: Catalog
+    worker: WorkerClient
+    vectors: VectorPort
+    remover: DeletionRunner
+
+    def close(self) -> None:
+        """Close what was opened, the catalog last."""
+        self.worker.close()
+        self.vectors.close()
+        self.catalog.close()
+
+
+def open_parts(
     settings: Settings,
     worker: WorkerClient | None,
     clock: Clock,
     metrics: Metrics,
     stopping: threading.Event,
-) -> Services:
+) -> Parts:
     """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
     media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     media.prepare()
@@ -57,12 +78,10 @@ def open_services(
     library.ensure_default()
     ingest = Ingest(catalog, media)
     vectors.prepare()
-    return Services(
+    services = Services(
         settings=settings,
         clock=clock,
-        catalog=catalog,
         media=media,
-        worker=worker,
         metrics=metrics,
         figures=MetricsCollector(catalog, vectors, worker, settings, metrics),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
@@ -78,8 +97,8 @@ def open_services(
             timeout_s=settings.url_timeout_s,
         ),
         library=library,
-        remover=remover,
-        vectors=vectors,
+        label_sets=LabelSets(catalog),
+        model_status=ModelStatus(catalog, worker),
         cutting=ClipExport(media, worker),
         embeddings=Embeddings(worker, settings.model),
         search=Search(
@@ -93,19 +112,22 @@ def open_services(
         ),
         classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
     )
+    return Parts(services, catalog, worker, vectors, remover)
 
 
-def periodic_tasks(services: Services) -> Sequence[PeriodicTask]:
+def periodic_tasks(parts: Parts) -> Sequence[PeriodicTask]:
     """What is to be done from time to time, and first of all at the start."""
+
+    services = parts.services
 
     def forget_answers() -> None:
         kept = timedelta(seconds=ANSWER_KEPT_S)
-        services.catalog.expire_idempotent_answers(services.clock.now() - kept)
+        parts.catalog.expire_idempotent_answers(services.clock.now() - kept)
 
     return (
         PeriodicTask("sweep what dead processes left", services.media.sweep),
         PeriodicTask("finish uploads that are all there", services.uploads.finish_received),
         PeriodicTask("remove uploads that nobody finished", services.uploads.expire),
         PeriodicTask("forget answers to uploads", forget_answers),
-        PeriodicTask("take off the disk what was deleted", services.remover.work_off),
+        PeriodicTask("take off the disk what was deleted", parts.remover.work_off),
     )

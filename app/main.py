@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.clock import Clock, SystemClock
-from app.composition import open_services, periodic_tasks
+from app.composition import Parts, open_parts, periodic_tasks
 from app.model_api.client import WorkerClient
 from app.routes import (
     classify,
@@ -70,6 +70,7 @@ _ROUTERS = (
 class State(TypedDict):
     """What every request finds at `request.state`, beside its own id and body allowance."""
 
+    parts: Parts
     services: Services
     authenticator: Authenticator
 
@@ -126,22 +127,20 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads_needed(settings)
-        services = await anyio.to_thread.run_sync(
-            open_services, settings, worker, clock, metrics, stopping
+        parts = await anyio.to_thread.run_sync(
+            open_parts, settings, worker, clock, metrics, stopping
         )
         authenticator = await anyio.to_thread.run_sync(
-            Authenticator, services.catalog, clock, settings
+            Authenticator, parts.catalog, clock, settings
         )
-        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(services)).run())
+        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(parts)).run())
         try:
-            yield State(services=services, authenticator=authenticator)
+            yield State(parts=parts, services=parts.services, authenticator=authenticator)
         finally:
             tasks.cancel()
             with suppress(asyncio.CancelledError):
                 await tasks
-            services.worker.close()
-            await anyio.to_thread.run_sync(services.vectors.close)
-            await anyio.to_thread.run_sync(services.catalog.close)
+            await anyio.to_thread.run_sync(parts.close)
 
     return lifespan
 

@@ -9,9 +9,7 @@ from fastapi import Depends, Path, Query
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
-from app.catalog import Catalog
 from app.clock import Clock
-from app.model_api.client import WorkerClient
 from app.security.principal import Principal
 from app.services.classify.classify import Classify
 from app.services.ingest.ingest import Ingest
@@ -19,14 +17,14 @@ from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
+from app.services.library.label_sets import LabelSets
 from app.services.library.library import LibraryService
 from app.services.operations.metrics import MetricsCollector
+from app.services.operations.model_status import ModelStatus
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
-from app.services.vectors.port import VectorPort
 from app.settings import Settings
-from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import Metrics
 
@@ -37,9 +35,7 @@ class Services:
 
     settings: Settings
     clock: Clock
-    catalog: Catalog
     media: MediaStore
-    worker: WorkerClient
     metrics: Metrics
     figures: MetricsCollector
     readiness: Readiness
@@ -48,8 +44,8 @@ class Services:
     following: JobWatcher
     fetching: UrlFetcher
     library: LibraryService
-    remover: DeletionRunner
-    vectors: VectorPort
+    label_sets: LabelSets
+    model_status: ModelStatus
     cutting: ClipExport
     embeddings: Embeddings
     search: Search

@@ -20,7 +20,7 @@ def get_embeddings(
 ) -> schemas.VideoEmbeddings:
     """A video's segments in order of time, each with its vector; none before its job succeeded."""
     video = services.library.video(collection, video_id)
-    stored = services.catalog.stored_segments(video.id)
+    stored = services.library.stored_segments(video)
     view = services.library.collection(collection)
     return schemas.VideoEmbeddings(
         video_id=video.id, model=view.collection.model, items=[_item(each) for each in stored]

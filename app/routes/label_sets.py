@@ -21,7 +21,7 @@ def list_label_sets(
     services: ServicesOf, cursor: Cursor = None, limit: Limit = 50
 ) -> schemas.Page[schemas.LabelSetSummary]:
     """Label sets by name, without their labels."""
-    return page_answer(services.catalog.list_label_sets(cursor, limit), label_set_summary)
+    return page_answer(services.label_sets.page(cursor, limit), label_set_summary)
 
 
 @router.put(
@@ -32,7 +32,7 @@ def put_label_set(
     services: ServicesOf, name: Name, response: Response, body: schemas.LabelSetPut
 ) -> schemas.LabelSetAnswer:
     """Create a label set (201), or replace what it holds (200)."""
-    label_set, created = services.catalog.put_label_set(name, body.labels, body.templates)
+    label_set, created = services.label_sets.put(name, body.labels, body.templates)
     response.status_code = 201 if created else 200
     return label_set_answer(label_set)
 
@@ -40,10 +40,10 @@ def put_label_set(
 @router.get("/{name}", responses=problem_responses(404, 422))
 def get_label_set(services: ServicesOf, name: Name) -> schemas.LabelSetAnswer:
     """One label set."""
-    return label_set_answer(services.catalog.get_label_set(name))
+    return label_set_answer(services.label_sets.get(name))
 
 
 @router.delete("/{name}", status_code=204, responses=problem_responses(404, 422))
 def delete_label_set(services: ServicesOf, name: Name) -> None:
     """Delete a label set; what was answered with it stays as it is."""
-    services.catalog.delete_label_set(name)
+    services.label_sets.delete(name)

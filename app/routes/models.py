@@ -16,8 +16,8 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", responses=problem_responses(502))
 def list_models(services: ServicesOf) -> schemas.ModelList:
     """The worker's model: its identity and sizes, and its queue now."""
-    facts = asdict(services.worker.facts())
-    backlog = services.catalog.backlog()
+    facts = asdict(services.model_status.facts())
+    backlog = services.model_status.backlog()
     queue = schemas.QueueAnswer(
         jobs_queued=backlog.queued,
         jobs_running=backlog.running,

@@ -13,5 +13,5 @@ router = APIRouter(prefix="/v1/removals", tags=["system"])
 @router.get("")
 def get_removals(services: ServicesOf) -> schemas.RemovalsAnswer:
     """What deletions have left to do; nothing pending means that all of it is off the disk."""
-    pending = services.remover.pending()
+    pending = services.library.pending_removals()
     return schemas.RemovalsAnswer(pending=pending.count, oldest=pending.oldest)

@@ -66,7 +66,7 @@ async def search_clip(
     request: Request, services: ServicesOf, collection: CollectionName
 ) -> schemas.SearchAnswer:
     """Moments like a clip that is sent along and forgotten."""
-    await anyio.to_thread.run_sync(services.catalog.get_collection, collection)
+    await anyio.to_thread.run_sync(services.library.collection, collection)
     incoming = await anyio.to_thread.run_sync(
         services.media.receive, services.settings.max_upload_bytes
     )
@@ -107,7 +107,7 @@ def _search_batch(
     asked = ((query.text, query.negative_text, *(query.then or ())) for query in body.queries)
     texts = {text for some in asked for text in some if text is not None}
     if texts:
-        services.worker.encode_text(sorted(texts))
+        services.search.encode_ahead(sorted(texts))
     answers = []
     for number, query in enumerate(body.queries):
         try:

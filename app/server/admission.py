@@ -99,7 +99,7 @@ class AdmissionControl:
 
     async def _transfer(self, cost: Cost, scope: Scope, receive: Receive, send: Send) -> None:
         if cost is Cost.UPLOAD and scope["method"] == "POST":
-            await self._queue_limit.check(scope["state"]["services"].catalog)
+            await self._queue_limit.check(scope["state"]["parts"].catalog)
         await self._serve(self._limiters[cost].take(), scope, receive, send)
 
     async def _serve(

@@ -173,3 +173,15 @@ def test_the_api_never_loads_the_model():
     command = [sys.executable, "-c", script]
     found = subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
     assert found.stdout.decode().strip() == "set()"
+
+
+def test_routes_reach_neither_the_catalog_nor_the_worker():
+    """They call services: a rule that a route applies by itself would hold for that route only."""
+    clients = ("app.catalog.Catalog", "app.catalog.catalog", "app.model_api.client.WorkerClient")
+    found = offenders("app/routes", *clients)
+    for path in sorted((ROOT / "app/routes").rglob("*.py")):
+        reached = re.findall(
+            r"services\.(?:catalog|worker|vectors)\b|state\.parts", path.read_text()
+        )
+        found += [f"{path.name}: {name}" for name in reached]
+    assert found == []

@@ -98,7 +98,7 @@ def test_a_catalog_that_is_away_closes_the_doors_and_the_probes_still_answer(tmp
     """Nobody can say whether a key was revoked, so none is believed; alive it is all the same."""
     clock = HandClock()
     with open_doors(tmp_path, clock=clock) as doors:
-        doors.api.app_state["services"].catalog.close()
+        doors.api.app_state["parts"].catalog.close()
         for suffix in ("", "-wal", "-shm"):
             (tmp_path / f"catalog.sqlite{suffix}").unlink(missing_ok=True)
         (tmp_path / "catalog.sqlite").mkdir()

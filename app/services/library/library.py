@@ -1,4 +1,4 @@
-"""Library service: collections, videos, segments and label sets."""
+"""Library service: collections, videos and their segments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from app.catalog import Catalog
 from app.catalog.records import (
     Collection,
     Metadata,
+    PendingRemovals,
     RecordPage,
     Segment,
+    StoredSegment,
     Video,
     VideoStatus,
 )
@@ -149,6 +151,14 @@ class LibraryService:
     def segments(self, collection: str, video_id: str) -> list[Segment]:
         """A video's segments in order of time; none until its ingest has succeeded."""
         return self._catalog.list_segments(collection, video_id)
+
+    def stored_segments(self, video: Video) -> list[StoredSegment]:
+        """A video's segments in order of time, each with its vector."""
+        return self._catalog.stored_segments(video.id)
+
+    def pending_removals(self) -> PendingRemovals:
+        """How much of what was deleted is still on disk."""
+        return self._remover.pending()
 
     def content(self, video: Video) -> OpenObject:
         """The video's bytes as they were sent, open; raises ContentNotFound."""

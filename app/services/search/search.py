@@ -105,6 +105,13 @@ class Search:
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
 
+    def encode_ahead(self, texts: Sequence[str]) -> None:
+        """Encode texts in one turn of the model, so that the searches that follow find them cached.
+
+        Raises WorkerUnavailable, WorkerFailed.
+        """
+        self._worker.encode_text(texts)
+
     def find(self, name: str, query: MomentQuery) -> SearchPage:
         """The best moments of collection `name`, best first.
 

@@ -101,7 +101,7 @@ def test_the_worker_writes_only_into_the_folder_for_incoming_files(
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
     (stack.media.tmp / "incoming-link").symlink_to(victim)
-    worker = stack.api.app_state["services"].worker
+    worker = stack.api.app_state["parts"].worker
     for name in ("../victim", str(victim), "incoming-link", "incoming-none"):
         with pytest.raises(WorkerFailed):
             worker.cut(video["sha256"], name, start_s=0, end_s=1, max_bytes=1000)

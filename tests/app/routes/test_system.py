@@ -38,7 +38,7 @@ def test_not_ready_names_what_is_away(stack: Stack):
 
 def test_not_ready_when_the_catalog_is_gone(stack: Stack):
     """A database that cannot be opened is named, without its address."""
-    stack.api.app_state["services"].catalog.close()
+    stack.api.app_state["parts"].catalog.close()
     path = stack.settings.data_dir / "catalog.sqlite"
     while not path.is_dir():
         for suffix in ("", "-wal", "-shm"):

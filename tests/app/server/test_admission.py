@@ -116,7 +116,7 @@ class Client:
             "headers": [],
             "state": {
                 "request_id": "req_1",
-                "services": services,
+                "parts": services,
                 "route_policy": entrance.policy,
             },
         }
