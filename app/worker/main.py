@@ -1,35 +1,20 @@
-"""Composition root of the worker: loads the model, serves it, runs jobs, ends on SIGTERM."""
+"""Worker process: loads the model, serves it, runs jobs, ends on SIGTERM."""
 
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
-from app.catalog import Catalog
 from app.clock import Clock, SystemClock
-from app.ids import new_id
-from app.model_api.secret import SECRET
 from app.server.listener import run_app
 from app.settings import Settings, SettingsError
-from app.storage.media_store import MediaStore
-from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import ClipExporter
-from app.worker.clip_scoring import ClipScoring
-from app.worker.confidence import ConfidenceEstimator
-from app.worker.decoding import Decoder
+from app.worker.composition import open_worker
 from app.worker.job_runner import JobRunner
-from app.worker.model_scheduler import ModelScheduler
-from app.worker.pipeline import IngestPipeline
-from app.worker.scoring import Scoring
-from app.worker.server import create_worker_app
 from app.worker.startup_server import StartupServer
-from app.worker.text_cache import TextCache
-from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
 from xclip.errors import XCLIPError
@@ -53,55 +38,11 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
     threading.Thread(target=_log_confinement, name="confinement", daemon=True).start()
-    worker_id = new_id("wrk", clock, os.urandom)
-    # half of what uploads leave free: what was accepted before is still indexed then
-    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
-    media.prepare()
-    scheduler = ModelScheduler()
-    metrics = WorkerMetrics()
-    metrics.model_calls_waiting.set_function(lambda: scheduler.waiting)
-    texts = TextCache(encoder, scheduler)
-    scoring = Scoring(encoder, scheduler, texts)
-    confidence = ConfidenceEstimator(encoder, scoring, settings.layout.calibrations)
-    decoder = Decoder.for_model(encoder, settings)
     with (
-        closing(PackedTensorStore(settings.layout.tensors, writer_id=worker_id)) as tensors,
-        Catalog.open(
-            settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
-        ) as catalog,
+        open_worker(settings, encoder, clock) as parts,
+        _running_jobs(parts.runner, settings.ingests_at_once, settings.shutdown_grace_s),
     ):
-        pipeline = IngestPipeline(
-            catalog,
-            media,
-            tensors,
-            encoder,
-            scheduler,
-            decoder,
-            confidence,
-            settings.prompt_precision,
-        )
-        runner = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
-        clips = ClipScoring(
-            encoder, scheduler, scoring, confidence, decoder, media.tmp, runner.stopping
-        )
-        with _running_jobs(runner, settings.ingests_at_once, settings.shutdown_grace_s):
-            run_app(
-                create_worker_app(
-                    encoder,
-                    tensors,
-                    texts,
-                    scoring,
-                    confidence,
-                    clips,
-                    ClipExporter(media, decoder),
-                    metrics,
-                    secret=catalog.secret(SECRET),
-                ),
-                listener,
-                settings,
-                on_stop=runner.stop,
-            )
-    scheduler.close()
+        run_app(parts.app, listener, settings, on_stop=parts.runner.stop)
 
 
 @contextmanager

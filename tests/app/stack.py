@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,24 +17,14 @@ from starlette.testclient import TestClient
 
 from app.catalog import Catalog
 from app.clock import Clock, SystemClock
-from app.ids import new_id
 from app.main import create_app
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
 from app.model_api.tensor_records import stack_records
 from app.settings import Settings
 from app.storage.media_store import MediaStore
-from app.telemetry.metrics import WorkerMetrics
-from app.worker.clip_export import ClipExporter
-from app.worker.clip_scoring import ClipScoring
-from app.worker.confidence import ConfidenceEstimator
-from app.worker.decoding import Decoder
+from app.worker.composition import open_worker
 from app.worker.job_runner import JobRunner
-from app.worker.model_scheduler import ModelScheduler
-from app.worker.pipeline import IngestPipeline
-from app.worker.scoring import Scoring
-from app.worker.server import create_worker_app
-from app.worker.text_cache import TextCache
 from index import PackedTensorStore
 from tests.app.conftest import write_clip
 from xclip import scoring
@@ -106,41 +94,15 @@ def open_stack(
     values = {"window_s": 1.0, "stride_s": 0.5, "model": encoder.name, "threads": 1, **choices}
     settings = Settings(data_dir=folder, **values)
     with ExitStack() as stack:
-        media = MediaStore.in_folder(folder)
-        media.prepare()
-        catalog = stack.enter_context(Catalog.open(settings.catalog_url, clock=clock))
-        writer_id = new_id("wrk", clock, os.urandom)
-        tensors = PackedTensorStore(settings.layout.tensors, writer_id=writer_id)
-        stack.callback(tensors.close)
-        gate = ModelScheduler()
-        stack.callback(gate.close)
-        texts = TextCache(encoder, gate)
-        scoring = Scoring(encoder, gate, texts)
-        certainty = ConfidenceEstimator(encoder, scoring, settings.layout.calibrations)
-        decoder = Decoder.for_model(encoder, settings)
-        pipeline = IngestPipeline(
-            catalog, media, tensors, encoder, gate, decoder, certainty, settings.prompt_precision
-        )
-        metrics = WorkerMetrics()
-        puller = JobRunner(catalog, pipeline, writer_id, settings.lease_s, clock, metrics)
-        never = threading.Event().is_set
-        clips = ClipScoring(encoder, gate, scoring, certainty, decoder, media.tmp, never)
-        worker_app: Starlette = create_worker_app(
-            encoder,
-            tensors,
-            texts,
-            scoring,
-            certainty,
-            clips,
-            ClipExporter(media, decoder),
-            metrics,
-            secret=catalog.secret(SECRET),
-        )
-        worker = AppTransport(stack.enter_context(TestClient(worker_app)))
+        parts = stack.enter_context(open_worker(settings, encoder, clock))
+        catalog = parts.catalog
+        worker = AppTransport(stack.enter_context(TestClient(parts.app)))
         client = WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=worker)
         app = create_app(settings, worker=client, clock=clock)
         api = stack.enter_context(TestClient(app, HERE, raise_server_exceptions=False))
-        yield Stack(api, worker, worker_app, puller, catalog, tensors, media, settings)
+        yield Stack(
+            api, worker, parts.app, parts.runner, catalog, parts.tensors, parts.media, settings
+        )
 
 
 @pytest.fixture
