@@ -16,7 +16,7 @@ APP = Path(__file__).parents[2] / "app"
 # The setting's name, names of the REST API, and words that mean something else.
 ALLOWED = {
     "settings.py": {"prompt_precision"},
-    "worker/main.py": {"prompt_precision"},
+    "worker/composition.py": {"prompt_precision"},
     "routes/models.py": {"prompt", "prompt_shape"},
     "routes/embeddings.py": {"prompt_tokens"},
     "cli/commands/evaluate.py": {"prompt"},  # of a template of texts
