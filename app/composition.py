@@ -17,7 +17,7 @@ from app.routes.dependencies import Services
 from app.services.classify.classify import Classify
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
-from app.services.ingest.resumable_uploads import ResumableUploads
+from app.services.ingest.resumable_uploads import ResumableUploads, expire_uploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
 from app.services.library.label_sets import LabelSets
@@ -41,13 +41,15 @@ from index import PackedTensorStore
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that is opened at the start; `services` is what routes get of it."""
+    """Everything that is opened at the start; requests reach the `services` of it."""
 
     services: Services
     catalog: Catalog
     worker: WorkerClient
     vectors: VectorPort
-    remover: DeletionRunner
+    media: MediaStore
+    partials: PartialFiles
+    deletion: DeletionRunner
 
     def close(self) -> None:
         """Close what was opened, the catalog last."""
@@ -73,8 +75,8 @@ def open_parts(
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     damage = Damage(catalog, metrics.damaged_segments)
     tensors = PackedTensorStore(settings.layout.tensors, writer_id="api")  # which writes nothing
-    remover = DeletionRunner(catalog, media, tensors, settings.layout.calibrations)
-    library = LibraryService(catalog, media, remover, vectors, settings)
+    deletion = DeletionRunner(catalog, media, tensors, settings.layout.calibrations)
+    library = LibraryService(catalog, media, deletion, vectors, settings)
     library.ensure_default()
     ingest = Ingest(catalog, media)
     vectors.prepare()
@@ -112,22 +114,24 @@ def open_parts(
         ),
         classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
     )
-    return Parts(services, catalog, worker, vectors, remover)
+    return Parts(services, catalog, worker, vectors, media, partials, deletion)
 
 
 def periodic_tasks(parts: Parts) -> Sequence[PeriodicTask]:
-    """What is to be done from time to time, and first of all at the start."""
-
+    """The work that the API repeats at intervals, in this order, first at start-up."""
     services = parts.services
 
-    def forget_answers() -> None:
+    def expire() -> None:
+        expire_uploads(parts.catalog, parts.partials)
+
+    def expire_answers() -> None:
         kept = timedelta(seconds=ANSWER_KEPT_S)
         parts.catalog.expire_idempotent_answers(services.clock.now() - kept)
 
     return (
-        PeriodicTask("sweep what dead processes left", services.media.sweep),
-        PeriodicTask("finish uploads that are all there", services.uploads.finish_received),
-        PeriodicTask("remove uploads that nobody finished", services.uploads.expire),
-        PeriodicTask("forget answers to uploads", forget_answers),
-        PeriodicTask("take off the disk what was deleted", parts.remover.work_off),
+        PeriodicTask("remove temporary files of ended processes", parts.media.sweep),
+        PeriodicTask("finish completely received uploads", services.uploads.finish_received),
+        PeriodicTask("remove expired uploads", expire),
+        PeriodicTask("remove expired idempotent answers", expire_answers),
+        PeriodicTask("remove deleted files from the disk", parts.deletion.work_off),
     )

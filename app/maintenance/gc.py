@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from app.catalog import Catalog
-from app.clock import SystemClock
 from app.maintenance.orphans import Orphan, find_orphans
-from app.services.ingest.ingest import Ingest
-from app.services.ingest.resumable_uploads import ResumableUploads
+from app.services.ingest.resumable_uploads import expire_uploads
 from app.settings import Settings
 from app.storage.backup_lock import removing
 from app.storage.deletion import DeletionRunner
@@ -51,7 +49,7 @@ def _remove(
         case "calibration":
             (settings.layout.calibrations / orphan.name).unlink(missing_ok=True)
         case "upload":
-            _uploads(catalog, media, settings).expire()
+            expire_uploads(catalog, PartialFiles(settings.data_dir))
         case "temporary file":
             media.sweep()
     return True
@@ -66,14 +64,3 @@ def _remove_tensors(orphan: Orphan, tensors: PackedTensorStore) -> bool:
         else:
             tensors.unlink(orphan.name)
     return True
-
-
-def _uploads(catalog: Catalog, media: MediaStore, settings: Settings) -> ResumableUploads:
-    return ResumableUploads(
-        catalog,
-        media,
-        PartialFiles(settings.data_dir),
-        Ingest(catalog, media),
-        SystemClock(),
-        max_bytes=settings.max_upload_bytes,
-    )

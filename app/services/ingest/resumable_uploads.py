@@ -138,26 +138,6 @@ class ResumableUploads:
                 if file.size_bytes == upload.length and self._is_unfinished(upload):
                     self._admit(upload, file)
 
-    def expire(self) -> None:
-        """Forget uploads whose time is over, and remove files that no upload needs any more."""
-        for upload_id in self._catalog.list_expired_uploads():
-            self._expire(upload_id)
-        there = set(self._files.ids())  # before the rows: a file's row is older than the file
-        needed = {upload.id for upload in self._catalog.list_unfinished_uploads()}
-        for upload_id in there - needed:
-            with suppress(PartialLocked, PartialMissing), self._files.locked(upload_id):
-                self._files.remove(upload_id)
-
-    def _expire(self, upload_id: str) -> None:
-        try:
-            with self._files.locked(upload_id):
-                if self._catalog.remove_expired_upload(upload_id):
-                    self._files.remove(upload_id)
-        except PartialMissing:  # its file became a video's
-            self._catalog.remove_expired_upload(upload_id)
-        except PartialLocked:  # a chunk has been coming in all this time
-            return
-
     def _is_unfinished(self, upload: ResumableUpload) -> bool:
         """Whether it still is, now that its lock is ours."""
         try:
@@ -179,6 +159,28 @@ class ResumableUploads:
         if upload.expires_at <= self._clock.now():
             raise UploadExpired("Nothing of this upload came for too long; begin a new one.")
         return upload
+
+
+def expire_uploads(catalog: Catalog, files: PartialFiles) -> None:
+    """Forget uploads whose time is over, and remove files that no upload needs any more."""
+    for upload_id in catalog.list_expired_uploads():
+        _expire(catalog, files, upload_id)
+    present = set(files.ids())  # before the rows: a file's row is older than the file
+    needed = {upload.id for upload in catalog.list_unfinished_uploads()}
+    for upload_id in present - needed:
+        with suppress(PartialLocked, PartialMissing), files.locked(upload_id):
+            files.remove(upload_id)
+
+
+def _expire(catalog: Catalog, files: PartialFiles, upload_id: str) -> None:
+    try:
+        with files.locked(upload_id):
+            if catalog.remove_expired_upload(upload_id):
+                files.remove(upload_id)
+    except PartialMissing:  # its file became a video's
+        catalog.remove_expired_upload(upload_id)
+    except PartialLocked:  # a chunk has been coming in all this time
+        return
 
 
 def _check_offset(sent: int, received: int) -> None:

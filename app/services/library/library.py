@@ -48,13 +48,13 @@ class LibraryService:
         self,
         catalog: Catalog,
         media: MediaStore,
-        remover: DeletionRunner,
+        deletion: DeletionRunner,
         vectors: VectorPort,
         settings: Settings,
     ) -> None:
         self._catalog = catalog
         self._media = media
-        self._remover = remover
+        self._deletion = deletion
         self._vectors = vectors
         self._settings = settings
 
@@ -122,7 +122,7 @@ class LibraryService:
         removals = self._catalog.delete_collection(name)
         failpoints.hit("delete_committed")
         self._vectors.forget(name)
-        return self._remover.remove(removals)
+        return self._deletion.remove(removals)
 
     def video(self, collection: str, video_id: str) -> Video:
         """One video; raises CollectionNotFound, VideoNotFound."""
@@ -146,7 +146,7 @@ class LibraryService:
         failpoints.hit("delete_begun")
         removals = self._catalog.delete_video(collection, video_id)
         failpoints.hit("delete_committed")
-        return self._remover.remove(removals)
+        return self._deletion.remove(removals)
 
     def segments(self, collection: str, video_id: str) -> list[Segment]:
         """A video's segments in order of time; none until its ingest has succeeded."""
@@ -158,7 +158,7 @@ class LibraryService:
 
     def pending_removals(self) -> PendingRemovals:
         """How much of what was deleted is still on disk."""
-        return self._remover.pending()
+        return self._deletion.pending()
 
     def content(self, video: Video) -> OpenObject:
         """The video's bytes as they were sent, open; raises ContentNotFound."""

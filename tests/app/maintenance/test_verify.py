@@ -183,7 +183,7 @@ def test_a_repair_mends_it(stack: Stack, make_clip: MakeClip):
     assert {each.kind for each in report.damage} == {"tensor", "thumbnail"}
     repair(stack.catalog, report)
     work(stack)
-    stack.api.app_state["parts"].remover.work_off()
+    stack.api.app_state["parts"].deletion.work_off()
     assert verify(stack.catalog, stack.media, stack.tensors, stack.settings).damage == []
     assert stack.api.get(f"{VIDEOS}/{video['id']}").json()["status"] == "ready"
 

@@ -12,7 +12,11 @@ from app.catalog.records import NewUpload
 from app.clock import Clock, SystemClock
 from app.services.ingest.chunk import Checksum
 from app.services.ingest.ingest import AcceptedUpload, Ingest, Sender, Upload
-from app.services.ingest.resumable_uploads import ResumableUploads, UploadProgress
+from app.services.ingest.resumable_uploads import (
+    ResumableUploads,
+    UploadProgress,
+    expire_uploads,
+)
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialFiles
 
@@ -35,7 +39,7 @@ class Arrivals:
         again = over(self.catalog, self.media, self.files, self.clock)
         again.media.sweep()
         again.uploads.finish_received()
-        again.uploads.expire()
+        expire_uploads(again.catalog, again.files)
         return again
 
     def announce(self, length: int) -> str:

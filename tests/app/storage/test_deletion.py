@@ -56,7 +56,7 @@ def test_what_a_backup_needs_is_removed_after_it(stack: Stack, make_clip: MakeCl
         state = stack.api.get("/v1/removals").json()
         assert state["pending"] == 3
         assert state["oldest"] is not None
-    assert stack.api.app_state["parts"].remover.work_off() == 0
+    assert stack.api.app_state["parts"].deletion.work_off() == 0
     assert (left_on_disk(stack), tensor_bytes(stack), pending(stack)) == ([], b"", 0)
 
 
@@ -67,7 +67,7 @@ def test_what_an_error_stopped_is_tried_again(stack: Stack, make_clip: MakeClip,
     failpoints.configure(f"{moment}:eio")
     answer = stack.api.delete(f"{VIDEOS}/{video['id']}")
     assert (answer.status_code, answer.json()) == (202, {"pending_removals": 1})
-    assert stack.api.app_state["parts"].remover.work_off() == 0
+    assert stack.api.app_state["parts"].deletion.work_off() == 0
     assert (left_on_disk(stack), tensor_bytes(stack), pending(stack)) == ([], b"", 0)
 
 
@@ -108,7 +108,7 @@ def test_a_start_does_what_a_dead_process_left(
         stack.catalog.delete_video("default", video["id"])
         assert left_on_disk(stack) != []
     with open_stack(tmp_path / "data", encoder) as stack:
-        stack.api.app_state["parts"].remover.work_off()  # or housekeeping was first
+        stack.api.app_state["parts"].deletion.work_off()  # or housekeeping was first
         assert (left_on_disk(stack), pending(stack)) == ([], 0)
         assert files_in(stack.settings.layout.tensors) == []  # its writer is dead, so it went whole
 
@@ -164,6 +164,6 @@ def test_tensors_that_a_new_ingest_replaces_are_removed(stack: Stack, make_clip:
     assert stack.api.get(f"{VIDEOS}/{video['id']}").json()["status"] == "ready"
     work(stack)
     assert len(tensor_bytes(stack)) > once
-    assert stack.api.app_state["parts"].remover.work_off() == 0
+    assert stack.api.app_state["parts"].deletion.work_off() == 0
     assert len(tensor_bytes(stack)) == once
     stack.tensors.read([segment.tensor for segment in segments_of(stack, video)])

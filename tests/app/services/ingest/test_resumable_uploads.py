@@ -21,6 +21,7 @@ from app.catalog.errors import UploadNotFound
 from app.catalog.uploads import UPLOAD_KEPT_S
 from app.errors import ChecksumMismatch, UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum
+from app.services.ingest.resumable_uploads import expire_uploads
 from app.storage.media_store import StorageFull
 from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock
@@ -247,13 +248,13 @@ def test_an_upload_nobody_goes_on_with_is_gone_after_a_day(arrivals: Arrivals, c
     clock.advance(1)
     with pytest.raises(UploadExpired):
         arrivals.uploads.settle(left, OWNER)
-    arrivals.uploads.expire()
+    expire_uploads(arrivals.catalog, arrivals.files)
     assert sorted(arrivals.files.ids()) == sorted([alive, writing])
     with pytest.raises(UploadNotFound):
         arrivals.uploads.settle(left, OWNER)
     arrivals.uploads.break_off(piece, ClientDisconnect())
     piece.close()
-    arrivals.uploads.expire()
+    expire_uploads(arrivals.catalog, arrivals.files)
     assert arrivals.uploads.settle(writing, OWNER).offset == 0
 
 
@@ -262,7 +263,7 @@ def test_files_that_no_upload_needs_are_removed(arrivals: Arrivals):
     arrivals.catalog.create_collection("other", model="m", window_s=5, stride_s=5)
     kept = arrivals.announce(10)
     arrivals.files.create("upl_stray")
-    arrivals.uploads.expire()
+    expire_uploads(arrivals.catalog, arrivals.files)
     assert arrivals.files.ids() == [kept]
 
 
@@ -271,10 +272,10 @@ def test_the_answer_of_a_finished_upload_is_kept_for_a_day(arrivals: Arrivals, c
     upload_id = arrivals.announce(3)
     video_id = arrivals.send(upload_id, 0, b"abc", None).upload.video_id
     assert video_id is not None
-    arrivals.uploads.expire()
+    expire_uploads(arrivals.catalog, arrivals.files)
     assert arrivals.uploads.look(upload_id, OWNER).upload.video_id == video_id
     clock.advance(UPLOAD_KEPT_S)
-    arrivals.uploads.expire()
+    expire_uploads(arrivals.catalog, arrivals.files)
     with pytest.raises(UploadNotFound):
         arrivals.uploads.look(upload_id, OWNER)
     assert arrivals.catalog.get_video("default", video_id).id == video_id
