@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from torch import nn
 
 if TYPE_CHECKING:
-    from xclip.model import MLP, Attention, Encoder, XCLIPModel
+    from xclip.model import MLP, Attention, TransformerEncoder, XCLIPModel
 
 
 def initialise(model: XCLIPModel) -> None:
@@ -30,7 +30,7 @@ def initialise(model: XCLIPModel) -> None:
     nn.init.normal_(model.text_projection.weight, std=text.hidden_size**-0.5)
 
 
-def _initialise_tower(tower: Encoder) -> None:
+def _initialise_tower(tower: TransformerEncoder) -> None:
     """CLIP's depth-scaled draws: the deeper the tower, the smaller what each layer adds."""
     width = cast("MLP", tower.layers[0].mlp).fc1.in_features
     residual = width**-0.5 * (2 * len(tower.layers)) ** -0.5

@@ -3,6 +3,7 @@
 Text tower (CLIP), vision tower with cross-frame communication (section 3.2), multi-frame
 integration transformer (MIT, 3.2), video-specific prompting (3.3), and `XCLIPModel`, their sum.
 Parameter names are those of Hugging Face's checkpoints, so their files load key for key.
+It is one file on purpose, longer than any other here, so that it reads in one go beside the paper.
 
 Shape legend: B videos, T frames, P patches, L = P + 1 tokens of a frame, S tokens of a text,
 N texts, W width of a tower, D projection width, H heads.
@@ -153,7 +154,7 @@ class CrossFrameLayer(nn.Module):
         return x + self.mlp(self.layer_norm2(x)), probabilities
 
 
-class Encoder(nn.Module):
+class TransformerEncoder(nn.Module):
     """A stack of layers that can be checkpointed and can report what it did."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
@@ -208,7 +209,9 @@ class XCLIPTextModel(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = TextEmbeddings(config)
-        self.encoder = Encoder([EncoderLayer(config) for _ in range(config.num_hidden_layers)])
+        self.encoder = TransformerEncoder(
+            [EncoderLayer(config) for _ in range(config.num_hidden_layers)]
+        )
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(
@@ -279,7 +282,9 @@ class XCLIPVisionModel(nn.Module):
         self.config = config
         self.embeddings = VisionEmbeddings(config)
         self.pre_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.encoder = Encoder([CrossFrameLayer(config) for _ in range(config.num_hidden_layers)])
+        self.encoder = TransformerEncoder(
+            [CrossFrameLayer(config) for _ in range(config.num_hidden_layers)]
+        )
         self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(
@@ -311,7 +316,9 @@ class MultiframeIntegrationTransformer(nn.Module):
         self.position_embedding = nn.Parameter(
             torch.empty(1, config.num_frames, config.hidden_size)
         )
-        self.encoder = Encoder([EncoderLayer(config) for _ in range(config.num_hidden_layers)])
+        self.encoder = TransformerEncoder(
+            [EncoderLayer(config) for _ in range(config.num_hidden_layers)]
+        )
 
     def forward(
         self, frames: Tensor, output_attentions: bool = False, output_hidden_states: bool = False
@@ -502,7 +509,7 @@ class XCLIPModel(nn.Module):
 
     def _set_gradient_checkpointing(self, enabled: bool) -> None:
         for module in self.modules():
-            if isinstance(module, Encoder):
+            if isinstance(module, TransformerEncoder):
                 module.gradient_checkpointing = enabled
 
     @classmethod

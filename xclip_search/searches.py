@@ -13,7 +13,7 @@ from xclip_search.library import DEFAULT
 from xclip_search.steps import AnswerT, Call, Flow, FormBody, ask, get, parse, part, within
 
 
-class SearchOptions(TypedDict, total=False):
+class SearchParameters(TypedDict, total=False):
     """What is searched and how the answer is arranged: see SearchOptions of the REST API."""
 
     top_k: int | None
@@ -26,7 +26,7 @@ class SearchOptions(TypedDict, total=False):
     deadline_ms: int | None
 
 
-class SearchQuery(SearchOptions, total=False):
+class SearchQuery(SearchParameters, total=False):
     """A search by one of `text`, `segment_id` and `then`; what is None is left out."""
 
     text: str | None
@@ -87,7 +87,7 @@ def search_batch(
 
 
 def search_clip(
-    file: Path, collection: str = DEFAULT, **options: Unpack[SearchOptions]
+    file: Path, collection: str = DEFAULT, **options: Unpack[SearchParameters]
 ) -> Flow[schemas.SearchAnswer]:
     """Ranked moments like a file that the service does not keep; raises OSError."""
     path = f"{within(collection)}/search:clip"

@@ -15,7 +15,7 @@ import pytest
 from tests.app.stack import Stack
 from tests.client.conftest import clients
 from xclip_search import ApiError, AsyncClient, Client, StillWaiting, schemas
-from xclip_search.searches import ClipCut, SearchOptions, SearchQuery, StoredPart
+from xclip_search.searches import ClipCut, SearchParameters, SearchQuery, StoredPart
 
 MakeClip = Callable[..., Path]
 LABELS = ["a red square", "a blue circle"]
@@ -159,7 +159,7 @@ def test_vectors_are_those_that_searches_rank_by(library: Stack) -> None:
 @pytest.mark.parametrize(
     ("choices", "body"),
     [
-        (SearchOptions, schemas.SearchOptions),
+        (SearchParameters, schemas.SearchOptions),
         (SearchQuery, schemas.SearchRequest),
         (StoredPart, schemas.ClassifyRequest),
         (ClipCut, schemas.ClipRequest),

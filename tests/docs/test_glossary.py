@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 _ROW = re.compile(r"^\| ([^|]+?) \| ([^|]+?) \| \[`([^`]+)`\]\(\.\./([^)]+)\) \|$", re.MULTILINE)
 ROWS = [(term, file) for term, _, file, _ in _ROW.findall(PAGE)]
+ROOTS = ("app", "xclip", "index", "xclip_search")
 PACKAGES = sorted(
     str(path.relative_to(ROOT))
-    for root in ("app", "xclip", "index", "xclip_search")
+    for root in ROOTS
     for path in (ROOT / root).rglob("__init__.py")
     if "migrations" not in path.parts
 )
@@ -110,10 +111,10 @@ def test_no_module_shadows_the_standard_library():
     assert tops & sys.stdlib_module_names == set()
 
 
-def test_no_two_classes_of_one_name_in_app():
-    """One name, one thing; private classes aside."""
+def test_no_two_classes_of_one_name():
+    """One name, one thing, in all packages together; private classes aside."""
     found: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "app").rglob("*.py")):
+    for path in sorted(path for root in ROOTS for path in (ROOT / root).rglob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))

@@ -30,7 +30,7 @@ GOLDEN_TOLERANCE = 1e-3  # of a probability, and of a logit also relative: what 
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at; `passed` is None where nothing is known to compare with."""
 
     what: str
@@ -38,7 +38,7 @@ class Finding:
     detail: str
 
 
-def check_checkpoint(source: str, clip: Path | None = None) -> list[Finding]:
+def check_checkpoint(source: str, clip: Path | None = None) -> list[CheckResult]:
     """Load a checkpoint and check it as `check_model` does.
 
     source : str
@@ -56,9 +56,9 @@ def check_checkpoint(source: str, clip: Path | None = None) -> list[Finding]:
     commit = locate(source).commit  # both halves come from the commit that a branch names now
     processor = XCLIPProcessor.from_pretrained(source, commit)
     model = load_model(source, commit)
-    findings = [Finding("loads", True, "every tensor is there, with its shape, and no other")]
+    results = [CheckResult("loads", True, "every tensor is there, with its shape, and no other")]
     if published:
-        findings.append(_is_published(model, published))
+        results.append(_is_published(model, published))
     frames, golden = _noise(model), None
     try:
         if clip:
@@ -67,10 +67,10 @@ def check_checkpoint(source: str, clip: Path | None = None) -> list[Finding]:
             frames = read_clip(fetch_from_dataset(GOLDEN_DATASET, published.golden.clip))
         golden = published.golden if published else None
         if published is None:
-            findings.append(Finding("golden values", None, "no golden values are known"))
+            results.append(CheckResult("golden values", None, "no golden values are known"))
     except WeightsError as error:
-        findings.append(Finding("golden clip", False, str(error)))
-    return [*findings, *check_model(model, processor, frames, golden)]
+        results.append(CheckResult("golden clip", False, str(error)))
+    return [*results, *check_model(model, processor, frames, golden)]
 
 
 def check_model(
@@ -78,29 +78,29 @@ def check_model(
     processor: XCLIPProcessor,
     frames: NDArray[np.uint8],
     golden: Golden | None,
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Run the clip: shapes, finiteness, stored tensors against the forward pass, golden values.
 
     frames : uint8 RGB, shape = (T, H, W, 3)
     """
     needed, words = model.config.vision_config.num_frames, model.config.text_config.vocab_size
-    findings = [_finite_weights(model)]
+    results = [_finite_weights(model)]
     if len(frames) != needed:
-        return [*findings, Finding("clip", False, f"{len(frames)} frames, {needed} are needed")]
+        return [*results, CheckResult("clip", False, f"{len(frames)} frames, {needed} are needed")]
     if processor.tokenizer.vocab_size > words:
         detail = f"{processor.tokenizer.vocab_size} words, the network knows {words}"
-        return [*findings, Finding("tokenizer", False, detail)]
+        return [*results, CheckResult("tokenizer", False, detail)]
     inputs = processor(text=list(GOLDEN_TEXTS), videos=list(frames))
     with torch.inference_mode():
         logits = model(**inputs).logits_per_video
         texts = model.get_text_features(inputs["input_ids"], inputs["attention_mask"])
         stored = score(model, texts, encode_video(model, inputs["pixel_values"]))
     is_sound = logits.shape == (1, len(GOLDEN_TEXTS)) and bool(logits.isfinite().all())
-    findings.append(Finding("logits", is_sound, _numbers(logits)))
+    results.append(CheckResult("logits", is_sound, _numbers(logits)))
     apart = float((logits - stored).abs().max())
     detail = f"{apart:.1e} apart, {STORED_TOLERANCE:.0e} allowed"
-    findings.append(Finding("stored tensors score alike", apart <= STORED_TOLERANCE, detail))
-    return [*findings, *(_compare(model, logits, golden) if golden else ())]
+    results.append(CheckResult("stored tensors score alike", apart <= STORED_TOLERANCE, detail))
+    return [*results, *(_compare(model, logits, golden) if golden else ())]
 
 
 def read_clip(path: Path) -> NDArray[np.uint8]:
@@ -114,36 +114,38 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
     return frames
 
 
-def _finite_weights(model: XCLIPModel) -> Finding:
+def _finite_weights(model: XCLIPModel) -> CheckResult:
     spoiled = [key for key, value in model.state_dict().items() if not value.isfinite().all()]
     detail = f"not in {', '.join(spoiled[:4])}" if spoiled else "in all tensors"
-    return Finding("finite numbers", not spoiled, detail)
+    return CheckResult("finite numbers", not spoiled, detail)
 
 
-def _is_published(model: XCLIPModel, published: Published) -> Finding:
+def _is_published(model: XCLIPModel, published: Published) -> CheckResult:
     """Compare every number but the heads that converted folders may state as trained."""
     differing = differences(published.config(), model.config, HEADS)
-    return Finding(f"is {published.name}", not differing, "; ".join(differing) or "by its numbers")
+    return CheckResult(
+        f"is {published.name}", not differing, "; ".join(differing) or "by its numbers"
+    )
 
 
-def _compare(model: XCLIPModel, logits: Tensor, golden: Golden) -> list[Finding]:
+def _compare(model: XCLIPModel, logits: Tensor, golden: Golden) -> list[CheckResult]:
     heads = (
         model.config.prompt_num_attention_heads,
         model.config.vision_config.mit_num_attention_heads,
     )
     if set(heads) != {PUBLISHED_HEADS}:
         detail = f"known for {PUBLISHED_HEADS} heads in prompts and MIT, not for {heads}"
-        return [Finding("golden values", None, detail)]
+        return [CheckResult("golden values", None, detail)]
     found = [_near("golden probabilities", logits.softmax(-1), golden.probabilities, 0.0)]
     if golden.logits is not None:
         found.append(_near("golden logits", logits, golden.logits, GOLDEN_TOLERANCE))
     return found
 
 
-def _near(what: str, found: Tensor, values: tuple[float, ...], relative: float) -> Finding:
+def _near(what: str, found: Tensor, values: tuple[float, ...], relative: float) -> CheckResult:
     expected = torch.tensor([values])
     passed = torch.allclose(found, expected, rtol=relative, atol=GOLDEN_TOLERANCE)
-    return Finding(what, passed, f"{_numbers(found)}, known: {_numbers(expected)}")
+    return CheckResult(what, passed, f"{_numbers(found)}, known: {_numbers(expected)}")
 
 
 def _numbers(values: Tensor) -> str:

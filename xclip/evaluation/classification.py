@@ -28,7 +28,7 @@ from xclip.training.readers.clips import AnnotatedClip
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class Classification:
     """What B clips were taken for.
 
     labels : L texts; truth : int64, shape = (B,), which of them is right
@@ -71,7 +71,7 @@ def classify_footage(
     labels: Sequence[str],
     template: str,
     seen: Callable[[AnnotatedClip], None],
-) -> Classified:
+) -> Classification:
     """Classify all clips of a footage over all their views.
 
     template : the text that the model reads, with the label in place of {}
@@ -89,7 +89,7 @@ def classify_footage(
         truth.append(number[clip.text])
         shares.append(mean_softmax(logits))
         seen(clip)
-    return Classified(tuple(labels), np.array(truth, np.int64), np.stack(shares))
+    return Classification(tuple(labels), np.array(truth, np.int64), np.stack(shares))
 
 
 def mean_softmax(logits: NDArray[np.float32]) -> Floats:

@@ -25,7 +25,7 @@ def stretch(clip: AnnotatedClip) -> Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenClip:
     """A clip that could not be looked at, and why."""
 
     clip: AnnotatedClip
@@ -43,7 +43,7 @@ class Footage:
     annotated: Sequence[AnnotatedClip]
     viewing: Viewing
     at_once: int = 2
-    broken: list[Broken] = field(default_factory=list)
+    broken: list[BrokenClip] = field(default_factory=list)
 
     @property
     def clips(self) -> list[AnnotatedClip]:
@@ -63,9 +63,9 @@ class Footage:
             try:
                 views = decoded.result()
             except VideoError as error:
-                self.broken.append(Broken(clip, str(error)))
+                self.broken.append(BrokenClip(clip, str(error)))
             except OSError as error:
-                self.broken.append(Broken(clip, error.strerror or str(error)))
+                self.broken.append(BrokenClip(clip, error.strerror or str(error)))
             else:
                 seen += 1
                 yield clip, views

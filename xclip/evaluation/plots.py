@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xclip.confidence.calibration import expected_calibration_error
-from xclip.evaluation.classification import Classified
+from xclip.evaluation.classification import Classification
 from xclip.evaluation.errors import PlotsUnavailable
 from xclip.evaluation.metrics import Floats
 from xclip.evaluation.retrieval import RetrievalLine
@@ -84,7 +84,7 @@ def _span(first: int, following: int | None) -> str:
     return str(first) if following == first + 1 else f"{first}–{following - 1}"
 
 
-def plot_confusion(path: Path, classified: Classified) -> None:
+def plot_confusion(path: Path, classified: Classification) -> None:
     """What the clips of each label were taken for: shares of a row, truth in rows."""
     counts = classified.counts
     shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
@@ -104,7 +104,7 @@ def plot_confusion(path: Path, classified: Classified) -> None:
     _save(figure, path)
 
 
-def plot_calibration(path: Path, classified: Classified) -> None:
+def plot_calibration(path: Path, classified: Classification) -> None:
     """How often the first label is right beside the share it was given, and how often each is."""
     confidence, right = classified.confidence
     which = np.minimum((confidence * _BINS).astype(int), _BINS - 1)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xclip import model, scoring
-from xclip.inference.layers import CrossFrameBlock, Linear, Norm, Place, blocks
+from xclip.inference.layers import CrossFrameBlock, Linear, Norm, Target, blocks
 from xclip.inference.precision import quicker_dtype
 from xclip.preprocess import Preprocessing
 
@@ -53,10 +53,10 @@ class Engine:
         dtype: torch.dtype | None = None,
     ) -> None:
         """Copy the weights of `network`; a `dtype` of None is the quicker one, as measured."""
-        exact = Place(torch.device(device), torch.float32)
+        exact = Target(torch.device(device), torch.float32)
         self.device = exact.device
         self.dtype = dtype or quicker_dtype(network.config.vision_config, exact.device)
-        self._vision = VisionTower(network, preprocessing, Place(exact.device, self.dtype))
+        self._vision = VisionTower(network, preprocessing, Target(exact.device, self.dtype))
         self._text = TextTower(network, exact)
         self._prompts = copy.deepcopy(network.prompts_generator).to(exact.device, torch.float32)
         self._logit_scale = network.logit_scale.detach().to(exact.device, copy=True)
@@ -79,8 +79,8 @@ class Engine:
     def encode_texts(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Token ids of N > 0 texts -> (N, D), neither normalised nor conditioned on a video."""
         features = torch.empty(len(texts), self._text.projection.width, device=self.device)
-        for places in batches([len(text) for text in texts]):
-            features[places] = self._text.encode([texts[place] for place in places])
+        for rows in batches([len(text) for text in texts]):
+            features[rows] = self._text.encode([texts[row] for row in rows])
         return features
 
     @torch.inference_mode()
@@ -98,26 +98,26 @@ class VisionTower:
     """From bytes to the embedding of a video and its patches, averaged over the frames."""
 
     def __init__(
-        self, network: model.XCLIPModel, preprocessing: Preprocessing, place: Place
+        self, network: model.XCLIPModel, preprocessing: Preprocessing, target: Target
     ) -> None:
         vision = network.config.vision_config
-        exact = Place(place.device, torch.float32)
-        self.patches = Patches(network.vision_model.embeddings, preprocessing, place)
-        self.pre_norm = Norm(network.vision_model.pre_layernorm, place)
+        exact = Target(target.device, torch.float32)
+        self.patches = Patches(network.vision_model.embeddings, preprocessing, target)
+        self.pre_norm = Norm(network.vision_model.pre_layernorm, target)
         self.layers = [
-            CrossFrameBlock(cast(model.CrossFrameLayer, layer), place)
+            CrossFrameBlock(cast(model.CrossFrameLayer, layer), target)
             for layer in network.vision_model.encoder.layers
         ]
-        self.post_norm = Norm(network.vision_model.post_layernorm, place)
+        self.post_norm = Norm(network.vision_model.post_layernorm, target)
         self.projection = Linear.of(network.visual_projection, exact)
         self.frame_positions = network.mit.position_embedding.detach().to(
-            place.device, torch.float32, copy=True
+            target.device, torch.float32, copy=True
         )
         self.mit = blocks(network.mit.encoder, exact)
-        self.prompt_norm = Norm(network.prompts_visual_layernorm, place)
+        self.prompt_norm = Norm(network.prompts_visual_layernorm, target)
         self.prompt_projection = Linear(network.prompts_visual_projection.T, None, exact)
         self.num_frames, self.tokens = vision.num_frames, vision.num_patches + 1
-        video = self.num_frames * self.tokens * vision.intermediate_size * place.dtype.itemsize
+        video = self.num_frames * self.tokens * vision.intermediate_size * target.dtype.itemsize
         self.videos_at_once = max(1, _BYTES_AT_ONCE // video)
 
     def encode(self, frames: Tensor, between: Callable[[], None]) -> tuple[Tensor, Tensor]:
@@ -156,7 +156,7 @@ class Patches:
     """
 
     def __init__(
-        self, embeddings: model.VisionEmbeddings, preprocessing: Preprocessing, place: Place
+        self, embeddings: model.VisionEmbeddings, preprocessing: Preprocessing, target: Target
     ) -> None:
         weight = embeddings.patch_embedding.weight.detach().to(torch.float64)  # (W, 3, p, p)
         mean, std = (
@@ -166,12 +166,12 @@ class Patches:
         grey = (_MIDDLE_GREY / 255 - mean) / std  # (3,)
         bias = torch.einsum("wchv,c->w", weight, grey)
         weight = (weight / (255 * std)[:, None, None]).permute(0, 2, 3, 1)  # (W, p, p, 3)
-        self.linear = Linear(weight.flatten(1), None, place)
+        self.linear = Linear(weight.flatten(1), None, target)
         self.edge = embeddings.patch_size
         positions = embeddings.position_embedding.weight.detach().to(torch.float64)  # (L, W)
         first = embeddings.class_embedding.detach().to(torch.float64) + positions[0]
         offsets = torch.cat([first[None], positions[1:] + bias])  # (L, W)
-        self.offsets = offsets.to(place.device, torch.float32)
+        self.offsets = offsets.to(target.device, torch.float32)
 
     def __call__(self, frames: Tensor) -> Tensor:
         """frames : uint8, shape = (B·T, S, S, 3) -> tokens (B·T, L, W); the class token first."""
@@ -187,15 +187,15 @@ class Patches:
 class TextTower:
     """From token ids to features, in float32 always: a query is small, and every score has it."""
 
-    def __init__(self, network: model.XCLIPModel, place: Place) -> None:
+    def __init__(self, network: model.XCLIPModel, target: Target) -> None:
         text = network.text_model
         self.words, self.positions = (
-            table.weight.detach().to(place.device, torch.float32, copy=True)
+            table.weight.detach().to(target.device, torch.float32, copy=True)
             for table in (text.embeddings.token_embedding, text.embeddings.position_embedding)
         )
-        self.layers = blocks(text.encoder, place)
-        self.norm = Norm(text.final_layer_norm, place)
-        self.projection = Linear.of(network.text_projection, place)
+        self.layers = blocks(text.encoder, target)
+        self.norm = Norm(text.final_layer_norm, target)
+        self.projection = Linear.of(network.text_projection, target)
 
     def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Token ids of N texts -> (N, D).
@@ -214,13 +214,13 @@ class TextTower:
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group texts by length: their places, few enough at once and with little padding."""
+    """Group texts by length: their positions, few enough at once and with little padding."""
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        is_padded = batch and lengths[place] > _MOST_PADDING * lengths[batch[0]]
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        is_padded = batch and lengths[row] > _MOST_PADDING * lengths[batch[0]]
         if is_padded or len(batch) == _TEXTS_AT_ONCE:
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(row)
     if batch:
         yield batch

@@ -24,7 +24,7 @@ _QUICK_GELU = 1.702
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """Where weights lie and what their matrices multiply in."""
 
     device: torch.device
@@ -32,24 +32,26 @@ class Place:
 
 
 class Linear:
-    """x · weightᵀ + bias in the place's dtype, of `width` numbers; other inputs are converted.
+    """x · weightᵀ + bias in the target's dtype, of `width` numbers; other inputs are converted.
 
     On processors the weights are packed for oneDNN once. In float32 that is another library than
     PyTorch's linear layers use, and on AMD's processors twice as fast.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, place: Place) -> None:
-        weight = weight.detach().to(place.device, place.dtype).contiguous()
-        self.dtype, self.width = place.dtype, len(weight)
-        self.bias = None if bias is None else bias.detach().to(place.device, place.dtype, copy=True)
+    def __init__(self, weight: Tensor, bias: Tensor | None, target: Target) -> None:
+        weight = weight.detach().to(target.device, target.dtype).contiguous()
+        self.dtype, self.width = target.dtype, len(weight)
+        self.bias = (
+            None if bias is None else bias.detach().to(target.device, target.dtype, copy=True)
+        )
         has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         self.is_packed = weight.device.type == "cpu" and has_onednn
         self.weight = _pack(weight) if self.is_packed else weight.clone()
 
     @classmethod
-    def of(cls, layer: nn.Linear, place: Place) -> Linear:
+    def of(cls, layer: nn.Linear, target: Target) -> Linear:
         """Take over the weights of `layer`."""
-        return cls(layer.weight, layer.bias, place)
+        return cls(layer.weight, layer.bias, target)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x : Tensor, shape = (..., W) -> (..., other W)."""
@@ -73,9 +75,9 @@ def _multiply_packed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class Norm:
     """Layer norm, float32 in and out."""
 
-    def __init__(self, norm: nn.LayerNorm, place: Place) -> None:
-        self.weight = norm.weight.detach().to(place.device, torch.float32, copy=True)
-        self.bias = norm.bias.detach().to(place.device, torch.float32, copy=True)
+    def __init__(self, norm: nn.LayerNorm, target: Target) -> None:
+        self.weight = norm.weight.detach().to(target.device, torch.float32, copy=True)
+        self.bias = norm.bias.detach().to(target.device, torch.float32, copy=True)
         self.eps = norm.eps
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -85,16 +87,16 @@ class Norm:
         )
 
 
-class Attention:
+class FusedAttention:
     """Self-attention with queries, keys and values out of one multiplication."""
 
-    def __init__(self, attention: model.Attention, place: Place) -> None:
+    def __init__(self, attention: model.Attention, target: Target) -> None:
         parts = attention.q_proj, attention.k_proj, attention.v_proj
         weight = torch.cat([part.weight for part in parts])
         bias = torch.cat([part.bias for part in parts])
         self.heads = attention.heads
-        self.qkv = Linear(weight, bias, place)
-        self.out = Linear.of(attention.out_proj, place)
+        self.qkv = Linear(weight, bias, target)
+        self.out = Linear.of(attention.out_proj, target)
 
     def __call__(self, x: Tensor, queries: int | None = None, causal: bool = False) -> Tensor:
         """x : Tensor, shape = (B, L, W) -> (B, queries, W); only the first tokens look around."""
@@ -104,17 +106,17 @@ class Attention:
         return self.out(seen.transpose(1, 2).flatten(2))
 
 
-class MLP:
+class FusedMLP:
     """Two linear layers; QuickGELU's factor is in their weights.
 
     x·sigmoid(1.702·x) is silu(1.702·x) / 1.702, and silu is one pass where the former is three.
     """
 
-    def __init__(self, mlp: model.MLP, place: Place) -> None:
+    def __init__(self, mlp: model.MLP, target: Target) -> None:
         self.is_quick = isinstance(mlp.activation_fn, model.QuickGELU)
         factor = _QUICK_GELU if self.is_quick else 1.0
-        self.fc1 = Linear(mlp.fc1.weight * factor, mlp.fc1.bias * factor, place)
-        self.fc2 = Linear(mlp.fc2.weight / factor, mlp.fc2.bias, place)
+        self.fc1 = Linear(mlp.fc1.weight * factor, mlp.fc1.bias * factor, target)
+        self.fc2 = Linear(mlp.fc2.weight / factor, mlp.fc2.bias, target)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x : Tensor, shape = (..., W)."""
@@ -125,12 +127,12 @@ class MLP:
 class Block:
     """The pre-norm block of the text tower and of the MIT."""
 
-    def __init__(self, layer: model.EncoderLayer, place: Place) -> None:
+    def __init__(self, layer: model.EncoderLayer, target: Target) -> None:
         self.norm1, self.norm2 = (
-            Norm(norm, place) for norm in (layer.layer_norm1, layer.layer_norm2)
+            Norm(norm, target) for norm in (layer.layer_norm1, layer.layer_norm2)
         )
-        self.attention = Attention(layer.self_attn, place)
-        self.mlp = MLP(layer.mlp, place)
+        self.attention = FusedAttention(layer.self_attn, target)
+        self.mlp = FusedMLP(layer.mlp, target)
 
     def __call__(self, x: Tensor, causal: bool = False) -> Tensor:
         """x : Tensor, shape = (B, L, W)."""
@@ -141,15 +143,15 @@ class Block:
 class CrossFrameBlock:
     """The cross-frame layer; a message is only looked at, it neither looks nor goes on."""
 
-    def __init__(self, layer: model.CrossFrameLayer, place: Place) -> None:
+    def __init__(self, layer: model.CrossFrameLayer, target: Target) -> None:
         self.num_frames = layer.num_frames
-        self.message = Linear.of(layer.message_fc, place)
+        self.message = Linear.of(layer.message_fc, target)
         self.message_norm, self.norm1, self.norm2 = (
-            Norm(norm, place) for norm in (layer.message_ln, layer.layer_norm1, layer.layer_norm2)
+            Norm(norm, target) for norm in (layer.message_ln, layer.layer_norm1, layer.layer_norm2)
         )
-        self.message_attention = Attention(layer.message_attn, place)
-        self.attention = Attention(layer.self_attn, place)
-        self.mlp = MLP(layer.mlp, place)
+        self.message_attention = FusedAttention(layer.message_attn, target)
+        self.attention = FusedAttention(layer.self_attn, target)
+        self.mlp = FusedMLP(layer.mlp, target)
 
     def __call__(self, x: Tensor, tokens: int) -> Tensor:
         """x : Tensor, shape = (B·T, L, W) -> (B·T, tokens, W), of the first tokens of a frame."""
@@ -161,6 +163,6 @@ class CrossFrameBlock:
         return x + self.mlp(self.norm2(x))
 
 
-def blocks(tower: model.Encoder, place: Place) -> Sequence[Block]:
+def blocks(tower: model.TransformerEncoder, target: Target) -> Sequence[Block]:
     """Return the layers of a text tower or MIT."""
-    return [Block(cast(model.EncoderLayer, layer), place) for layer in tower.layers]
+    return [Block(cast(model.EncoderLayer, layer), target) for layer in tower.layers]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from xclip.config import XCLIPVisionConfig
-from xclip.inference.layers import Linear, Place
+from xclip.inference.layers import Linear, Target
 
 # Below this a network takes milliseconds either way, and its numbers had better be the same
 # wherever it runs.
@@ -26,7 +26,7 @@ def quicker_dtype(config: XCLIPVisionConfig, device: torch.device) -> torch.dtyp
         return torch.float32
     weight, x = torch.ones(width, width), torch.ones(_ROWS, width)
     calls = {
-        dtype: _call(Linear(weight, None, Place(device, dtype)), x.to(device, dtype))
+        dtype: _call(Linear(weight, None, Target(device, dtype)), x.to(device, dtype))
         for dtype in (torch.float32, torch.bfloat16)
     }
     taken = dict.fromkeys(calls, float("inf"))

@@ -177,7 +177,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Paced:
     """One shape that goes far, or hardly."""
 
     subject: Subject
@@ -188,8 +188,8 @@ class Pace:
         return f"{self.subject.caption} {self.pace}"
 
     @property
-    def contrast(self) -> Pace:
-        return Pace(self.subject, _OTHER[self.pace])
+    def contrast(self) -> Paced:
+        return Paced(self.subject, _OTHER[self.pace])
 
     def phrase(self, random: Random) -> str:
         return f"{phrasing(self.subject, random)} {random.choice(PACES[self.pace])}"
@@ -401,7 +401,7 @@ _STRAIGHT = tuple(subject for subject in HELD_OUT if subject.motion in DIRECTION
 HELD_OUT_KINDS: dict[str, Callable[[Random], Kind]] = {
     "order of two events": _held_out_then,
     "counts": lambda random: Count(int(random.integers(2, 5)), _some(HELD_OUT, random)),
-    "speed": lambda random: Pace(_some(_STRAIGHT, random), str(random.choice(list(PACES)))),
+    "speed": lambda random: Paced(_some(_STRAIGHT, random), str(random.choice(list(PACES)))),
     "texture": lambda random: Textured(str(random.choice(TEXTURES)), _some(HELD_OUT, random)),
     "place of two": lambda random: _related(Relation, tuple(RELATIONS), random),
     "towards, away": lambda random: _related(Approach, APPROACHES, random),

@@ -37,7 +37,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenFile:
     """A file that could not be decoded, and why."""
 
     path: Path
@@ -74,10 +74,10 @@ class Loader:
         self._known: dict[int, str] = {}  # places of samples that cannot be decoded
 
     @property
-    def broken(self) -> list[Broken]:
+    def broken(self) -> list[BrokenFile]:
         """What could not be decoded so far, in the order of the samples."""
         known = sorted(self._known.copy().items())
-        return [Broken(self._samples[place].path, reason) for place, reason in known]
+        return [BrokenFile(self._samples[place].path, reason) for place, reason in known]
 
     def batches(self, first: int, stop: int) -> Iterator[Drawn]:
         """The batches of steps `first` to `stop`, decoding ahead."""

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xclip.training.loader import Broken
+from xclip.training.loader import BrokenFile
 from xclip.training.loop import Taken
 
 COLUMNS = ("step", "loss", "rate", "gradient", "seconds")
@@ -35,7 +35,7 @@ class StepLog:
         self._file.close()
 
 
-def write_unused(file: Path, missing: Sequence[Path], broken: Iterable[Broken]) -> None:
+def write_unused(file: Path, missing: Sequence[Path], broken: Iterable[BrokenFile]) -> None:
     """`unused.csv`: the files that are missing or broken, and why."""
     with file.open("w", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines)

@@ -23,7 +23,7 @@ from xclip.training.ema import AveragedWeights
 from xclip.training.errors import TrainingError
 from xclip.training.gradient_cache import backward_in_parts
 from xclip.training.initialisation import first_model
-from xclip.training.loader import Broken, Drawn, Loader, Plan
+from xclip.training.loader import BrokenFile, Drawn, Loader, Plan
 from xclip.training.log import StepLog, write_unused
 from xclip.training.loop import BETAS, Loop, Taken
 from xclip.training.network import Batch, TrainingNetwork
@@ -43,7 +43,7 @@ class Finished:
     steps: int
     loss: float | None
     missing: tuple[Path, ...]
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenFile, ...]
 
 
 def train(

@@ -21,8 +21,8 @@ from app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
-    from xclip.evaluation.classification import Classified
-    from xclip.evaluation.clip_loader import Broken, Footage
+    from xclip.evaluation.classification import Classification
+    from xclip.evaluation.clip_loader import BrokenClip, Footage
     from xclip.evaluation.protocols import ViewProtocol
     from xclip.evaluation.retrieval import RetrievalLine
     from xclip.training.readers.clips import AnnotatedClip
@@ -175,7 +175,7 @@ def classification(
         parts = [_read(kind, annotations, videos, name) for name in names]
         encoder = _load(settings)
         protocol = ViewProtocol(style, int(views[0]), 3 if views[2] == "3" else 1)
-        measured: list[tuple[str, Classified]] = []
+        measured: list[tuple[str, Classification]] = []
         contents = []
         for name, clips in zip(names, parts, strict=True):
             known = labels_of(clips) if labels is None else _lines(labels)
@@ -279,7 +279,7 @@ def _retrieval_table(lines: Sequence[RetrievalLine]) -> Table:
     return table
 
 
-def _classification_table(measured: Sequence[tuple[str, Classified]]) -> Table:
+def _classification_table(measured: Sequence[tuple[str, Classification]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     heads = ("split", "clips", "labels", "top-1", "top-5", "class mean", "calibration error")
     for head in heads:
@@ -294,7 +294,7 @@ def _classification_table(measured: Sequence[tuple[str, Classified]]) -> Table:
     return table
 
 
-def _accuracies(classified: Classified) -> dict[str, float]:
+def _accuracies(classified: Classification) -> dict[str, float]:
     return {
         "top_1": classified.top(1),
         "top_5": classified.top(5),
@@ -303,7 +303,7 @@ def _accuracies(classified: Classified) -> dict[str, float]:
     }
 
 
-def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classified]]) -> None:
+def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classification]]) -> None:
     from xclip.evaluation.plots import plot_calibration, plot_confusion
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -314,7 +314,7 @@ def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classified]]) -
 
 
 def _about(
-    encoder: Encoder, protocol: ViewProtocol, split: str, broken: Sequence[Broken]
+    encoder: Encoder, protocol: ViewProtocol, split: str, broken: Sequence[BrokenClip]
 ) -> dict[str, Any]:
     """What a figure depends on, so that it can be reproduced."""
     return {
@@ -330,7 +330,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _tell_broken(broken: Sequence[Broken]) -> None:
+def _tell_broken(broken: Sequence[BrokenClip]) -> None:
     """List on stderr the clips that could not be decoded; the figures leave out their texts."""
     errors = Console(stderr=True)
     if broken:

@@ -103,18 +103,18 @@ def check(
     with _reported():
         from xclip.conversion.verify import check_checkpoint  # late for the same reason
 
-        findings = check_checkpoint(source, clip)
+        results = check_checkpoint(source, clip)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for head in ("what", "verdict", "found"):
         table.add_column(head, overflow="fold")
-    for finding in findings:
-        table.add_row(plain(finding.what), _VERDICTS[finding.passed], plain(finding.detail))
+    for result in results:
+        table.add_row(plain(result.what), _VERDICTS[result.passed], plain(result.detail))
     console = Console()
     console.print(table)
-    if any(finding.passed is False for finding in findings):
+    if any(result.passed is False for result in results):
         console.print(plain(f"{source}: fail"))
         raise typer.Exit(1)
-    compared = all(finding.passed for finding in findings)
+    compared = all(result.passed for result in results)
     console.print(plain(f"{source}: pass{'' if compared else ', not compared with golden values'}"))
 
 

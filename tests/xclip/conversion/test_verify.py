@@ -13,7 +13,7 @@ from transformers import XCLIPModel as TwinModel
 
 from xclip.config import XCLIPConfig, XCLIPTextConfig, XCLIPVisionConfig
 from xclip.conversion.published import GOLDEN_TEXTS, Golden
-from xclip.conversion.verify import Finding, check_checkpoint, check_model, read_clip
+from xclip.conversion.verify import CheckResult, check_checkpoint, check_model, read_clip
 from xclip.errors import WeightsError
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
@@ -60,8 +60,8 @@ def golden(
     return Golden("clip.npy", tuple(probabilities), tuple(logits[0].tolist()))
 
 
-def verdicts(findings: list[Finding]) -> dict[str, bool | None]:
-    return {finding.what: finding.passed for finding in findings}
+def verdicts(results: list[CheckResult]) -> dict[str, bool | None]:
+    return {result.what: result.passed for result in results}
 
 
 def test_the_right_network_passes(
@@ -90,9 +90,9 @@ def test_a_number_that_is_none_fails(
     """The tensor is named, and so are the answers it spoils."""
     with torch.no_grad():
         model.mit.position_embedding[0, 0, 0] = torch.nan
-    findings = check_model(model, processor, clip, golden)
-    assert "mit.position_embedding" in findings[0].detail
-    assert set(verdicts(findings).values()) == {False}
+    results = check_model(model, processor, clip, golden)
+    assert "mit.position_embedding" in results[0].detail
+    assert set(verdicts(results).values()) == {False}
 
 
 def test_golden_values_hold_for_the_published_heads_only(
@@ -104,7 +104,7 @@ def test_golden_values_hold_for_the_published_heads_only(
     other.load_state_dict(model.state_dict())
     *rest, last = check_model(other, processor, clip, golden)
     assert (last.what, last.passed) == ("golden values", None)
-    assert all(finding.passed for finding in rest)
+    assert all(result.passed for result in rest)
 
 
 def test_what_does_not_fit_the_network_fails(
@@ -146,8 +146,8 @@ def test_a_folder_with_a_published_name_is_held_to_it(
     for file in checkpoint.iterdir():
         (linked / file.name).write_bytes(file.read_bytes())
     np.save(tmp_path / "clip.npy", clip)
-    findings = check_checkpoint(str(linked), tmp_path / "clip.npy")
-    (finding,) = (finding for finding in findings if finding.what == "is xclip-base-patch16")
-    assert finding.passed is False
-    assert "vision_config.image_size 20, not 224" in finding.detail
+    results = check_checkpoint(str(linked), tmp_path / "clip.npy")
+    (result,) = (result for result in results if result.what == "is xclip-base-patch16")
+    assert result.passed is False
+    assert "vision_config.image_size 20, not 224" in result.detail
     assert verdicts(check_checkpoint(str(checkpoint)))["golden values"] is None

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from xclip.encoder import Encoder
-from xclip.evaluation.classification import Classified, classify_footage, labels_of, mean_softmax
+from xclip.evaluation.classification import (
+    Classification,
+    classify_footage,
+    labels_of,
+    mean_softmax,
+)
 from xclip.evaluation.clip_loader import Footage
 from xclip.evaluation.errors import EvaluationError
 from xclip.evaluation.protocols import ViewProtocol
@@ -32,7 +37,7 @@ def test_top_k_counts_the_clips_whose_label_is_among_the_first_k():
     order = np.array([[0, 1, 2, 3, 4, 5], [1, 0, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]])
     shares = np.empty((3, 6))
     np.put_along_axis(shares, order, np.array([[0.4, 0.3, 0.1, 0.09, 0.06, 0.05]]), axis=1)
-    classified = Classified(tuple("abcdef"), np.array([0, 0, 0]), shares)
+    classified = Classification(tuple("abcdef"), np.array([0, 0, 0]), shares)
     assert classified.top(1) == pytest.approx(1 / 3)
     assert classified.top(5) == pytest.approx(2 / 3)
     assert classified.counts[0].tolist() == [1, 1, 0, 0, 0, 1]

@@ -18,7 +18,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from xclip.evaluation.classification import Classified
+from xclip.evaluation.classification import Classification
 from xclip.evaluation.metrics import RankFigures, confusion, mean_class_accuracy, ranks
 
 # Few different values, so that most rows tie.
@@ -87,7 +87,7 @@ def test_recalls_without_ties_are_scikit_learns_top_k(labels: int, queries: int,
     right = truth[:, None] == np.arange(labels)
     figures = RankFigures.of(ranks(scores, right))
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    classified = Classified(tuple("abcdefghi"[:labels]), truth, shares)
+    classified = Classification(tuple("abcdefghi"[:labels]), truth, shares)
     for k, recall in ((1, figures.r1), (5, figures.r5)):
         published = top_k_accuracy_score(truth, scores, k=k, labels=np.arange(labels))
         assert recall == pytest.approx(published)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xclip.evaluation.classification import Classified
+from xclip.evaluation.classification import Classification
 from xclip.evaluation.errors import PlotsUnavailable
 from xclip.evaluation.metrics import RankFigures
 from xclip.evaluation.plots import plot_calibration, plot_confusion, plot_ranks
@@ -16,12 +16,14 @@ from xclip.evaluation.retrieval import RetrievalLine
 
 
 @pytest.fixture
-def classified() -> Classified:
+def classified() -> Classification:
     shares = np.random.default_rng(0).dirichlet(np.ones(3), size=20)
-    return Classified(("plain", "costs $5 or $6", "ünïcode"), np.arange(20) % 3, shares)
+    return Classification(("plain", "costs $5 or $6", "ünïcode"), np.arange(20) % 3, shares)
 
 
-def test_each_plot_is_a_picture_that_names_what_it_shows(classified: Classified, tmp_path: Path):
+def test_each_plot_is_a_picture_that_names_what_it_shows(
+    classified: Classification, tmp_path: Path
+):
     """Labels may hold dollar signs; ranks may end anywhere."""
     pytest.importorskip("matplotlib")
     lines = []
@@ -37,7 +39,7 @@ def test_each_plot_is_a_picture_that_names_what_it_shows(classified: Classified,
 
 
 def test_without_matplotlib_the_message_says_what_to_install(
-    classified: Classified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classified: Classification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """An import that fails is what its absence looks like."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

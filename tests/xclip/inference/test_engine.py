@@ -179,9 +179,9 @@ def test_batches_hold_texts_of_a_length() -> None:
     """Every text is in one batch, of at most 64, padded by at most a quarter."""
     lengths = np.random.default_rng(5).integers(2, 78, 500).tolist()
     found = list(batches(lengths))
-    assert sorted(place for batch in found for place in batch) == list(range(500))
+    assert sorted(row for batch in found for row in batch) == list(range(500))
     for batch in found:
-        sizes = [lengths[place] for place in batch]
+        sizes = [lengths[row] for row in batch]
         assert len(batch) <= 64
         assert max(sizes) <= 1.25 * min(sizes)
     assert list(batches([])) == []

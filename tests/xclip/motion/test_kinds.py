@@ -29,7 +29,7 @@ from xclip.motion.kinds import (
     Count,
     Kind,
     Look,
-    Pace,
+    Paced,
     Pan,
     Relation,
     Textured,
@@ -47,7 +47,7 @@ KINDS: st.SearchStrategy[Kind] = st.one_of(
     st.builds(Alone, SUBJECTS),
     st.builds(Then, SUBJECTS, SUBJECTS),
     st.builds(Count, st.sampled_from(list(NUMBERS)), SUBJECTS),
-    st.builds(Pace, STRAIGHT, st.sampled_from(list(PACES))),
+    st.builds(Paced, STRAIGHT, st.sampled_from(list(PACES))),
     st.builds(Textured, st.sampled_from(TEXTURES), SUBJECTS),
     st.builds(Relation, ANY_LOOK, st.sampled_from(list(RELATIONS)), ANY_LOOK),
     st.builds(Approach, ANY_LOOK, st.sampled_from(APPROACHES), ANY_LOOK),
@@ -74,7 +74,7 @@ def centre(actor: Actor, time: float) -> np.ndarray:
             "four blue stars moving up",
         ),
         (
-            Pace(Subject("red", "ring", "down"), "slowly"),
+            Paced(Subject("red", "ring", "down"), "slowly"),
             "a red ring moving down slowly",
             "a red ring moving down quickly",
         ),
@@ -157,7 +157,7 @@ def test_quick_shapes_go_twice_as_far_as_slow_ones(
     subject: Subject, random: np.random.Generator
 ) -> None:
     """Over the same time."""
-    far = [Pace(subject, pace).compose(random).actors[0] for pace in ("quickly", "slowly")]
+    far = [Paced(subject, pace).compose(random).actors[0] for pace in ("quickly", "slowly")]
     quick, slow = (np.abs(centre(actor, 1.0) - centre(actor, 0.0)).max() for actor in far)
     assert quick > 2 * slow > 0
 
@@ -211,7 +211,7 @@ def test_held_out_kinds_are_made_of_held_out_things(name: str) -> None:
         match kind:
             case Then(first, second):
                 assert {first, second} <= set(HELD_OUT)
-            case Count(_, subject) | Pace(subject, _) | Textured(_, subject):
+            case Count(_, subject) | Paced(subject, _) | Textured(_, subject):
                 assert subject in HELD_OUT
             case Relation(first, _, second) | Approach(first, _, second):
                 assert (first, second) in HELD_OUT_PAIRS

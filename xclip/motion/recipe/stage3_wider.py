@@ -37,7 +37,7 @@ from xclip.motion.kinds import (
     Count,
     Kind,
     Look,
-    Pace,
+    Paced,
     Pan,
     Relation,
     Textured,
@@ -89,7 +89,7 @@ def draw_kinds(random: np.random.Generator) -> list[Kind]:
         kinds += [Alone(subject), *(Count(number, subject) for number in NUMBERS)]
     for _ in range(PACED):
         subject = _event(next(looks), DIRECTIONS, random)
-        kinds += [Pace(subject, pace) for pace in PACES]
+        kinds += [Paced(subject, pace) for pace in PACES]
     for _ in range(TEXTURED):
         subject = _event(next(looks), MOTIONS, random)
         kinds += [Textured(texture, subject) for texture in TEXTURES]

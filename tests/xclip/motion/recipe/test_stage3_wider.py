@@ -13,7 +13,7 @@ from xclip.motion.kinds import (
     Alone,
     Approach,
     Count,
-    Pace,
+    Paced,
     Pan,
     Relation,
     Textured,
@@ -42,7 +42,7 @@ def test_a_batch_has_every_kind_and_no_two_clips_of_one_caption() -> None:
     """A third of it is the first world."""
     kinds = draw_kinds(np.random.default_rng(1))
     assert {type(kind) for kind in kinds} == {
-        Alone, Approach, Count, Pace, Pan, Relation, Textured, Then
+        Alone, Approach, Count, Paced, Pan, Relation, Textured, Then
     }  # fmt: skip
     assert len({kind.caption for kind in kinds}) == len(kinds) == 64
     assert sum(isinstance(kind, Alone) for kind in kinds) >= 24
@@ -59,7 +59,7 @@ def test_nothing_held_out_is_drawn() -> None:
             match kind:
                 case Then(first, second):
                     events |= {first, second}
-                case Alone(subject) | Count(_, subject) | Pace(subject, _) | Textured(_, subject):
+                case Alone(subject) | Count(_, subject) | Paced(subject, _) | Textured(_, subject):
                     events.add(subject)
                 case Relation(first, _, second) | Approach(first, _, second):
                     pairs.add((first, second))
