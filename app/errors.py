@@ -70,7 +70,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InvalidField:
-    """One place in a request, as the path that leads to it, and what is wrong there."""
+    """One value in a request, as the path that leads to it, and what is wrong with it."""
 
     path: tuple[str | int, ...]
     message: str
@@ -148,7 +148,7 @@ class UnsupportedMediaType(AppError):
 
 
 class CollectionDiffers(AppError):
-    """A collection of that name exists with other properties than those asked for."""
+    """A collection of that name exists with other properties than the requested ones."""
 
     code = "collection_exists_differs"
     status = 409
@@ -176,7 +176,7 @@ class ModelMismatch(AppError):
 
 
 class NotCalibrated(AppError):
-    """A least confidence was asked for, but nothing is fitted to the collection's model."""
+    """A least confidence was requested, but nothing is fitted to the collection's model."""
 
     code = "not_calibrated"
     status = 409

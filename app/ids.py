@@ -20,5 +20,5 @@ def new_id(prefix: str, clock: Clock, entropy: Callable[[int], bytes]) -> str:
     """
     milliseconds = (clock.now() - EPOCH) // timedelta(milliseconds=1)  # floats would round
     value = (milliseconds << (8 * ENTROPY_BYTES)) | int.from_bytes(entropy(ENTROPY_BYTES), "big")
-    digits = (ALPHABET[(value >> (5 * place)) & 31] for place in reversed(range(DIGITS)))
+    digits = (ALPHABET[(value >> (5 * position)) & 31] for position in reversed(range(DIGITS)))
     return f"{prefix}_{''.join(digits)}"

@@ -38,6 +38,7 @@ from app.routes.error_responses import (
     document_problems,
     problem_responses,
 )
+from app.routes.score_kinds import document_score_kinds
 from app.security.access_table import check_access_table, document_access
 from app.security.authentication import Authenticator
 from app.security.headers import SecurityHeaders
@@ -146,13 +147,14 @@ def _lifespan(
 
 
 def _document(app: FastAPI) -> None:
-    """Say in the OpenAPI document, once it is asked for, what FastAPI cannot know."""
+    """Add to the OpenAPI document, at the first request for it, what FastAPI cannot know."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = generate()
         document_problems(schema)
         document_access(schema)
+        document_score_kinds(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -54,10 +54,10 @@ class _Connection:
         return answer
 
     def _away(self, error: httpx.TransportError) -> ServiceAway:
-        """The error in words. Where nobody ever answered, the address is wrong, not the moment."""
+        """The error in words. If nothing has ever answered, the URL is probably wrong."""
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return ServiceAway(
-                f"Nobody answers at {self.url}. Start the service with `xclip-search serve`, "
+                f"Nothing answers at {self.url}. Start the service with `xclip-search serve`, "
                 "or say where it is with --url.",
                 passing=self._answered,
             )
@@ -157,7 +157,7 @@ class Client(_Connection):
         self._http.close()
 
     def is_ready(self) -> bool:
-        """Whether the service can do its work now; False also while nobody answers."""
+        """Whether the service can do its work now; False also while nothing answers."""
         try:
             return self._http.get("/readyz").is_success
         except httpx.TransportError:
@@ -255,7 +255,7 @@ class AsyncClient(_Connection):
         await self._http.aclose()
 
     async def is_ready(self) -> bool:
-        """Whether the service can do its work now; False also while nobody answers."""
+        """Whether the service can do its work now; False also while nothing answers."""
         try:
             return (await self._http.get("/readyz")).is_success
         except httpx.TransportError:

@@ -1,7 +1,7 @@
 """Client errors: what may go wrong between a client and the service.
 
 ApiError            the service refused; carries the problem's code, status and sentence
-├── ServiceAway     nobody answers at the URL, or the connection broke (code service_away)
+├── ServiceAway     nothing answers at the URL, or the connection broke (code service_away)
 └── StillWaiting    a job has not ended in the time that was given (code still_waiting)
 """
 

@@ -54,7 +54,7 @@ class FormBody:
 class Call:
     """A request.
 
-    repeatable : whether it may be sent again when nobody knows if it was served; one that was
+    repeatable : whether it may be sent again when it is unknown if it was served; one that was
         refused for now may always be
     unhurried : whether the answer may take as long as the service lets it
     """
@@ -180,7 +180,7 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 
 def _reason(field: schemas.ProblemField) -> str:
-    """What is wrong, and where: without the part of the request, which nobody sees at a prompt."""
+    """What is wrong and in which field, without the part of the request that it lies in."""
     location = ".".join(map(str, field.loc[1:]))
     why = field.msg.removeprefix("Value error, ")
     return f"{location}: {why}" if location else why

@@ -18,7 +18,7 @@ from app.catalog.records import Segment
 
 
 class LabelledPair(BaseModel):
-    """One line of a file of pairs: a text, and a segment or a stretch of a video that shows it."""
+    """One line of a file of pairs: a text, and a segment or interval of a video that shows it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -29,7 +29,7 @@ class LabelledPair(BaseModel):
     end: float | None = None
 
     @model_validator(mode="after")
-    def _names_one_place(self) -> LabelledPair:
+    def _names_one_interval(self) -> LabelledPair:
         if (self.segment_id is None) == (self.video_id is None):
             raise ValueError("it names a video_id or a segment_id, and not both")
         if self.segment_id is not None and self.model_fields_set & {"start", "end"}:
@@ -79,20 +79,20 @@ def locate(
     for number, pair in pairs:
         try:
             if pair.segment_id is None:
-                stretch = (pair.start, math.inf if pair.end is None else pair.end)
+                interval = (pair.start, math.inf if pair.end is None else pair.end)
                 segments = segments_of(pair.video_id)
-                showing = {one.row for one in segments if _shows(one, *stretch)}
+                showing = {one.row for one in segments if _shows(one, *interval)}
             else:
                 named = catalog.segments_by_ids(collection, [pair.segment_id])[0].segment
-                stretch = (named.start_s, named.end_s)
+                interval = (named.start_s, named.end_s)
                 segments = segments_of(named.video_id)
                 showing = {named.row}
         except NotFound as error:
             raise CalibrationError(f"line {number} of the pairs: {error}") from None
         if not showing:
-            raise CalibrationError(f"line {number} of the pairs: no segment shows that stretch")
+            raise CalibrationError(f"line {number} of the pairs: no segment shows that interval")
         matching.setdefault(pair.text, set()).update(showing)
-        overlapping = {one.row for one in segments if _common_s(one, *stretch) > 0}
+        overlapping = {one.row for one in segments if _common_s(one, *interval) > 0}
         touched.setdefault(pair.text, set()).update(overlapping)
     return [
         RankedPair(text, frozenset(rows), frozenset(touched[text] - rows))
@@ -101,7 +101,7 @@ def locate(
 
 
 def _shows(segment: Segment, start: float, end: float) -> bool:
-    """Whether more than half of the segment lies in the stretch, or of the stretch in it."""
+    """Whether more than half of the segment lies in the interval, or of the interval in it."""
     shorter = min(segment.end_s - segment.start_s, end - start)
     return _common_s(segment, start, end) > shorter / 2
 

@@ -57,7 +57,7 @@ class Measured:
 def draw_queries(bank: Sequence[str], count: int, seed: int) -> list[str]:
     """That many texts of the bank, or all if it has fewer."""
     order = np.random.default_rng(seed).permutation(len(bank))[:count]
-    return [bank[place] for place in order]
+    return [bank[index] for index in order]
 
 
 def read_queries(path: Path) -> list[str]:
@@ -112,8 +112,8 @@ def ranks(order: Ids, wanted: Ids) -> Counts:
 
     A row that is not in it was deleted meanwhile and counts as the last.
     """
-    places = {row: place for place, row in enumerate(order.tolist(), start=1)}
-    return np.array([places.get(row, len(order)) for row in wanted.tolist()], np.int64)
+    rank_of = {row: rank for rank, row in enumerate(order.tolist(), start=1)}
+    return np.array([rank_of.get(row, len(order)) for row in wanted.tolist()], np.int64)
 
 
 def curve(found: Counts, segments: int) -> tuple[Line, ...]:

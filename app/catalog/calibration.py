@@ -23,7 +23,7 @@ class CalibrationCatalog(Transactions):
         self._set(name, recall_candidates=count)
 
     def secret(self, name: str) -> bytes:
-        """Random bytes under this name, made when first asked for."""
+        """Random bytes under this name, made at the first call."""
         of_name = select(tables.secrets.c.value).where(tables.secrets.c.name == name)
         with self._read() as connection:
             found = connection.execute(of_name).scalar()

@@ -87,7 +87,7 @@ class KeyNotFound(NotFound):
 class InvalidFilter(CatalogError, ValueError):
     """A filter that the language does not know.
 
-    `path` leads to the place in the filter, `inside` to the filter in what holds it.
+    `path` leads from the filter to the value that is wrong, `inside` from the body to the filter.
     """
 
     code = "invalid_filter"
@@ -99,7 +99,7 @@ class InvalidFilter(CatalogError, ValueError):
         self.inside: tuple[str | int, ...] = ("filter",)
 
     def invalid_fields(self) -> tuple[InvalidField]:
-        """The place in the filter."""
+        """The value that is wrong, by its path in the body."""
         return (InvalidField(("body", *self.inside, *self.path), str(self)),)
 
 
@@ -125,7 +125,7 @@ class JobStateConflict(CatalogError):
 
 
 class KeyAnswered(CatalogError):
-    """An upload under that Idempotency-Key was answered before; `find_answer` has what."""
+    """An upload with that Idempotency-Key was answered before; `find_answer` returns the answer."""
 
     code = "key_answered"
     status = 409

@@ -1,6 +1,6 @@
 """Filter language: parses a JSON object into conditions, as `docs/filters.md` describes.
 
-Nothing here knows how a condition is answered: that is `eligible.py`.
+How a condition becomes SQL is in `app.catalog.sql.filter_clauses`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RFC3339 = re.compile(
 )
 _ECHO = 100  # characters of a refused word that the message repeats
 
-Place: TypeAlias = tuple[str | int, ...]
+Path: TypeAlias = tuple[str | int, ...]  # keys and list indices from the filter to a value
 
 
 class Builtin(StrEnum):
@@ -122,69 +122,69 @@ class _Reader:
         self._conditions = 0
         self._values = 0
 
-    def read(self, raw: object, place: Place, depth: int) -> Condition:
-        """The filter object at `place`, `depth` objects deep."""
+    def read(self, raw: object, path: Path, depth: int) -> Condition:
+        """The filter object at `path`, `depth` objects deep."""
         if depth > MAX_DEPTH:
-            raise InvalidFilter(f"filters may be nested {MAX_DEPTH} deep, not deeper", place)
+            raise InvalidFilter(f"filters may be nested {MAX_DEPTH} deep, not deeper", path)
         if not isinstance(raw, Mapping):
-            raise InvalidFilter('a filter must be an object, as in {"camera": "north"}', place)
-        return _all([self._entry(key, raw[key], (*place, key), depth) for key in raw])
+            raise InvalidFilter('a filter must be an object, as in {"camera": "north"}', path)
+        return _all([self._entry(key, raw[key], (*path, key), depth) for key in raw])
 
-    def _entry(self, key: object, value: object, place: Place, depth: int) -> Condition:
+    def _entry(self, key: object, value: object, path: Path, depth: int) -> Condition:
         if not isinstance(key, str):
-            raise InvalidFilter(f"names in a filter must be strings, not {_echo(key)}", place[:-1])
+            raise InvalidFilter(f"names in a filter must be strings, not {_echo(key)}", path[:-1])
         if key == "not":
-            return Not(self.read(value, place, depth + 1))
+            return Not(self.read(value, path, depth + 1))
         if key in COMBINERS:
             if not isinstance(value, list | tuple):
-                raise InvalidFilter(f"{key!r} takes a list of filters", place)
-            parts = [self.read(part, (*place, at), depth + 1) for at, part in enumerate(value)]
+                raise InvalidFilter(f"{key!r} takes a list of filters", path)
+            parts = [self.read(part, (*path, index), depth + 1) for index, part in enumerate(value)]
             return _all(parts) if key == "and" else Or(tuple(parts))
         if key in OPERATORS:
             raise InvalidFilter(
-                f"{key!r} is an operator and belongs into the object of a field, as in "
+                f"{key!r} is an operator and belongs in the object of a field, as in "
                 f'{{"duration": {{"gte": 10}}}}; a metadata key of that name is '
                 f"{METADATA_PREFIX + key!r}",
-                place,
+                path,
             )
-        return self._field(_field(key), value, place)
+        return self._field(_field(key), value, path)
 
-    def _field(self, field: Field, value: object, place: Place) -> Condition:
+    def _field(self, field: Field, value: object, path: Path) -> Condition:
         if isinstance(value, Mapping):
             if not value:
-                raise InvalidFilter(f"name an operator: {_listed(OPERATORS)}", place)
-            return _all([self._operator(field, key, value[key], (*place, key)) for key in value])
+                raise InvalidFilter(f"name an operator: {_listed(OPERATORS)}", path)
+            return _all([self._operator(field, key, value[key], (*path, key)) for key in value])
         operator = "in" if isinstance(value, list | tuple) else "eq"
-        return self._operator(field, operator, value, place)
+        return self._operator(field, operator, value, path)
 
-    def _operator(self, field: Field, operator: object, value: object, place: Place) -> Condition:
+    def _operator(self, field: Field, operator: object, value: object, path: Path) -> Condition:
         self._conditions += 1
         if self._conditions > MAX_CONDITIONS:
-            raise InvalidFilter(f"a filter may have {MAX_CONDITIONS} conditions, not more", place)
+            raise InvalidFilter(f"a filter may have {MAX_CONDITIONS} conditions, not more", path)
         if operator == "eq":
-            return Among(field, (_value(field, value, place),))
+            return Among(field, (_value(field, value, path),))
         if operator == "ne":
-            return Not(Among(field, (_value(field, value, place),)))
+            return Not(Among(field, (_value(field, value, path),)))
         if operator == "in":
-            return Among(field, self._list(field, value, place))
+            return Among(field, self._list(field, value, path))
         if operator == "exists":
             if not isinstance(value, bool):
-                raise InvalidFilter("'exists' takes true or false", place)
+                raise InvalidFilter("'exists' takes true or false", path)
             return Exists(field) if value else Not(Exists(field))
         for order in ORDERS:
             if operator == order:
-                return Compare(field, order, _ordered(field, value, place))
-        raise _unknown_operator(operator, place)
+                return Compare(field, order, _ordered(field, value, path))
+        raise _unknown_operator(operator, path)
 
-    def _list(self, field: Field, values: object, place: Place) -> tuple[Value, ...]:
+    def _list(self, field: Field, values: object, path: Path) -> tuple[Value, ...]:
         if not isinstance(values, list | tuple):
-            raise InvalidFilter("'in' takes a list of values", place)
+            raise InvalidFilter("'in' takes a list of values", path)
         if len(values) > MAX_LIST:
-            raise InvalidFilter(f"a list may have {MAX_LIST} values, not {len(values)}", place)
+            raise InvalidFilter(f"a list may have {MAX_LIST} values, not {len(values)}", path)
         self._values += len(values)
         if self._values > MAX_VALUES:
-            raise InvalidFilter(f"the lists of a filter may have {MAX_VALUES} values in all", place)
-        return tuple(_value(field, value, (*place, at)) for at, value in enumerate(values))
+            raise InvalidFilter(f"the lists of a filter may have {MAX_VALUES} values in all", path)
+        return tuple(_value(field, value, (*path, index)) for index, value in enumerate(values))
 
 
 def _all(parts: Sequence[Condition]) -> Condition:
@@ -197,44 +197,44 @@ def _field(key: str) -> Field:
     return Builtin(key) if key in list(Builtin) else Key(key)
 
 
-def _value(field: Field, value: object, place: Place) -> Value:
+def _value(field: Field, value: object, path: Path) -> Value:
     """One value that the field may be equal to."""
     if isinstance(field, Builtin):
-        return _builtin_value(field, value, place)
+        return _builtin_value(field, value, path)
     if not is_scalar(value):
         hint = "; use 'in' for several" if isinstance(value, list | tuple) else ""
-        raise InvalidFilter(f"give one string, number, true, false or null{hint}", place)
+        raise InvalidFilter(f"give one string, number, true, false or null{hint}", path)
     try:
         term(value)
     except ValueError as error:
-        raise InvalidFilter("not a number that JSON can hold", place) from error
+        raise InvalidFilter("not a number that JSON can hold", path) from error
     return value
 
 
-def _ordered(field: Field, value: object, place: Place) -> str | int | float | datetime:
+def _ordered(field: Field, value: object, path: Path) -> str | int | float | datetime:
     """One value that the field may be less or more than."""
-    checked = _value(field, value, place)
+    checked = _value(field, value, path)
     if checked is None or isinstance(checked, bool):
-        raise InvalidFilter("only numbers and strings have an order; use 'eq' or 'ne'", place)
+        raise InvalidFilter("only numbers and strings have an order; use 'eq' or 'ne'", path)
     return checked
 
 
-def _builtin_value(field: Builtin, value: object, place: Place) -> str | float | datetime:
+def _builtin_value(field: Builtin, value: object, path: Path) -> str | float | datetime:
     if field is Builtin.VIDEO_ID:
         if not isinstance(value, str):
-            raise InvalidFilter("video_id is a string", place)
+            raise InvalidFilter("video_id is a string", path)
         return value
     if field is Builtin.CREATED:
-        return _instant(value, place)
+        return _instant(value, path)
     try:
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
             return float(value)
     except OverflowError:
         pass
-    raise InvalidFilter(f"{field} is a number of seconds", place)
+    raise InvalidFilter(f"{field} is a number of seconds", path)
 
 
-def _instant(value: object, place: Place) -> datetime:
+def _instant(value: object, path: Path) -> datetime:
     """An RFC 3339 time, in UTC."""
     try:
         if isinstance(value, str) and _RFC3339.fullmatch(value):
@@ -244,21 +244,21 @@ def _instant(value: object, place: Place) -> datetime:
     raise InvalidFilter(
         "created is a time with its offset (RFC 3339, to the microsecond), as in "
         '"2026-05-04T03:02:01Z"',
-        place,
+        path,
     )
 
 
-def _unknown_operator(operator: object, place: Place) -> InvalidFilter:
+def _unknown_operator(operator: object, path: Path) -> InvalidFilter:
     if not isinstance(operator, str):
-        return InvalidFilter(f"operators must be strings, not {_echo(operator)}", place[:-1])
+        return InvalidFilter(f"operators must be strings, not {_echo(operator)}", path[:-1])
     if operator in COMBINERS:
         return InvalidFilter(
             f"{operator!r} combines whole filters: write it around the field, as in "
             '{"not": {"camera": "north"}}',
-            place,
+            path,
         )
     return InvalidFilter(
-        f"unknown operator {_echo(operator)}; the operators are {_listed(OPERATORS)}", place
+        f"unknown operator {_echo(operator)}; the operators are {_listed(OPERATORS)}", path
     )
 
 

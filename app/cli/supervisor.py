@@ -130,7 +130,7 @@ def die_with(parent: int) -> Callable[[], None] | None:
 
     def ask() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the request was in place
+        if os.getppid() != parent:  # it died before the signal was set up
             os._exit(1)
 
     return ask

@@ -1,7 +1,7 @@
 """Public IP addresses: which addresses belong to the public internet.
 
 The table is IANA's special-purpose registries, each network of them, with the multicast and
-reserved blocks: nobody serves a video from any. `ipaddress.is_global` follows an older reading of
+reserved blocks: no site serves a video from one. `ipaddress.is_global` follows an older reading of
 the same registries and calls some of these global.
 https://www.iana.org/assignments/iana-ipv4-special-registry/
 https://www.iana.org/assignments/iana-ipv6-special-registry/

@@ -23,10 +23,10 @@ from xclip.errors import VideoError, VideoTooLarge
 CONNECT_TIMEOUT_S = 2.0
 FACTS_TIMEOUT_S = 2.0
 MODEL_TIMEOUT_S = 60.0
-AVOIDED_S = 5.0  # how long a worker that was unavailable is asked only after the others
+AVOIDED_S = 5.0  # how long a worker that was unavailable is tried only after the others
 
 
-# What the caller of the API can change: the video that was sent, or the model that is asked for.
+# What the caller of the API can change: the video that was sent, or the model that is named.
 _STATUS_BY_CODE: Mapping[str, int] = {
     VideoError.code: 422,
     **{error.code: 422 for error in VideoError.__subclasses__()},

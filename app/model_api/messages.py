@@ -202,10 +202,10 @@ class Scores:
     """What the model says of K segments and N texts.
 
     logits : float32 [K, N]
-    confidence : float64 [K, N], the chance that each is a true match; None when it was not asked
+    confidence : float64 [K, N], the probability of a match; None when not requested
         for, there are no segments, or nothing is fitted to the model, then of no kind either
-    rest : float64 [K], the log-sum-exp of the logits for all that is none of the texts, if asked
-    damaged : bool, of every segment asked for, whether its tensors could not be read; the other
+    rest : float64 [K], log-sum-exp of the logits of all other texts of the bank, if requested
+    damaged : bool, of every requested segment, whether its tensors could not be read; the other
         arrays have rows for the rest only. None: all could.
     """
 

@@ -38,9 +38,9 @@ async def get_clip(
     start: Seconds,
     end: Seconds,
 ) -> Response:
-    """The stretch from `start` to `end` seconds as an mp4 or webm, copied without loss.
+    """The interval from `start` to `end` seconds as an mp4 or webm, copied without loss.
 
-    It begins at the last key picture at or before `start`: `x-clip-start` says where.
+    It begins at the last keyframe at or before `start`: `x-clip-start` says where.
     """
     clip, described = await anyio.to_thread.run_sync(
         _cut, services, collection, video_id, start, end

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
+from app.routes.score_kinds import documented_kind
 from app.services.classify.probabilities import LabelScores
 from app.services.classify.types import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.ingest.resumable_uploads import UploadProgress
@@ -15,7 +16,6 @@ from app.services.library.library import CollectionView, middle
 from app.services.search.query import Moment, RankedSegment, SearchPage
 from app.services.search.search import Heatmap
 from xclip_search import schemas
-from xclip_search.schemas.search import ScoreKind
 
 Record = TypeVar("Record")
 Body = TypeVar("Body")
@@ -129,7 +129,7 @@ def segment_answer(video: Video, segment: Segment) -> schemas.SegmentAnswer:
 def search_answer(query: Sequence[str], page: SearchPage) -> schemas.SearchAnswer:
     """Ranked moments with what they were chosen from; `query` are its texts."""
     seconds = page.seconds
-    score_kind = cast("ScoreKind", page.score_kind)  # pydantic refuses one that has no wire name
+    score_kind = documented_kind(page.score_kind)
     return schemas.SearchAnswer(
         query=" → ".join(query),
         results=[_result(moment, query, score_kind) for moment in page.moments],
@@ -239,7 +239,7 @@ def _by_label(labels: Sequence[str], scores: LabelScores) -> dict[str, float]:
     return {labels[index]: probability for index, probability in chosen}
 
 
-def _result(moment: Moment, texts: Sequence[str], score_kind: ScoreKind) -> schemas.SearchResult:
+def _result(moment: Moment, texts: Sequence[str], score_kind: str) -> schemas.SearchResult:
     segment, video = moment.best.found.segment, moment.best.found.video
     start, end = round(moment.start, _SECONDS), round(moment.end, _SECONDS)
     steps = [_step(text, step) for text, step in zip(texts, moment.steps, strict=False)]

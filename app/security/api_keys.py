@@ -1,9 +1,9 @@
-"""API keys: how a key is written, and which key a text is.
+"""API keys: how a key is written, and which key a request carries.
 
 A key reads `xclip_<id>_<secret>`: the id names a row of the catalog, the secret is 32 random bytes
-in hexadecimal, of which only the SHA-256 is kept. A slow hash would protect what people choose, by
-making guesses dear; among 2²⁵⁶ secrets nobody guesses, and a slow hash before every request would
-be a way to stop the service.
+in hexadecimal, of which only the SHA-256 is kept. A slow hash would protect passwords that people
+choose, because it makes guesses expensive. One of 2²⁵⁶ secrets cannot be guessed, and a slow hash
+before every request would be a way to overload the service.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECRET_BYTES = 32
 FRESH_S = 1.0
 _ID_PREFIX = "key_"
 _FORM = re.compile(rb"xclip_([0-9a-z]{26})_([0-9a-f]{64})")
-_NOBODYS = bytes(32)  # no secret is known to have this SHA-256
+_NO_HASH = bytes(32)  # no secret is known to have this SHA-256
 
 
 def create_key(
@@ -38,7 +38,7 @@ def create_key(
     concurrent_requests: int | None = None,
     expires_in_s: float | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which is known here and now only."""
+    """A new key and its text, which only this call ever returns."""
     secret = os.urandom(SECRET_BYTES).hex()
     key = catalog.create_key(
         name,
@@ -60,7 +60,7 @@ def owner_of(text: bytes, keys: Mapping[str, ApiKey], now: datetime) -> ApiKey |
     if form is None:
         return None
     key = keys.get(_ID_PREFIX + form[1].decode())
-    is_secret = hmac.compare_digest(_digest(form[2]), _NOBODYS if key is None else key.hash)
+    is_secret = hmac.compare_digest(_digest(form[2]), _NO_HASH if key is None else key.hash)
     return None if key is None or not is_secret or key.is_expired(now) else key
 
 
@@ -89,7 +89,7 @@ class KeyRing:
         """The keys by id. Raises the database's errors when they are old and cannot be read."""
         if self._is_old():
             async with self._lock:
-                if self._is_old():  # nobody else has read them meanwhile
+                if self._is_old():  # no other request has read them meanwhile
                     now = self._clock.monotonic()
                     self.latest = await anyio.to_thread.run_sync(
                         self._read, limiter=self._threads, abandon_on_cancel=True

@@ -34,7 +34,8 @@ from app.security.session import SECRET, Sessions
 from app.settings import Settings
 from xclip_search.addresses import is_loopback
 
-PUBLIC_PATIENCE_S = 0.2
+PUBLIC_WAIT_S = 0.2  # for the database, on a public route
+NO_POLICY = "No policy says who may use this route, so every request is refused."
 _RETRY_CONCURRENT_S = 1.0
 _IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a network
 
@@ -55,10 +56,10 @@ class Authenticator:
     async def admit(
         self, entrance: Entrance | None, method: str, headers: Headers, address: str
     ) -> Principal | None:
-        """Who may enter; None is a stranger at a public route.
+        """The principal of a request; None for a client without a key on a public route.
 
         entrance : where the request goes; None if there is no such route
-        Raises Refusal, and the database's errors when nobody can say which keys are in force.
+        Raises Refusal, and the database's errors when it is unknown which keys are in force.
         """
         if is_cross_site(method, headers, self._settings.hosts_allowed):
             raise CrossSite("Pages of other sites may link to this service, and nothing else.")
@@ -92,8 +93,8 @@ class Authenticator:
     async def _admit_public(
         self, entrance: Entrance, method: str, headers: Headers, address: str
     ) -> Principal | None:
-        """Everybody may enter, and a key that is wrong makes nobody less alive."""
-        with suppress(*DATABASE_ERRORS), anyio.move_on_after(PUBLIC_PATIENCE_S):
+        """Every client is let in: a wrong key does not change whether the service is alive."""
+        with suppress(*DATABASE_ERRORS), anyio.move_on_after(PUBLIC_WAIT_S):
             await self._ring.current()
         keys = self._ring.latest
         if not keys:
@@ -113,7 +114,7 @@ class Authenticator:
                 "to the names in XCLIP_ALLOWED_HOSTS."
             )
         if entrance is not None and entrance.need is None:
-            raise NoPolicy("No policy says who may use this route, so nobody may.")
+            raise NoPolicy(NO_POLICY)
         return ANONYMOUS
 
     def _owner(
@@ -140,7 +141,7 @@ class Authenticator:
         return key
 
     def _count_wrong_key(self, address: str) -> None:
-        """A right key is never turned away for the wrong ones beside it: addresses are shared."""
+        """Only wrong keys count: a valid key from the same address is always accepted."""
         per_minute = self._settings.wrong_keys_per_minute
         wait_s = self._wrong_keys.take(_network(address), per_minute)
         if wait_s:
@@ -156,7 +157,7 @@ class Authenticator:
             raise RateLimited(f"The key {key.name!r} may send {per_minute} a minute.", wait_s)
         if entrance is not None:
             if entrance.need is None or entrance.need == "public":
-                raise NoPolicy("No policy says who may use this route, so nobody may.")
+                raise NoPolicy(NO_POLICY)
             if not covers(key.scope, entrance.need):
                 raise ScopeMissing(f"This needs a key of scope {entrance.need}, not {key.scope}.")
         at_once = key.concurrent_requests or settings.key_concurrent_requests

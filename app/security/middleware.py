@@ -69,7 +69,7 @@ def _not_allowed(methods: Sequence[str]) -> ProblemDetails:
 async def _refuse(
     problem: ProblemDetails, headers: Headers, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer at once, and do not take in a large body that nobody will read."""
+    """Answer at once, and do not receive a large body that will not be read."""
     answer = problem_response(problem, scope["state"]["request_id"])
     declared = headers.get("content-length", "0")
     is_small = declared.isdecimal() and int(declared[:20]) <= _SMALL_BODY_BYTES

@@ -62,7 +62,9 @@ class AdmissionControl:
             )
         }
         for cost, limiter in self._limiters.items():
-            metrics.watch_lane(cost.value, partial(_working, limiter), partial(_waiting, limiter))
+            metrics.watch_limiter(
+                cost.value, partial(_working, limiter), partial(_waiting, limiter)
+            )
         self._queue_limit = IngestQueueLimit(settings, clock)
         self._bodies_bytes = 0
 
@@ -83,7 +85,7 @@ class AdmissionControl:
             await answer(scope, receive, send)
 
     async def _query(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the body first: who sends it slowly must not hold a permit meanwhile."""
+        """Take the body first: a client that sends it slowly must not hold a permit meanwhile."""
         limiter = self._limiters[Cost.QUERY]
         limiter.check()
         body = _Body(scope, receive)
@@ -110,9 +112,9 @@ class AdmissionControl:
         send: Send,
         hang_up: Receive | None = None,
     ) -> None:
-        """Wait for the permit and serve; `hang_up` is asked meanwhile whether the client has gone.
+        """Wait for the permit and serve; `hang_up` tells meanwhile that the client has gone.
 
-        It cannot be asked before the body has been taken: the answer would be the body.
+        It works only once the body has been taken: before, it would return the body.
         """
         served = False
 
@@ -168,7 +170,7 @@ class _Body:
         self._more = not (declared.isdecimal() and int(declared[:20]) > self._max_bytes)
 
     async def sizes(self) -> AsyncIterator[int]:
-        """Take the body; yields the length of each piece."""
+        """Take the body; yields the length of each part."""
         while self._more and self.total <= self._max_bytes:
             message = await self._receive()
             self._messages.append(message)

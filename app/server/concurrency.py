@@ -2,10 +2,10 @@
 
 The wait of a request is known when it arrives: its position times what requests take,
 divided by how many are worked on at once. If that is too long it is refused then, not after it has
-waited for nothing. A burst may wait up to `max_wait_s`. A queue that does not get empty for
-`BURST_S` is no burst but overload, and a queue would only make everybody late: from then on there
-is none, only half as many are worked on at once, since all of them share the same processors, and
-everybody else is refused, until nobody had to be for `CALM_S`.
+waited in vain. A burst may wait up to `max_wait_s`. A queue that does not get empty for
+`BURST_S` is no burst but overload, and a queue would only make every request late. From then on
+there is no queue, only half as many are worked on at once, since all of them share the same
+processors, and every other request is refused, until none has had to be refused for `CALM_S`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ConcurrencyLimiter:
         self._working = 0
         self._waiting: deque[Permit] = deque()
         self._request_s = 0.0  # what a request takes; nothing is known before the first
-        self._standing_since: float | None = None  # since when somebody has been waiting
+        self._standing_since: float | None = None  # since when a request has been waiting
         self._strained_until = float("-inf")
 
     @property
@@ -128,18 +128,18 @@ class ConcurrencyLimiter:
         return permit
 
     def forget(self, permit: Permit) -> None:
-        """Somebody in the queue has gone."""
+        """A request in the queue has gone."""
         if permit in self._waiting:
             self._waiting.remove(permit)
         self._advance()
 
     def release(self) -> None:
-        """Somebody at work is done."""
+        """A request at work is done."""
         self._working -= 1
         self._advance()
 
     def rejoin(self, permit: Permit) -> None:
-        """Somebody who stood aside goes on, as the next one: their wait was before."""
+        """A request that released its permit goes on, as the next one: it has waited before."""
         self._waiting.appendleft(permit)
         self._advance()
 

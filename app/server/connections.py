@@ -11,14 +11,14 @@ class Connection(Protocol):
     """What the registry must be able to do to a connection."""
 
     def evict(self) -> None:
-        """End at once; nothing was asked that has not been answered."""
+        """End at once; every request of this connection has been answered."""
 
 
 class ConnectionRegistry:
     """The connections that wait for a request, longest first, and those that linger refused.
 
-    Silent connections cost nothing but their place, so anybody could take all places with them.
-    When the places are taken the one that has waited longest goes, and no request is lost by it.
+    A silent connection costs its client nothing, so one client could hold all connections open.
+    At the limit the one that has waited longest is closed, and no request is lost by it.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """HTTP/1.1 protocol: one connection, with a timeout for every step.
 
-uvicorn's protocol waits for ever for a head, a body, or a client that takes its answer, and its
-parser takes heads of any size. Here each of these has a limit. The clock runs only while it is
-the client's turn: a slow handler, a body that nobody reads yet and a download that moves are left
-alone.
+uvicorn's protocol waits without limit for a head, a body, or a client that reads its answer, and
+its parser takes heads of any size. Here each of these has a limit. The clock runs only while the
+client has to act: a slow handler, a body that the application does not read yet and a download that
+makes progress have no timeout.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Flow(FlowControl):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection; `edge_protocol` makes the class for one server."""
+    """One connection; `server_protocol` makes the class for one server."""
 
     limits: ClassVar[ConnectionLimits]
     registry: ClassVar[ConnectionRegistry]
@@ -86,7 +86,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection in, in the place of an idle one if there is no other."""
+        """Accept the connection; at the limit, close an idle one to make room for it."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._on_resume)
         if len(self.connections) > self.limits.max_connections and not self.registry.make_room():
@@ -95,7 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection, and tell the request in work that nobody waits any more."""
+        """Forget the connection, and tell the running request that its client has gone."""
         self.registry.leave(self)
         for timer in (self._timer, self._stall):
             if timer is not None:
@@ -107,7 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def evict(self) -> None:
-        """End at once; nothing was asked that has not been answered."""
+        """End at once; every request of this connection has been answered."""
         self.connections.discard(self)
         self.transport.abort()
 
@@ -141,7 +141,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
+        """A part of the target."""
         self._count(len(url))
         super().on_url(url)
 
@@ -165,7 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._begin_period()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A part of the body."""
         super().on_body(body)
         if self.cycle.response_complete:
             self._drop(len(body))
@@ -267,7 +267,7 @@ class GuardedProtocol(HttpToolsProtocol):
         limits = self.limits
         our_turn = self.flow.read_paused or self.cycle.waiting_for_100_continue
         if self.cycle.response_complete:
-            self.transport.abort()  # it was answered, and still sends what nobody reads
+            self.transport.abort()  # it was answered, and still sends what is not read
         elif our_turn or self._period_bytes >= limits.body_bytes_per_s * limits.body_timeout_s:
             self._begin_period()
         else:
@@ -312,7 +312,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise self._cause
 
     def _refuse(self, error: AppError) -> None:
-        """End the connection with `error`, once what was asked before has been answered."""
+        """End the connection with `error`, once earlier requests have been answered."""
         logger.info("refused: %s client=%s", error.code, self.client)
         own = self.cycle if self._phase is _Phase.BODY else None
         self._phase = _Phase.REFUSED
@@ -357,11 +357,11 @@ def _head_too_large() -> HeadTooLarge:
     )
 
 
-def edge_protocol(limits: ConnectionLimits) -> type[GuardedProtocol]:
-    """The protocol of one server, whose connections share the places."""
+def server_protocol(limits: ConnectionLimits) -> type[GuardedProtocol]:
+    """The protocol of one server, whose connections share one registry."""
 
     class ServerProtocol(GuardedProtocol):
-        """The protocol with limits and places of its own."""
+        """The protocol with limits and a registry of its own."""
 
     ServerProtocol.limits = limits
     ServerProtocol.registry = ConnectionRegistry()

@@ -1,4 +1,4 @@
-"""Connection limits: the bytes, seconds and places that one connection may take."""
+"""Connection limits: bytes and seconds of one connection, and how many connections there may be."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.server.http_protocol import edge_protocol
+from app.server.http_protocol import server_protocol
 from app.server.limits import ConnectionLimits
 from app.settings import Settings
 
@@ -57,14 +57,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    """How `app` is served: our own protocol, whose patience has an end, and nothing else."""
+    """How `app` is served: by our own protocol only, which has a timeout for every step."""
     return uvicorn.Config(
         app,
-        http=edge_protocol(ConnectionLimits.of(settings)),
+        http=server_protocol(ConnectionLimits.of(settings)),
         ws="none",
         log_config=None,
         access_log=False,
-        server_header=False,  # nobody needs to know what serves, and least of all its attackers
+        server_header=False,  # clients need not know it, and attackers must not
         timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # any seconds do
         # a connection that neither sends nor ends must not keep the process alive for ever
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace_s)),

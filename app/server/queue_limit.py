@@ -20,15 +20,15 @@ _MAX_RETRY_AFTER_S: Final = 3600.0
 
 
 class IngestQueueLimit:
-    """Asks the catalog at most once a second, however many uploads come."""
+    """Reads the catalog at most once a second, however many uploads come."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._max_wait_s = settings.max_queue_wait_s
         self._max_jobs = settings.max_queued_jobs
         self._clock = clock
         self._known: Backlog | None = None
-        self._asked_at = float("-inf")
-        self._asking = asyncio.Lock()
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
         self._threads = anyio.CapacityLimiter(1)  # not a light request's
 
     async def check(self, catalog: Catalog) -> None:
@@ -49,13 +49,13 @@ class IngestQueueLimit:
         )
 
     async def _backlog(self, catalog: Catalog) -> Backlog | None:
-        async with self._asking:
-            if self._clock.monotonic() - self._asked_at >= MAX_AGE_S:
+        async with self._reading:
+            if self._clock.monotonic() - self._read_at >= MAX_AGE_S:
                 try:
                     self._known = await anyio.to_thread.run_sync(
                         catalog.backlog, limiter=self._threads
                     )
                 except DATABASE_ERRORS:
                     self._known = None  # the upload itself will say what is wrong
-                self._asked_at = self._clock.monotonic()
+                self._read_at = self._clock.monotonic()
             return self._known

@@ -156,7 +156,7 @@ class PartialFiles:
         return PartialFile(self.path(upload_id))
 
     def remove(self, upload_id: str) -> None:
-        """Take the file away; the caller holds its lock, or nobody can."""
+        """Remove the file. The caller holds its lock, or no process can hold it any more."""
         path = self.path(upload_id)
         path.unlink(missing_ok=True)
         path.with_name(path.name + _CHECKED).unlink(missing_ok=True)

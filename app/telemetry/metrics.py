@@ -18,7 +18,7 @@ _JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 150, 300, 600, 1800, 3600
 class Metrics:
     """The API's Prometheus metrics in a registry of their own.
 
-    The gauges of `app.services.operations.metrics` are read when they are asked for, the others
+    The gauges of `app.services.operations.metrics` are read at each scrape, the others
     count as it happens.
     """
 
@@ -44,7 +44,7 @@ class Metrics:
             buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
-        self.lane_requests = Gauge(
+        self.limiter_requests = Gauge(
             "xclip_lane_requests",
             "Requests of a costly class now, at work or in line for their turn.",
             ["lane", "state"],
@@ -90,10 +90,12 @@ class Metrics:
             "xclip_disk_bytes", "All the space where the data folder is.", registry=registry
         )
 
-    def watch_lane(self, name: str, working: Callable[[], int], waiting: Callable[[], int]) -> None:
-        """Show how many requests of a class are at work and in line."""
-        self.lane_requests.labels(name, "working").set_function(working)
-        self.lane_requests.labels(name, "waiting").set_function(waiting)
+    def watch_limiter(
+        self, name: str, working: Callable[[], int], waiting: Callable[[], int]
+    ) -> None:
+        """Show how many requests of a class are working and waiting."""
+        self.limiter_requests.labels(name, "working").set_function(working)
+        self.limiter_requests.labels(name, "waiting").set_function(waiting)
 
 
 class WorkerMetrics:

@@ -24,7 +24,7 @@ from app.telemetry.tracing import serving
 CLIENT_GONE = 499  # no client reads this status; it keeps aborted requests apart in the counts
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("app.requests")
-_PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # requested every few seconds
 
 
 class Telemetry:

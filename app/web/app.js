@@ -27,7 +27,7 @@ function App() {
     <header class="top">
       <a class="brand" href=${href("/")}><img src="/static/icon.svg" alt="" width="26" height="26" />
         <span>X-CLIP Search</span></a>
-      <nav class="places" aria-label="Views">
+      <nav class="views" aria-label="Views">
         ${PLACES.map(([to, word, icon]) => html`
           <a href=${href(to)} aria-current=${isIn(path, to) ? "page" : null}>
             <${Icon} name=${icon} /><span>${word}</span>${to === "/library" && html`<${UploadCount} />`}</a>`)}

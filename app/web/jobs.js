@@ -5,12 +5,12 @@
 
 import { api, ask, at } from "./service.js";
 
-const PLACES = 2;
-const PATIENCE_MS = 3000; // with a job in line, while others want its place
+const AT_ONCE = 2;
+const TURN_MS = 3000; // how long a queued job is followed while others wait for their turn
 const AGAIN_MS = 2000;
 
-const line = [];
-let taken = 0;
+const waiting = [];
+let following = 0;
 
 export const ended = ({ status }) => ["succeeded", "failed", "canceled"].includes(status);
 export const cancelJob = (id) => api(`${at.job(id)}:cancel`, { method: "POST" });
@@ -19,19 +19,19 @@ export const retryJob = (id) => api(`${at.job(id)}:retry`, { method: "POST" });
 // Calls onJob(job) at every change until the job has ended; returns how to stop.
 export function follow(id, onJob) {
   const stopping = new AbortController();
-  line.push({ id, onJob, stop: stopping.signal });
+  waiting.push({ id, onJob, stop: stopping.signal });
   serve();
   return () => stopping.abort();
 }
 
 function serve() {
-  while (taken < PLACES && line.length) {
-    const next = line.shift();
+  while (following < AT_ONCE && waiting.length) {
+    const next = waiting.shift();
     if (next.stop.aborted) continue;
-    taken += 1;
+    following += 1;
     attend(next).then((isOver) => {
-      taken -= 1;
-      if (!isOver && !next.stop.aborted) line.push(next);
+      following -= 1;
+      if (!isOver && !next.stop.aborted) waiting.push(next);
       serve();
     });
   }
@@ -40,11 +40,11 @@ function serve() {
 // True when there is nothing more to hear of this job.
 async function attend({ id, onJob, stop }) {
   const leaving = new AbortController();
-  const patience = setTimeout(() => line.length && leaving.abort(), PATIENCE_MS);
+  const turn = setTimeout(() => waiting.length && leaving.abort(), TURN_MS);
   const signal = AbortSignal.any([stop, leaving.signal]);
   try {
     for await (const job of changes(id, signal)) {
-      if (job.status === "running") clearTimeout(patience);
+      if (job.status === "running") clearTimeout(turn);
       onJob(job);
       if (ended(job)) return true;
     }
@@ -52,7 +52,7 @@ async function attend({ id, onJob, stop }) {
     if (error.status === 404) return true;
     if (error.name !== "AbortError") await pause(1000 * (error.retryAfter ?? AGAIN_MS / 1000));
   } finally {
-    clearTimeout(patience);
+    clearTimeout(turn);
   }
   return lastLook(id, onJob, stop);
 }

@@ -110,7 +110,7 @@ export async function forgetKey() {
 // After a reload the cookie may have ended; if the key has, the next answer asks for another.
 export const sessionBegun = keyHeld.get() ? beginSession().catch(() => {}) : Promise.resolve();
 
-// Addresses, in one place.
+// Every address of the REST API that the page uses.
 const collection = (name) => `/v1/collections/${encodeURIComponent(name)}`;
 export const at = {
   collection,

@@ -21,8 +21,8 @@ from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment
 from xclip.video.sampling import Segmentation
 
-# Segments of a clip that are encoded while it is decoded on, each in a turn of its own: nobody's
-# query waits for more than one.
+# Segments of a clip that are encoded while its decoding goes on, each in a turn of its own: no
+# query of another client waits for more than one.
 AHEAD: Final = 4
 MAX_CLIP_SCORES = 8_000_000  # 32 MB: half an hour of segments at 10,000 labels
 

@@ -60,42 +60,44 @@ class ConfidenceEstimator:
         """What K segments score for the bank's texts, float16 [K, N0]."""
         return self._scoring.score(self.bank, stored).astype(np.float16)
 
-    def needs_bank(self, asked: ConfidenceRequest | None, rest: bool) -> bool:
+    def needs_bank(self, request: ConfidenceRequest | None, rest: bool) -> bool:
         """Whether there is anything to say beside the logits. Raises CalibrationUnusable."""
-        return rest or self._asked(asked) is not None
+        return rest or self._model_for(request) is not None
 
     def judge(
         self,
         texts: NDArray[np.float32],
         logits: NDArray[np.float32],
         bank: NDArray[np.float16],
-        asked: ConfidenceRequest | None,
+        request: ConfidenceRequest | None,
         rest: bool,
     ) -> Scores:
-        """Logits [K, N] of texts [N, D] with the confidence and the rest that were asked for.
+        """Logits [K, N] of texts [N, D] with the confidence and the rest that were requested.
 
         bank : float16 [K, N0], of the same segments
 
         Raises CalibrationUnusable.
         """
         others = self._rest(texts, bank) if rest else None
-        model = self._asked(asked)
-        if asked is None or model is None:
+        model = self._model_for(request)
+        if request is None or model is None:
             return Scores(logits, rest=others)
-        background = self._background(asked.calibration or "", model, texts)
+        background = self._background(request.calibration or "", model, texts)
         places = place(logits, background, bank, says_the_same(texts, self.bank))
         calibration = model.calibration
         return Scores(
             logits,
-            confidence=calibration.confidence(places, asked.eligible),
+            confidence=calibration.confidence(places, request.eligible),
             confidence_kind="calibrated" if calibration.fitted else "estimated",
             rest=others,
         )
 
-    def _asked(self, asked: ConfidenceRequest | None) -> ConfidenceModel | None:
-        if asked is None:
+    def _model_for(self, request: ConfidenceRequest | None) -> ConfidenceModel | None:
+        if request is None:
             return None
-        return self._packaged if asked.calibration is None else self._fitted(asked.calibration)
+        if request.calibration is None:
+            return self._packaged
+        return self._fitted(request.calibration)
 
     def _rest(self, texts: NDArray[np.float32], bank: NDArray[np.float16]) -> Floats:
         """Log-sum-exp of the bank's logits but for texts that mean one of `texts`; float64 [K]."""
@@ -127,7 +129,7 @@ class ConfidenceEstimator:
             if name in self._models:
                 self._models.move_to_end(name)
                 return self._models[name]
-        # The name comes over the network: only one of our own making reaches the disk.
+        # The name comes over the network: only a name that we could have made reaches the disk.
         if not _NAME.fullmatch(name):
             raise CalibrationUnusable(f"{name!r} is not the name of a calibration")
         model = self._read(self._folder / f"{name}.safetensors")
@@ -143,7 +145,7 @@ class ConfidenceEstimator:
         try:
             return self._read(folder / CONFIDENCE_FILE)
         except CalibrationUnusable as error:
-            # The scores are as good as ever, so the worker starts: it cannot say how sure they are.
+            # The scores are as good as ever, so the worker starts, without confidence.
             logger.warning("no confidence beside the model: %s", error)
             return None
 

@@ -61,7 +61,7 @@ class Decoder:
     ) -> Iterator[Decoding]:
         """Start to decode `path` in a process of its own, which ends with the block at the latest.
 
-        `should_stop` is asked from another thread about five times a second; once it is true, the
+        `should_stop` is called from another thread about five times a second; once it is true, the
         process is killed and a thread that waits for a segment gets Interrupted.
         """
         request = DecodeRequest(segmentation, self.num_frames, self.geometry, limits=self.limits)

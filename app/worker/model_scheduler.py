@@ -30,7 +30,7 @@ class SchedulerFull(Exception):
 
 
 class CallerGone(Exception):
-    """Nobody waits for the answer any more, so it was not worked out."""
+    """The caller no longer waits for the answer, so it was not computed."""
 
     code = "caller_gone"
 
@@ -126,7 +126,7 @@ class ModelScheduler:
     def let_queries_pass(self) -> None:
         """Take the queries that wait now; to be called by a batch, wherever it can be interrupted.
 
-        Those that come meanwhile wait for the next such place, so the batch does end.
+        Queries that come meanwhile wait for the next such point, so the batch does end.
         """
         began = time.monotonic()
         for _ in range(len(self._queries)):
@@ -156,7 +156,7 @@ class ModelScheduler:
                 self._batch_s = self._batch_ended - began - self._passed_s
 
     def _take(self, turn: _Turn) -> bool:
-        """Run a turn's call, unless nobody wants it any more; whether it was run."""
+        """Run a turn's call, unless its caller has gone; whether it was run."""
         if not turn.future.set_running_or_notify_cancel():
             return False
         if not turn.wanted():

@@ -6,8 +6,8 @@ All of these work at the same time, on segments of the same video and on those o
 what is between two of them is bounded, and the slowest sets the pace for all.
 
 Nothing of a video is visible before the commit, and by then its pictures and the tensors that its
-rows point at are safe on disk. What an interrupted attempt left behind (tensors nobody points at,
-thumbnails that the next attempt overwrites) becomes orphans, never damage.
+rows point at are safe on disk. What an interrupted attempt left behind is orphaned, never damaged:
+tensors that no row points at, and thumbnails that the next attempt overwrites.
 """
 
 from __future__ import annotations

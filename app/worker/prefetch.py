@@ -16,7 +16,7 @@ def ahead(
 ) -> Generator[tuple[Item, Result]]:
     """Each item with what `begin` promised for it, in order; at most `most` are under way.
 
-    The items are asked for while earlier ones are worked on. Whatever ends the iteration, the work
+    Items are requested while earlier ones are worked on. Whatever ends the iteration, the work
     that has not begun is cancelled.
     """
     under_way: deque[tuple[Item, Future[Result]]] = deque()

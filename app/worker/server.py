@@ -5,9 +5,9 @@
     GET  /model   ModelFacts as JSON
     GET  /metrics Prometheus text
     POST /check   200 once the model has run on next to nothing
-    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}, and as asked
+    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}, and what was requested
                                               {tokens int64 [N]}
-    POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and as asked
+    POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and what was requested
                                               {confidence float64 [K, N], rest float64 [K]};
                                               with {damaged bool [all]} when some of the tensors
                                               cannot be read, K are the others
@@ -96,7 +96,7 @@ _STATUS: Mapping[type[Exception], int] = {
     VideoError: 422,
     Interrupted: 503,
     SchedulerFull: 503,
-    CallerGone: 503,  # for nobody to read
+    CallerGone: 503,  # the client that would read it has gone
     VectorStoreError: 500,
     Exception: 500,
 }

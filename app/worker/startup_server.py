@@ -1,7 +1,7 @@
 """Startup probe server: answers at the worker's address until the model does, with 503 and why.
 
-A checkpoint of gigabytes takes minutes to come. Every request meanwhile, the probe `/readyz` too,
-is told how far it is. Only `/livez` is 200 already.
+A checkpoint of gigabytes takes minutes to download. Until then every request, including the probe
+`/readyz`, is answered with how far the download is. Only `/livez` is 200 already.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_S = 2.0  # with a caller that sends nothing
+_TIMEOUT_S = 2.0  # of a caller that sends nothing
 _POLL_S = 0.05
 LOG_EVERY_S = 5.0
 _MEGABYTE = 1_000_000
@@ -68,15 +68,15 @@ class StartupServer:
 
 class _Server(HTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Who asked has gone before the answer; the next one gets theirs."""
+        """The client has gone before its answer; the next client gets its own."""
 
 
 def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
     class Handler(BaseHTTPRequestHandler):
-        timeout = _PATIENCE_S
+        timeout = _TIMEOUT_S
 
         def do_GET(self) -> None:
-            # a connection that ends with bytes unread would take the answer with it
+            # closing a connection with unread bytes would reset it, and the answer would be lost
             self.rfile.read(min(int(self.headers.get("content-length", 0)), _BODY_BYTES))
             alive = self.path == "/livez"
             body = b"" if alive else said()
@@ -89,7 +89,7 @@ def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
         do_POST = do_GET  # noqa: N815  the library's own name
 
         def log_message(self, *_: object) -> None:
-            """What is asked meanwhile is of no interest."""
+            """Requests while the model loads are not logged."""
 
     server = _Server(listener.getsockname()[:2], Handler, bind_and_activate=False)
     server.socket.close()

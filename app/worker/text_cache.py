@@ -1,7 +1,7 @@
-"""Embedding cache: a text that was embedded lately costs the model nothing.
+"""Embedding cache: a text that was embedded recently costs the model nothing.
 
-A search needs the embedding of its text twice, to recall and to score, and people ask what others
-have asked before. N texts, D width.
+A search needs the embedding of its text twice, to recall and to score, and people search
+for what others have searched for before. N texts, D width.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TEXTS_KEPT = 20_000
 
 
 class TextCache:
-    """Encodes texts at the scheduler and keeps the `capacity` used last. Shared between threads."""
+    """Encodes texts in the scheduler's turns; keeps the `capacity` used last. Thread-safe."""
 
     def __init__(
         self, encoder: Encoder, scheduler: ModelScheduler, capacity: int = TEXTS_KEPT
@@ -79,6 +79,6 @@ class TextCache:
         self, texts: Sequence[str], known: dict[str, NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         table = np.empty((len(texts), self._encoder.dim), np.float32)
-        for place, text in enumerate(texts):
-            table[place] = known[text]
+        for row, text in enumerate(texts):
+            table[row] = known[text]
         return table

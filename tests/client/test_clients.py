@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import numpy as np
 import pytest
 
-from tests.app.stack import Stack
+from tests.app.stack import SEARCH, Stack
 from tests.client.conftest import clients
 from xclip_search import ApiError, AsyncClient, Client, StillWaiting, schemas
 from xclip_search.searches import ClipCut, SearchParameters, SearchQuery, StoredPart
+from xclip_search.steps import parse
 
 MakeClip = Callable[..., Path]
 LABELS = ["a red square", "a blue circle"]
@@ -168,3 +170,11 @@ def test_vectors_are_those_that_searches_rank_by(library: Stack) -> None:
 def test_every_option_of_the_service_is_the_clients(choices: Any, body: Any) -> None:
     """And no other: a field that is added to a request has to be added here."""
     assert choices.__optional_keys__ == set(body.model_fields)
+
+
+def test_a_score_kind_of_a_newer_encoder_is_read(library: Stack) -> None:
+    """The client returns a kind of score that it does not know as the string that it is."""
+    answer = library.api.post(SEARCH, json={"text": "a red square"})
+    newer = httpx.Response(200, content=answer.content.replace(b'"xclip_logit"', b'"loudness"'))
+    read = parse(newer, schemas.SearchAnswer)
+    assert {read.score_kind, *(one.score_kind for one in read.results)} == {"loudness"}

@@ -10,7 +10,7 @@ from xclip_search.schemas.values import Accepted, Answer, Text
 
 
 class EmbeddingRequest(Accepted):
-    """Texts to embed; tokens in place of texts are not taken."""
+    """Texts to embed; lists of tokens are not accepted."""
 
     input: Text | Annotated[list[Text], Field(min_length=1, max_length=2_048)]
     model: Text = Field(description="the name that /v1/models gives")

@@ -8,7 +8,16 @@ from pydantic import Field, JsonValue, model_validator
 
 from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text
 
-ScoreKind = Literal["xclip_logit", "xclip_logit_contrast", "xclip_logit_sequence", "cosine"]
+# Any string, so that a client reads the scores of an encoder that is newer than itself. The server
+# lists the kinds that it answers with in the OpenAPI document.
+ScoreKind = Annotated[
+    str,
+    Field(
+        description="what the score is: xclip_logit, the model's score for the text; "
+        "xclip_logit_contrast, with negative_text; xclip_logit_sequence, the mean over the events "
+        "of then; cosine, of searches by example. Other encoders may have other kinds"
+    ),
+]
 
 
 class SearchOptions(Accepted):

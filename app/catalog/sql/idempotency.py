@@ -24,7 +24,7 @@ def find(connection: Connection, key: UploadKey, since: datetime) -> AnsweredUpl
 def put(
     connection: Connection, key: UploadKey, answer: AnsweredUpload, since: datetime, now: datetime
 ) -> None:
-    """Remember an answer, in the place of one from before `since` or whose video is gone.
+    """Remember an answer, and replace one from before `since` or whose video is gone.
 
     One that counts stays, also if it was committed since we looked: the insert then fails.
     """

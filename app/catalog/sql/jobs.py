@@ -65,9 +65,9 @@ def get(connection: Connection, job_id: str, *, lock: bool = False) -> Job:
 
 
 def held(connection: Connection, job_id: str, lease_token: str, ended: JobStatus) -> Job:
-    """The job, locked, if it runs under that lease, or has under it come to the end asked for.
+    """The job, locked, if it runs under that lease, or has already ended as requested under it.
 
-    Raises LeaseLost otherwise. A lease past its time that nobody has taken over still holds.
+    Raises LeaseLost otherwise. An expired lease that no other worker has taken over still holds.
     """
     job = get(connection, job_id, lock=True)
     if job.lease_token != lease_token or job.status not in ("running", ended):
@@ -216,7 +216,7 @@ def make_due(connection: Connection, job_id: str) -> None:
 
 
 def cancel(connection: Connection, job: Job, now: datetime) -> None:
-    """Nobody is to work on it any more; its worker learns it from the next heartbeat."""
+    """No worker may go on with it; the one that runs it learns so from its next heartbeat."""
     _set(connection, job.id, **_canceled(now))
     videos.set_failed(connection, job.video_id, "canceled", "The ingest was canceled.")
 

@@ -39,8 +39,8 @@ def tensor_runs(
     connection: Connection, segments: ColumnElement[bool] | None = None
 ) -> Iterator[TensorRun]:
     """Where the tensors of these segments, or of all, lie; what adjoins is one run."""
-    place = (SEGMENTS.c.tensor_file, SEGMENTS.c.tensor_offset, SEGMENTS.c.tensor_length)
-    statement = select(*place).order_by(SEGMENTS.c.tensor_file, SEGMENTS.c.tensor_offset)
+    position = (SEGMENTS.c.tensor_file, SEGMENTS.c.tensor_offset, SEGMENTS.c.tensor_length)
+    statement = select(*position).order_by(SEGMENTS.c.tensor_file, SEGMENTS.c.tensor_offset)
     if segments is not None:
         statement = statement.where(segments)
     run: TensorRun | None = None

@@ -127,7 +127,7 @@ def _check_doors(settings: Settings) -> None:
     """Refuse to serve other machines without a key. Raises SettingsError."""
     if is_loopback(settings.host):
         return
-    from app.catalog import Catalog  # late: on a loopback address nobody has to wait for it
+    from app.catalog import Catalog  # late: on a loopback address start-up need not wait for it
 
     with Catalog.open(settings.catalog_url) as catalog:
         if catalog.keys_in_force():

@@ -34,7 +34,7 @@ class FetchedFile:
 class UrlFetcher:
     """Downloads into the media store: a few at once, each of `max_bytes` and `timeout_s` at most.
 
-    `resolve` and `pace` replace the system's resolver and the usual patience.
+    `resolve` and `pace` replace the system's resolver and the usual time limits.
     """
 
     def __init__(

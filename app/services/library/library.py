@@ -42,7 +42,7 @@ class CollectionView:
 
 
 class LibraryService:
-    """The library's contents; deletes rows first, then what nobody refers to any more."""
+    """The library's contents; deletes rows first, then the files that no row refers to any more."""
 
     def __init__(
         self,

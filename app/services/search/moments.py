@@ -146,7 +146,7 @@ def _tightened(
 def _evened(curve: Curve, start: float, end: float) -> Floats:
     """The curve as far as the neighbours of a window reach, NaN beyond.
 
-    Fewer windows cover the ends of a video. The lowest score nearby is used in place of the missing
+    Fewer windows cover the ends of a video. The lowest score nearby is used instead of the missing
     ones, or the ends would look like the peak of every event beside them.
     """
     reach = end - start

@@ -1,4 +1,4 @@
-"""Vector port factory: the one place that chooses and opens what searches vectors."""
+"""Vector port factory: the only module that chooses and opens the vector search."""
 
 from __future__ import annotations
 

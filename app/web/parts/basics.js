@@ -40,7 +40,7 @@ export const IconButton = ({ name, label, filled, ...rest }) => html`
     <${Icon} name=${name} filled=${filled} />
   </button>`;
 
-// Stands in place of an empty list and says why it is empty.
+// Stands instead of an empty list and says why it is empty.
 export const Notice = ({ icon, title, children, bad = false, role }) => html`
   <div class=${bad ? "notice bad-notice" : "notice"} role=${role}>
     <${Icon} name=${icon} />
@@ -107,9 +107,9 @@ export const Confirm = ({ title, children, word, onYes, onNo }) => html`
 
 // Names the view in the browser's tab and to screen readers.
 export function Heading({ title, unseen = false, children }) {
-  const place = useRef(null);
+  const heading = useRef(null);
   useEffect(() => {
     document.title = `${title} · X-CLIP Search`;
   }, [title]);
-  return html`<h1 ref=${place} tabindex="-1" class=${unseen ? "unseen" : ""}>${children ?? title}</h1>`;
+  return html`<h1 ref=${heading} tabindex="-1" class=${unseen ? "unseen" : ""}>${children ?? title}</h1>`;
 }

@@ -7,7 +7,7 @@ import { Confidence, IconButton } from "./basics.js";
 const PAUSE_MS = 120; // a pointer that only passes plays nothing
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
-export function MomentCard({ result, place, to, onAlike }) {
+export function MomentCard({ result, index, to, onAlike }) {
   const { active, ...watching } = useWatching();
   const name = `${result.filename}, ${span(result)}`;
   const confidence = result.confidence === null ? "" : `, ${percent(result.confidence)} confidence`;
@@ -15,7 +15,7 @@ export function MomentCard({ result, place, to, onAlike }) {
     <li class="card">
       <a class="shot" href=${to} aria-label=${name + confidence} ...${watching}>
         <img src=${result.thumbnail_url} alt="" decoding="async"
-             loading=${place < 12 ? "eager" : "lazy"} />
+             loading=${index < 12 ? "eager" : "lazy"} />
         ${active && html`<${Preview} ...${result} />`}
         <span class="length">${span(result)}</span>
         <${Confidence} value=${result.confidence} />

@@ -56,9 +56,9 @@ export function scoreBars({ pieces, confidence_kind: kind }) {
 
 // One bar a segment, as high as the label is probable there.
 export function labelBars(segments, label) {
-  return segments.map(({ start, end, scores }, place) => ({
+  return segments.map(({ start, end, scores }, index) => ({
     start,
-    end: segments[place + 1]?.start ?? end, // segments overlap; each is drawn up to the next
+    end: segments[index + 1]?.start ?? end, // segments overlap; each is drawn up to the next
     height: Math.max(0.02, scores[label] ?? 0),
     strong: (scores[label] ?? 0) >= 0.5,
     title: `${span({ start, end })}: ${percent(scores[label] ?? 0)}`,

@@ -13,9 +13,9 @@ const SHOWN = [["", "All"], ["running", "Running"], ["queued", "Queued"], ["succ
   ["failed", "Failed"], ["canceled", "Canceled"]];
 
 export function JobsView() {
-  const place = useStore(route);
-  const collection = collectionOf(place);
-  const status = place.params.get("status") ?? "";
+  const current = useStore(route);
+  const collection = collectionOf(current);
+  const status = current.params.get("status") ?? "";
   const path = `/v1/jobs?collection=${collection}&limit=${ON_A_PAGE}${status && `&status=${status}`}`;
   const { value, loading, error, again, change } = useAnswer(
     (signal) => api(path, { signal }).then((page) => named(page, collection, signal)), [path]);

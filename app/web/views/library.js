@@ -14,9 +14,9 @@ const ON_A_PAGE = 48;
 const SHOWN = [["", "All"], ["ready", "Ready"], ["processing", "Processing"], ["failed", "Failed"]];
 
 export function LibraryView() {
-  const place = useStore(route);
-  const collection = collectionOf(place);
-  const status = place.params.get("status") ?? "";
+  const current = useStore(route);
+  const collection = collectionOf(current);
+  const status = current.params.get("status") ?? "";
   return html`
     <${Heading} title="Library" />
     <${Choose} collection=${collection} />
@@ -71,8 +71,8 @@ function Videos({ collection, status }) {
   };
   if (!value.items.length) return html`<${NoVideos} status=${status} />`;
   return html`
-    <ul class="cards" aria-label="Videos">${value.items.map((video, place) => html`
-      <${VideoCard} key=${video.id} video=${video} place=${place} />`)}</ul>
+    <ul class="cards" aria-label="Videos">${value.items.map((video, index) => html`
+      <${VideoCard} key=${video.id} video=${video} index=${index} />`)}</ul>
     ${value.next_cursor && html`<div class="more">
       <button type="button" onClick=${more}>Show more</button></div>`}`;
 }
@@ -87,13 +87,13 @@ const NOTHING = {
 const NoVideos = ({ status }) => html`
   <${Notice} icon="film" title=${NOTHING[status][0]}><p>${NOTHING[status][1]}</p><//>`;
 
-const VideoCard = ({ video, place }) => html`
+const VideoCard = ({ video, index }) => html`
   <li class="card">
     <a class="shot" href=${href(`/video/${video.id}`)}
        aria-label="${video.filename}, ${STATES[video.status] ?? length(video.duration_s)}">
       ${video.status === "ready"
         ? html`<img src=${video.thumbnail_url} alt="" decoding="async"
-                    loading=${place < 12 ? "eager" : "lazy"} />
+                    loading=${index < 12 ? "eager" : "lazy"} />
                <span class="length">${length(video.duration_s)}</span>`
         : html`<${State} status=${video.status} />`}
     </a>

@@ -11,27 +11,27 @@ import { html, useEffect, useState } from "../view.js";
 import { percent, span } from "../format.js";
 
 export function ResultDialog({ open, results, query, collection, more, show, onAlike }) {
-  const place = results.findIndex(({ segment_id: id }) => id === open);
-  const result = results[place];
+  const index = results.findIndex(({ segment_id: id }) => id === open);
+  const result = results[index];
   const close = () => go(address(query));
   const turn = async (step) => {
-    const next = results[place + step] ?? (await more?.())?.results[0];
+    const next = results[index + step] ?? (await more?.())?.results[0];
     if (next) go(show(next), { replace: true });
   };
   useEffect(() => { // an address may name a moment further down
     if (!result && more) more();
   }, [result, results.length]);
   if (!result) return null;
-  const isLast = place === results.length - 1 && !more;
+  const isLast = index === results.length - 1 && !more;
   return html`
     <${Dialog} label=${`${result.filename}, ${span(result)}`} onClose=${close} className="theatre">
       <header class="hit-head">
         <h2>${result.filename}</h2>
-        <span class="quiet">result ${place + 1} of ${results.length}${more ? "+" : ""}</span>
+        <span class="quiet">result ${index + 1} of ${results.length}${more ? "+" : ""}</span>
         <${IconButton} name="close" label="Close (Escape)" onClick=${close} />
       </header>
       <${Playing} result=${result} results=${results} query=${query} collection=${collection}
-                  before=${place > 0 && (() => turn(-1))} after=${!isLast && (() => turn(1))} />
+                  before=${index > 0 && (() => turn(-1))} after=${!isLast && (() => turn(1))} />
       <${About} result=${result} query=${query} collection=${collection} onAlike=${onAlike} />
     <//>`;
 }

@@ -18,10 +18,10 @@ import { Welcome } from "./welcome.js";
 const ON_A_PAGE = 24;
 
 export function SearchView() {
-  const place = useStore(route);
-  const collection = collectionOf(place);
+  const current = useStore(route);
+  const collection = collectionOf(current);
   const { at: open, ...query } = useMemo(() => (
-    { ...fromParams(place.params), at: place.params.get("at") }), [place]);
+    { ...fromParams(current.params), at: current.params.get("at") }), [current]);
   const isQuery = hasQuery(query);
   return html`
     <${Heading} title=${isQuery ? words(query) : "Search"} unseen=${true}>Search<//>
@@ -89,8 +89,8 @@ function Results({ query, collection, found, more, open }) {
   return html`
     <${LowConfidence} query=${query} found=${found} />
     <ol class="cards" onKeyDown=${onArrows}>
-      ${results.map((result, place) => html`
-        <${MomentCard} key=${result.segment_id + result.start} result=${result} place=${place}
+      ${results.map((result, index) => html`
+        <${MomentCard} key=${result.segment_id + result.start} result=${result} index=${index}
                        to=${show(result)} onAlike=${() => alike(result)} />`)}
     </ol>
     ${found.next_cursor && html`<div class="more">

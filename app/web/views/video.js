@@ -16,8 +16,8 @@ import { Labels } from "./labels.js";
 import { Segments } from "./segments.js";
 
 export function VideoView({ id }) {
-  const place = useStore(route);
-  const collection = collectionOf(place);
+  const current = useStore(route);
+  const collection = collectionOf(current);
   const load = async (signal) => {
     const video = await api(at.video(collection, id), { signal });
     const { items } = await api(`${at.video(collection, id)}/segments`, { signal });
@@ -32,7 +32,7 @@ export function VideoView({ id }) {
   return html`
     <${Heading} title=${video.filename} />
     ${video.status === "ready"
-      ? html`<${Ready} video=${video} segments=${segments} params=${place.params}
+      ? html`<${Ready} video=${video} segments=${segments} params=${current.params}
                        onVideo=${(next) => change((before) => ({ ...before, video: next }))} />`
       : html`<${NotReady} video=${video} again=${again} />`}
     <${Delete} video=${video} />`;

@@ -56,7 +56,7 @@ def places(
 
 
 @pytest.mark.parametrize(
-    ("stretch", "matching", "partly"),
+    ("interval", "matching", "partly"),
     [
         ({}, [0, 1, 2, 3, 4], []),
         ({"start": 5.0, "end": 10.0}, [2], [1, 3]),
@@ -69,9 +69,9 @@ def places(
         ({"start": 4.0, "end": 5.5}, [0, 1], [2]),
     ],
 )
-def test_a_stretch_means_the_windows_it_fills(footage, segments, stretch, matching, partly):
-    """More than half of a window, or more than half of the stretch; the rest shows a part."""
-    assert places(footage, segments, **stretch) == (matching, partly)
+def test_an_interval_means_the_windows_it_fills(footage, segments, interval, matching, partly):
+    """More than half of a window, or more than half of the interval; the rest shows a part."""
+    assert places(footage, segments, **interval) == (matching, partly)
 
 
 def test_a_segment_means_itself(footage: StoredCollection, segments: list[Segment]):
@@ -99,7 +99,7 @@ def test_several_lines_of_a_text_add_up(footage: StoredCollection, segments: lis
     [
         ({"video_id": "vid_none"}, "line 7 of the pairs: no video 'vid_none'"),
         ({"segment_id": "seg_none"}, "line 7 of the pairs: no segment 'seg_none'"),
-        ({"start": 100, "end": 200}, "line 7 of the pairs: no segment shows that stretch"),
+        ({"start": 100, "end": 200}, "line 7 of the pairs: no segment shows that interval"),
     ],
 )
 def test_what_is_not_there_is_said_with_its_line(footage, segments, pair, says):

@@ -18,7 +18,7 @@ def test_a_lane_is_read_when_it_is_scraped() -> None:
     """The gauge follows the numbers without being told of a change."""
     metrics = Metrics()
     now = {"working": 1, "waiting": 0}
-    metrics.watch_lane("search", lambda: now["working"], lambda: now["waiting"])
+    metrics.watch_limiter("search", lambda: now["working"], lambda: now["waiting"])
 
     def read(state: str) -> float | None:
         labels = {"lane": "search", "state": state}
