@@ -32,11 +32,9 @@ from app.services.vectors.damage import Damage
 from app.services.vectors.factory import open_vectors
 from app.services.vectors.port import VectorPort
 from app.settings import Settings
+from app.storage.composition import Storage, open_storage
 from app.storage.deletion import DeletionRunner
-from app.storage.media_store import MediaStore
-from app.storage.partial_uploads import PartialFiles
 from app.telemetry.metrics import Metrics
-from index import PackedTensorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,16 @@ class Parts:
 
     services: Services
     catalog: Catalog
+    storage: Storage
     worker: WorkerClient
     vectors: VectorPort
-    media: MediaStore
-    partials: PartialFiles
     deletion: DeletionRunner
 
     def close(self) -> None:
         """Close what was opened, the catalog last."""
         self.worker.close()
         self.vectors.close()
+        self.storage.close()
         self.catalog.close()
 
 
@@ -66,16 +64,13 @@ def open_parts(
     stopping: threading.Event,
 ) -> Parts:
     """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
-    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
-    media.prepare()
-    partials = PartialFiles(settings.data_dir)
-    partials.prepare()
+    storage = open_storage(settings.layout, writer_id="api", min_free_bytes=settings.min_free_bytes)
+    media = storage.media
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     damage = Damage(catalog, metrics.damaged_segments)
-    tensors = PackedTensorStore(settings.layout.tensors, writer_id="api")  # which writes nothing
-    deletion = DeletionRunner(catalog, media, tensors, settings.layout.calibrations)
+    deletion = DeletionRunner(catalog, storage)
     library = LibraryService(catalog, media, deletion, vectors, settings)
     library.ensure_default()
     ingest = Ingest(catalog, media)
@@ -85,12 +80,19 @@ def open_parts(
         clock=clock,
         media=media,
         metrics=metrics,
-        figures=MetricsCollector(catalog, vectors, worker, settings, metrics),
+        figures=MetricsCollector(
+            catalog, vectors, worker, storage.tensors, settings.data_dir, metrics
+        ),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         ingest=ingest,
         following=JobWatcher(catalog, stopping),
         uploads=ResumableUploads(
-            catalog, media, partials, ingest, clock, max_bytes=settings.max_upload_bytes
+            catalog,
+            media,
+            storage.partial_uploads,
+            ingest,
+            clock,
+            max_bytes=settings.max_upload_bytes,
         ),
         fetching=UrlFetcher(
             media,
@@ -114,7 +116,7 @@ def open_parts(
         ),
         classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
     )
-    return Parts(services, catalog, worker, vectors, media, partials, deletion)
+    return Parts(services, catalog, storage, worker, vectors, deletion)
 
 
 def periodic_tasks(parts: Parts) -> Sequence[PeriodicTask]:
@@ -122,14 +124,14 @@ def periodic_tasks(parts: Parts) -> Sequence[PeriodicTask]:
     services = parts.services
 
     def expire() -> None:
-        expire_uploads(parts.catalog, parts.partials)
+        expire_uploads(parts.catalog, parts.storage.partial_uploads)
 
     def expire_answers() -> None:
         kept = timedelta(seconds=ANSWER_KEPT_S)
         parts.catalog.expire_idempotent_answers(services.clock.now() - kept)
 
     return (
-        PeriodicTask("remove temporary files of ended processes", parts.media.sweep),
+        PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
         PeriodicTask("finish completely received uploads", services.uploads.finish_received),
         PeriodicTask("remove expired uploads", expire),
         PeriodicTask("remove expired idempotent answers", expire_answers),

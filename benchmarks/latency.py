@@ -34,9 +34,9 @@ from app.calibration.stored_collection import open_footage
 from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, VideoFacts
 from app.settings import Settings
+from app.storage.composition import open_storage
 from benchmarks.random_model import random_records, save_random_base, unit_vectors
 from index.protocol import TensorReference
-from index.tensors import PackedTensorStore
 from tests.e2e.service import running
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
@@ -102,11 +102,12 @@ def fill(
 ) -> faiss.IndexScalarQuantizer:
     """Write catalog and tensors as a worker does; return the same vectors in FAISS's own index."""
     settings = Settings(data_dir=data)
-    store = PackedTensorStore(settings.layout.tensors, writer_id="bench")
+    storage = open_storage(settings.layout, writer_id="bench")
+    store = storage.tensors
     alone = faiss.IndexScalarQuantizer(
         encoder.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
-    with closing(store), Catalog.open(settings.catalog_url) as catalog:
+    with closing(storage), Catalog.open(settings.catalog_url) as catalog:
         catalog.create_collection(
             "default", model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S, metadata={}
         )

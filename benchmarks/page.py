@@ -25,7 +25,7 @@ from rich.console import Console
 
 from app.catalog import Catalog
 from app.settings import Settings
-from app.storage.media_store import MediaStore
+from app.storage.composition import open_storage
 from app.worker.pipeline import THUMBNAIL_QUALITY
 from benchmarks.latency import SEGMENTS_OF_A_VIDEO, fill
 from tests.e2e.service import running
@@ -76,8 +76,7 @@ def main() -> None:
 def draw_pictures(settings: Settings) -> None:
     """Give every segment a picture of its own, as large as an ingest makes them."""
     random = np.random.default_rng(2)
-    media = MediaStore.in_folder(settings.data_dir)
-    media.prepare()
+    media = open_storage(settings.layout, writer_id="bench").media
     with Catalog.open(settings.catalog_url) as catalog:
         cursor = None
         while True:

@@ -6,7 +6,9 @@ Q queries, N rows, D width, K hits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -105,8 +107,32 @@ class TensorStore(Protocol):
     def read_each(self, references: Sequence[TensorReference]) -> list[Record | VectorStoreError]:
         """Like `read`, with the error in place of each record that it would be raised for."""
 
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """Within the block: a file with the bytes of a whole file, to be read only.
+
+        Entering it raises TensorNotFound.
+        """
+
+    def files(self) -> list[str]:
+        """The names of the files there are, of all writers."""
+
+    def size_bytes(self, name: str) -> int:
+        """How long a file is; 0 when it is not there."""
+
+    def disk_bytes(self, name: str) -> int:
+        """What a file takes of the disk, without what has been erased; 0 when it is not there."""
+
+    def written_bytes(self, name: str, offset: int, length: int) -> int:
+        """How much of a run has not been erased, or somewhat more; 0 when there is no file."""
+
     def erase(self, name: str, runs: Iterable[tuple[int, int]]) -> None:
         """Take (offset, length) runs of a file off the disk for good; safe beside its writer."""
+
+    def ended(self, name: str) -> AbstractContextManager[bool]:
+        """Within the block: whether no living writer holds the file, and none will again."""
+
+    def unlink(self, name: str) -> None:
+        """Remove a whole file, within `ended`; when it returns, the file is gone for good."""
 
     def close(self) -> None:
         """Sync and let go of files and threads."""

@@ -96,6 +96,14 @@ class PackedTensorStore:
                 _announce(files[reference.file], reference)
             return [_read_or_say(files[reference.file], reference) for reference in references]
 
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """Within the block: the file itself, not a copy. Raises TensorNotFound."""
+        path = self._path(name)
+        if not path.is_file():
+            raise self._not_found(name)
+        yield path
+
     def files(self) -> list[str]:
         """The names of the files there are, of all writers."""
         return sorted(
@@ -208,9 +216,12 @@ class PackedTensorStore:
         except TensorNotFound as error:
             return error
         except FileNotFoundError:
-            return TensorNotFound(f"no tensor file {name!r} in {self._folder}")
+            return self._not_found(name)
         stack.callback(os.close, file)
         return file
+
+    def _not_found(self, name: str) -> TensorNotFound:
+        return TensorNotFound(f"no tensor file {name!r} in {self._folder}")
 
     def _path(self, name: str) -> Path:
         # References come over the network: only a plain name of our own making reaches the disk.

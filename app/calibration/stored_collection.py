@@ -15,7 +15,9 @@ import numpy as np
 from app.catalog import Catalog
 from app.catalog.records import Collection, Segment
 from app.settings import Settings
-from index import Ids, PackedTensorStore, Tensors
+from app.storage.composition import open_storage
+from index import Ids, Tensors
+from index.protocol import TensorStore
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
 from xclip.errors import XCLIPError
@@ -34,7 +36,7 @@ class StoredCollection:
     """A collection that holds something, and everything needed to score it."""
 
     catalog: Catalog
-    tensors: PackedTensorStore
+    tensors: TensorStore
     encoder: Encoder
     collection: Collection
 
@@ -66,7 +68,7 @@ def open_footage(settings: Settings, name: str) -> Iterator[StoredCollection]:
     """Collection `name` and its model. Raises CalibrationError, CatalogError."""
     with (
         open_catalog(settings) as catalog,
-        closing(PackedTensorStore(settings.layout.tensors, writer_id="calibration")) as tensors,
+        closing(open_storage(settings.layout, writer_id="calibration")) as storage,
     ):
         collection = catalog.get_collection(name)
         if collection.fingerprint is None or not catalog.count_segments(name):
@@ -78,7 +80,7 @@ def open_footage(settings: Settings, name: str) -> Iterator[StoredCollection]:
                 f"({collection.fingerprint}), but XCLIP_MODEL is {encoder.name} "
                 f"({encoder.fingerprint})"
             )
-        yield StoredCollection(catalog, tensors, encoder, collection)
+        yield StoredCollection(catalog, storage.tensors, encoder, collection)
 
 
 def _load(settings: Settings) -> Encoder:

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from app.maintenance.data_folder import check_library
 from app.maintenance.file_copy import CopiedFile, Manifest, copy_file, copy_runs
 from app.settings import Settings
 from app.storage.backup_lock import held_back
+from app.storage.composition import Storage, open_storage
 from app.storage.errors import BackupImpossible
 from app.storage.folder_store import sync_path
 from app.storage.media_store import (
@@ -29,6 +31,7 @@ from app.storage.media_store import (
     thumbnails_prefix,
 )
 from app.storage.object_store import ObjectMissing
+from index.errors import TensorNotFound
 
 VIDEOS_AT_ONCE = 200
 
@@ -76,15 +79,16 @@ def back_up(
 
 
 def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None]) -> Manifest:
-    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
-    media.prepare()
     files: list[CopiedFile] = []
     missing: list[str] = []
-    with held_back(media.layout):
+    with (
+        closing(open_storage(settings.layout, writer_id="backup")) as storage,
+        held_back(settings.layout),
+    ):
         snapshot.copy(settings.layout.catalog, target / CATALOG)
         with Catalog.open(f"sqlite:///{(target / CATALOG).absolute()}") as catalog:
             catalog.settle_copy()
-            for copied in _copies(catalog, media, settings, target):
+            for copied in _copies(catalog, storage, settings, target):
                 if isinstance(copied, str):
                     missing.append(copied)
                 else:
@@ -96,12 +100,12 @@ def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None])
 
 
 def _copies(
-    catalog: Catalog, media: MediaStore, settings: Settings, target: Path
+    catalog: Catalog, storage: Storage, settings: Settings, target: Path
 ) -> Iterator[CopiedFile | str]:
     """Every file that the catalog refers to, copied; the name of one that is not there."""
-    for key in _object_keys(catalog, media):
+    for key in _object_keys(catalog, storage.media):
         try:
-            with media.objects.local_copy(key) as path:
+            with storage.media.objects.local_copy(key) as path:
                 copied = copy_file(path, target, key)
         except (ObjectMissing, FileNotFoundError):
             yield key
@@ -119,12 +123,11 @@ def _copies(
     for run in catalog.tensor_runs():
         by_file[run.file].append(run)
     for file, runs in by_file.items():
-        path = settings.layout.tensors / file
-        name = path.relative_to(root).as_posix()
+        name = (settings.layout.tensors / file).relative_to(root).as_posix()
         try:
-            with path.open("rb") as source:
+            with storage.tensors.local_copy(file) as path, path.open("rb") as source:
                 yield copy_runs(source, target, name, [(run.offset, run.length) for run in runs])
-        except (FileNotFoundError, EOFError):
+        except (TensorNotFound, FileNotFoundError, EOFError):
             (target / name).unlink(missing_ok=True)
             yield name
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from app.catalog import Catalog
 from app.settings import Settings
+from app.storage.composition import Storage, open_storage
 from app.storage.errors import NoLibrary
-from app.storage.media_store import MediaStore
-from index import PackedTensorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +17,7 @@ class DataFolder:
     """The parts of a library."""
 
     catalog: Catalog
-    media: MediaStore
-    tensors: PackedTensorStore
+    storage: Storage
 
 
 def check_library(settings: Settings) -> None:
@@ -32,10 +30,8 @@ def check_library(settings: Settings) -> None:
 def open_library(settings: Settings) -> Iterator[DataFolder]:
     """Open it, whether a service runs on it or not. Raises NoLibrary, CatalogError."""
     check_library(settings)
-    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
-    media.prepare()
-    with (
-        Catalog.open(settings.catalog_url) as catalog,
-        closing(PackedTensorStore(settings.layout.tensors, writer_id="maintenance")) as tensors,
-    ):
-        yield DataFolder(catalog, media, tensors)
+    storage = open_storage(
+        settings.layout, writer_id="maintenance", min_free_bytes=settings.min_free_bytes
+    )
+    with closing(storage), Catalog.open(settings.catalog_url) as catalog:
+        yield DataFolder(catalog, storage)

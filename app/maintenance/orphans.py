@@ -17,10 +17,10 @@ from typing import Literal, TypeAlias
 
 from app.catalog import Catalog
 from app.catalog.records import TensorRun
-from app.settings import Settings
+from app.storage.composition import Storage
 from app.storage.media_store import MediaStore
-from app.storage.partial_uploads import PartialFiles
-from index import PackedTensorStore
+from app.storage.partial_uploads import PartialMissing, PartialUploadStore
+from index.protocol import TensorStore
 
 OrphanKind: TypeAlias = Literal[
     "content", "thumbnails", "tensor file", "tensors", "calibration", "upload", "temporary file"
@@ -40,17 +40,15 @@ class Orphan:
     runs: tuple[tuple[int, int], ...] = ()
 
 
-def find_orphans(
-    catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, settings: Settings
-) -> list[Orphan]:
-    """All of it, by kind."""
+def find_orphans(catalog: Catalog, storage: Storage) -> list[Orphan]:
+    """All orphans, by kind."""
     return [
-        *_contents(catalog, media),
-        *_thumbnails(catalog, media),
-        *_tensors(catalog, tensors),
-        *_calibrations(catalog, settings.layout.calibrations),
-        *_uploads(catalog, PartialFiles(settings.data_dir)),
-        *_temporary(media.tmp),
+        *_contents(catalog, storage.media),
+        *_thumbnails(catalog, storage.media),
+        *_tensors(catalog, storage.tensors),
+        *_calibrations(catalog, storage.layout.calibrations),
+        *_uploads(catalog, storage.partial_uploads),
+        *_temporary(storage.layout.tmp),
     ]
 
 
@@ -79,7 +77,7 @@ def _thumbnails(catalog: Catalog, media: MediaStore) -> Iterator[Orphan]:
         yield Orphan("thumbnails", video_id, sizes[video_id])
 
 
-def _tensors(catalog: Catalog, tensors: PackedTensorStore) -> Iterator[Orphan]:
+def _tensors(catalog: Catalog, tensors: TensorStore) -> Iterator[Orphan]:
     ended = []
     for name in tensors.files():
         with tensors.ended(name) as over:
@@ -119,12 +117,13 @@ def _calibrations(catalog: Catalog, folder: Path) -> Iterator[Orphan]:
             yield Orphan("calibration", path.name, size_of(path))
 
 
-def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Orphan]:
-    there = set(files.ids())
+def _uploads(catalog: Catalog, partials: PartialUploadStore) -> Iterator[Orphan]:
+    there = set(partials.ids())
     expired = set(catalog.list_expired_uploads())
     needed = {upload.id for upload in catalog.list_unfinished_uploads()} - expired
     for upload_id in sorted(there - needed):
-        yield Orphan("upload", upload_id, size_of(files.path(upload_id)))
+        with suppress(PartialMissing):  # removed meanwhile
+            yield Orphan("upload", upload_id, partials.size_bytes(upload_id))
 
 
 def _temporary(tmp: Path) -> Iterator[Orphan]:

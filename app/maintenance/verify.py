@@ -18,12 +18,12 @@ from PIL import Image
 from app.catalog import Catalog
 from app.catalog.records import StoredSegment, Video
 from app.maintenance.orphans import Orphan, find_orphans
-from app.settings import Settings
+from app.storage.composition import Storage
 from app.storage.media_store import MediaStore, content_key, thumbnail_key
 from app.storage.object_store import ObjectMissing, chunks
-from app.storage.partial_uploads import PartialFiles, PartialMissing
-from index import PackedTensorStore, VectorStoreError
-from index.protocol import Record
+from app.storage.partial_uploads import PartialMissing, PartialUploadStore
+from index import VectorStoreError
+from index.protocol import Record, TensorStore
 
 FindingKind: TypeAlias = Literal[
     "database", "state", "content", "tensor", "vector", "thumbnail", "upload"
@@ -64,9 +64,7 @@ class Repairs:
 
 def verify(
     catalog: Catalog,
-    media: MediaStore,
-    tensors: PackedTensorStore,
-    settings: Settings,
+    storage: Storage,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Look at everything once. `progress` hears how many videos have been looked at."""
@@ -77,18 +75,18 @@ def verify(
         Finding("state", each.subject, each.message, each.video_id)
         for each in catalog.inconsistencies()
     ]
-    damage += _uploads(catalog, PartialFiles(settings.data_dir))
+    damage += _uploads(catalog, storage.partial_uploads)
     videos = segments = 0
     for video in _videos(catalog):
         stored = catalog.stored_segments(video.id)
-        damage += _video(catalog, media, tensors, video, stored)
+        damage += _video(catalog, storage, video, stored)
         videos, segments = videos + 1, segments + len(stored)
         progress(videos)
     return Report(
         videos,
         segments,
         damage,
-        find_orphans(catalog, media, tensors, settings),
+        find_orphans(catalog, storage),
         catalog.pending_removals().count,
     )
 
@@ -114,16 +112,12 @@ def _videos(catalog: Catalog) -> Iterator[Video]:
 
 
 def _video(
-    catalog: Catalog,
-    media: MediaStore,
-    tensors: PackedTensorStore,
-    video: Video,
-    stored: Sequence[StoredSegment],
+    catalog: Catalog, storage: Storage, video: Video, stored: Sequence[StoredSegment]
 ) -> Iterator[Finding]:
-    wrong = _content(media, video)
+    wrong = _content(storage.media, video)
     if wrong and catalog.known_videos([video.id]):
         yield Finding("content", video.id, wrong, video.id)
-    found = [*_tensors(tensors, stored), *_thumbnails(media, stored)]
+    found = [*_tensors(storage.tensors, stored), *_thumbnails(storage.media, stored)]
     there = catalog.existing_segments([row for row, *_ in found]) if found else {}
     for row, kind, segment, message in found:
         if row in there:
@@ -150,7 +144,7 @@ def _content(media: MediaStore, video: Video) -> str | None:
 _OfSegment: TypeAlias = tuple[int, FindingKind, str, str]  # row, kind, segment's id, message
 
 
-def _tensors(tensors: PackedTensorStore, stored: Sequence[StoredSegment]) -> Iterator[_OfSegment]:
+def _tensors(tensors: TensorStore, stored: Sequence[StoredSegment]) -> Iterator[_OfSegment]:
     for start in range(0, len(stored), RECORDS_AT_ONCE):
         some = stored[start : start + RECORDS_AT_ONCE]
         records = tensors.read_each([each.segment.tensor for each in some])
@@ -190,10 +184,10 @@ def _thumbnails(media: MediaStore, stored: Sequence[StoredSegment]) -> Iterator[
             yield segment.row, "thumbnail", segment.id, "its picture cannot be read"
 
 
-def _uploads(catalog: Catalog, files: PartialFiles) -> Iterator[Finding]:
+def _uploads(catalog: Catalog, partials: PartialUploadStore) -> Iterator[Finding]:
     for upload in catalog.list_unfinished_uploads():
         try:
-            files.size_bytes(upload.id)
+            partials.size_bytes(upload.id)
         except PartialMissing:
             if upload.id in {each.id for each in catalog.list_unfinished_uploads()}:
                 yield Finding("upload", upload.id, "what has come of it is not there")

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from app import failpoints
 from app.catalog import Catalog
 from app.catalog.maintenance import REMOVALS_AT_ONCE
 from app.catalog.records import PendingRemovals, Removal
 from app.storage.backup_lock import removing
+from app.storage.composition import Storage
 from app.storage.folder_store import sync_path
-from app.storage.media_store import MediaStore, content_key, thumbnails_prefix
-from index import PackedTensorStore
+from app.storage.media_store import content_key, thumbnails_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +26,13 @@ NEARLY_EMPTY_BYTES = 1 << 20
 
 
 class DeletionRunner:
-    """Works pending removals off, some at a time.
+    """Works pending removals off, some at a time; no tensors are written."""
 
-    tensors : read and erased from, never written to
-    calibrations : the folder of the confidence models that were fitted to collections
-    """
-
-    def __init__(
-        self, catalog: Catalog, media: MediaStore, tensors: PackedTensorStore, calibrations: Path
-    ) -> None:
+    def __init__(self, catalog: Catalog, storage: Storage) -> None:
         self._catalog = catalog
-        self._media = media
-        self._tensors = tensors
-        self._calibrations = calibrations
+        self._layout = storage.layout
+        self._media = storage.media
+        self._tensors = storage.tensors
 
     def remove(self, ids: Sequence[int]) -> int:
         """Do these removals; how many of them are left, to be tried again by `work_off`."""
@@ -64,7 +57,7 @@ class DeletionRunner:
             last = removals[-1].id
 
     def _do(self, removals: Sequence[Removal]) -> int:
-        with removing(self._media.layout) as allowed:
+        with removing(self._layout) as allowed:
             if not allowed:
                 return len(removals)
             done = self._remove_wholes([one for one in removals if one.kind != "tensor"])
@@ -107,11 +100,11 @@ class DeletionRunner:
         return [content_key(sha256)] if removed else []
 
     def _remove_calibrations(self, collection_id: str) -> None:
-        paths = list(self._calibrations.glob(f"{collection_id}-*.safetensors"))
+        paths = list(self._layout.calibrations.glob(f"{collection_id}-*.safetensors"))
         for path in paths:
             path.unlink(missing_ok=True)
         if paths:
-            sync_path(self._calibrations)
+            sync_path(self._layout.calibrations)
 
     def _erase_tensors(self, removals: Sequence[Removal]) -> list[int]:
         by_file: defaultdict[str, list[Removal]] = defaultdict(list)

@@ -32,7 +32,6 @@ from typing import Protocol, Self
 
 from app.data_layout import DataLayout
 from app.errors import ServiceError
-from app.storage.folder_store import FolderObjectStore
 from app.storage.object_store import ObjectMissing, ObjectStore
 
 SPACE_CHECK_BYTES = 64 << 20  # how much is written between two checks of the free space
@@ -175,7 +174,7 @@ class FreeSpaceChecks:
 class MediaStore:
     """The media of one library; safe to use from several threads and processes.
 
-    layout : its data folder, which holds the files being received
+    layout : its data folder, whose `tmp` holds the files being received
     objects : the content and the pictures; receives finished files of `layout.tmp`
     min_free_bytes : what files being received must leave free on the disk
     """
@@ -187,18 +186,6 @@ class MediaStore:
         self.objects = objects
         self.tmp = layout.tmp
         self._min_free_bytes = min_free_bytes
-
-    @classmethod
-    def in_folder(cls, data_dir: Path, *, min_free_bytes: int = 0) -> Self:
-        """The store whose objects are files of the data folder."""
-        layout = DataLayout(data_dir)
-        objects = FolderObjectStore(layout.root, trash=layout.tmp)
-        return cls(layout, objects, min_free_bytes=min_free_bytes)
-
-    def prepare(self) -> None:
-        """Create the folders."""
-        for folder in (self.layout.media, self.layout.thumbnails, self.tmp):
-            folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> int:
         """Remove what dead processes left behind; returns how many files and folders went."""

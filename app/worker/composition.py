@@ -14,7 +14,7 @@ from app.clock import Clock
 from app.ids import new_id
 from app.model_api.secret import SECRET
 from app.settings import Settings
-from app.storage.media_store import MediaStore
+from app.storage.composition import Storage, open_storage
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring
@@ -26,7 +26,6 @@ from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
 from app.worker.text_cache import TextCache
-from index.tensors import PackedTensorStore
 from xclip.encoder import Encoder
 
 
@@ -37,8 +36,7 @@ class WorkerParts:
     app: Starlette
     runner: JobRunner
     catalog: Catalog
-    media: MediaStore
-    tensors: PackedTensorStore
+    storage: Storage
 
 
 @contextmanager
@@ -46,11 +44,13 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
     """The worker's parts around a loaded model; closed at the end of the block."""
     worker_id = new_id("wrk", clock, os.urandom)
     # half of what uploads leave free: what was accepted before is still indexed then
-    media = MediaStore.in_folder(settings.data_dir, min_free_bytes=settings.min_free_bytes // 2)
-    media.prepare()
+    storage = open_storage(
+        settings.layout, writer_id=worker_id, min_free_bytes=settings.min_free_bytes // 2
+    )
+    media, tensors = storage.media, storage.tensors
     with (
         closing(ModelScheduler()) as scheduler,
-        closing(PackedTensorStore(settings.layout.tensors, writer_id=worker_id)) as tensors,
+        closing(storage),
         Catalog.open(
             settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
         ) as catalog,
@@ -86,4 +86,4 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
             metrics,
             secret=catalog.secret(SECRET),
         )
-        yield WorkerParts(app, runner, catalog, media, tensors)
+        yield WorkerParts(app, runner, catalog, storage)

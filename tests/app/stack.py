@@ -22,10 +22,11 @@ from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
 from app.model_api.tensor_records import stack_records
 from app.settings import Settings
+from app.storage.composition import Storage
 from app.storage.media_store import MediaStore
 from app.worker.composition import open_worker
 from app.worker.job_runner import JobRunner
-from index import PackedTensorStore
+from index.protocol import TensorStore
 from tests.app.conftest import write_clip
 from xclip import scoring
 from xclip.encoder import Encoder
@@ -67,9 +68,16 @@ class Stack:
     worker_app: Starlette
     puller: JobRunner
     catalog: Catalog
-    tensors: PackedTensorStore
-    media: MediaStore
+    storage: Storage
     settings: Settings
+
+    @property
+    def tensors(self) -> TensorStore:
+        return self.storage.tensors
+
+    @property
+    def media(self) -> MediaStore:
+        return self.storage.media
 
     def upload(self, path: Path, url: str = VIDEOS, **fields: str) -> dict[str, Any]:
         """Upload a file; returns the answer's body."""
@@ -100,9 +108,7 @@ def open_stack(
         client = WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=worker)
         app = create_app(settings, worker=client, clock=clock)
         api = stack.enter_context(TestClient(app, HERE, raise_server_exceptions=False))
-        yield Stack(
-            api, worker, parts.app, parts.runner, catalog, parts.tensors, parts.media, settings
-        )
+        yield Stack(api, worker, parts.app, parts.runner, catalog, parts.storage, settings)
 
 
 @pytest.fixture

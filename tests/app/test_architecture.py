@@ -185,3 +185,15 @@ def test_routes_reach_neither_the_catalog_nor_the_worker():
         )
         found += [f"{path.name}: {name}" for name in reached]
     assert found == []
+
+
+def test_one_module_opens_what_is_behind_the_storage_ports():
+    """No other module of the service imports a store of the folder."""
+    found = offenders(
+        "app",
+        "index.PackedTensorStore",
+        "index.tensors",
+        "app.storage.folder_store.FolderObjectStore",
+        "app.storage.folder_partial_uploads",
+    )
+    assert {line.split(" ")[0] for line in found} == {"app/storage/composition.py"}

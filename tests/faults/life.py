@@ -162,7 +162,7 @@ def check_afterwards(folder: Path, encoder: Encoder, present: set[str]) -> None:
         may = (present | journal.asked) - journal.deleted
         assert must <= set(found) <= may
         check_segments(stack, videos)
-        report = verify(stack.catalog, stack.media, stack.tensors, stack.settings)
+        report = verify(stack.catalog, stack.storage)
         assert report.damage == []
 
 

@@ -17,11 +17,12 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from app.data_layout import DataLayout
 from app.fetch.errors import FetchError, InvalidUrl, UrlNotAllowed
 from app.fetch.guard import GuardedNetwork, Pace, Resolve, resolve
 from app.fetch.rules import UrlRules
 from app.services.ingest.url_fetch import UrlFetcher
-from app.storage.media_store import MediaStore
+from app.storage.composition import open_storage
 from tests.app.fetch.origin import Origin, redirect, serving, whole
 from tests.app.fetch.test_addresses import NOT_PUBLIC
 
@@ -113,8 +114,7 @@ def fetch(
     tmp_path: Path, url: str, rules: UrlRules, resolver: Resolve = resolve
 ) -> bytes | FetchError:
     """Fetch a URL as the service does; what came, or what it was refused with."""
-    media = MediaStore.in_folder(tmp_path)
-    media.prepare()
+    media = open_storage(DataLayout(tmp_path), writer_id="test").media
     patience = Pace(connect_s=2)
     service = UrlFetcher(media, rules, max_bytes=1000, timeout_s=5, resolve=resolver, pace=patience)
     try:

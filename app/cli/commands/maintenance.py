@@ -51,7 +51,7 @@ def verify(
         from app.maintenance.data_folder import open_library
 
         with open_library(settings) as opened, _progress("videos checked") as progress:
-            report = checks.verify(opened.catalog, opened.media, opened.tensors, settings, progress)
+            report = checks.verify(opened.catalog, opened.storage, progress)
             repairs = checks.repair(opened.catalog, report) if repair else None
     if as_json:
         body = asdict(report) | ({"repairs": asdict(repairs)} if repairs else {})
@@ -74,8 +74,10 @@ def gc(
         from app.storage.errors import BackupImpossible
 
         with open_library(settings) as opened:
-            parts = (opened.catalog, opened.media, opened.tensors, settings)
-            orphans = find_orphans(*parts) if dry_run else collect(*parts)
+            if dry_run:
+                orphans: list[Orphan] | None = find_orphans(opened.catalog, opened.storage)
+            else:
+                orphans = collect(opened.catalog, opened.storage)
         if orphans is None:
             raise BackupImpossible("a backup is being made; nothing was removed, try again later")
     if as_json:

@@ -10,7 +10,7 @@ from typing import Final
 from app.catalog.records import ResumableUpload
 from app.errors import ChecksumMismatch, InvalidChecksum
 from app.storage.media_store import FreeSpaceChecks
-from app.storage.partial_uploads import PartialFile
+from app.storage.partial_uploads import PartialUpload
 
 CHECKSUMS: Final = ("sha1", "sha256")  # the first is what every client of the protocol can
 
@@ -33,23 +33,23 @@ class Chunk:
     def __init__(
         self,
         upload: ResumableUpload,
-        file: PartialFile,
+        partial: PartialUpload,
         free_space: FreeSpaceChecks,
         checksum: Checksum | None,
     ) -> None:
         self.upload = upload
-        self.file = file
+        self.partial = partial
         self._free_space = free_space
         self._checksum = checksum
-        self._began_at = file.size_bytes
+        self._began_at = partial.size_bytes
         self._hash = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
         if checksum:
-            file.begin_unchecked()
+            partial.begin_unchecked()
 
     @property
     def left(self) -> int:
         """How many bytes the upload still lacks."""
-        return self.upload.length - self.file.size_bytes
+        return self.upload.length - self.partial.size_bytes
 
     def expect(self, size_bytes: int) -> None:
         """So many bytes were announced; raises StorageFull if they do not fit on the disk."""
@@ -58,7 +58,7 @@ class Chunk:
     def write(self, part: bytes) -> None:
         """Append `part`, which is not longer than `left`; raises StorageFull and OSError."""
         self._free_space.count(len(part))
-        self.file.write(part)
+        self.partial.write(part)
         if self._hash is not None:
             self._hash.update(part)
 
@@ -68,20 +68,20 @@ class Chunk:
         Raises ChecksumMismatch, and then nothing of it is kept.
         """
         if self._checksum is None or self._hash is None:
-            self.file.sync()
+            self.partial.sync()
         elif hmac.compare_digest(self._hash.digest(), self._checksum.digest):
-            self.file.end_unchecked()
+            self.partial.end_unchecked()
         else:
-            self.file.cut(self._began_at)
+            self.partial.cut(self._began_at)
             raise ChecksumMismatch("The chunk differs from its Upload-Checksum; send it again.")
 
     def break_off(self, *, keep: bool) -> None:
         """No more of it will come: `keep` what has, unless only a checksum could vouch for it."""
         if keep and self._checksum is None:
-            self.file.sync()
+            self.partial.sync()
         else:
-            self.file.cut(self._began_at)
+            self.partial.cut(self._began_at)
 
     def close(self) -> None:
         """Let the next request write."""
-        self.file.close()
+        self.partial.close()

@@ -16,7 +16,12 @@ from app.errors import UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
 from app.storage.media_store import ContentTooLarge, FreeSpaceChecks, MediaStore, StorageFull
-from app.storage.partial_uploads import PartialFile, PartialFiles, PartialLocked, PartialMissing
+from app.storage.partial_uploads import (
+    PartialLocked,
+    PartialMissing,
+    PartialUpload,
+    PartialUploadStore,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class ResumableUploads:
         self,
         catalog: Catalog,
         media: MediaStore,
-        files: PartialFiles,
+        partials: PartialUploadStore,
         ingest: Ingest,
         clock: Clock,
         *,
@@ -42,7 +47,7 @@ class ResumableUploads:
     ) -> None:
         self._catalog = catalog
         self._media = media
-        self._files = files
+        self._partials = partials
         self._ingest = ingest
         self._clock = clock
         self._max_bytes = max_bytes
@@ -54,7 +59,7 @@ class ResumableUploads:
         self._media.check_free_space(new.length)
         upload = self._catalog.create_upload(collection, owner, new)
         try:
-            self._files.create(upload.id)
+            self._partials.create(upload.id)
         except OSError:
             self._catalog.remove_upload(upload.id)
             raise
@@ -65,7 +70,7 @@ class ResumableUploads:
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
             return UploadProgress(upload, upload.length)
-        return UploadProgress(upload, self._files.size_bytes(upload_id))
+        return UploadProgress(upload, self._partials.size_bytes(upload_id))
 
     def settle(self, upload_id: str, owner: str) -> UploadProgress:
         """How far it is for certain: that much stays, whatever happens.
@@ -75,9 +80,9 @@ class ResumableUploads:
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
             return UploadProgress(upload, upload.length)
-        with self._files.locked(upload_id) as file:
-            file.sync()
-            return UploadProgress(upload, file.size_bytes)
+        with self._partials.open(upload_id) as partial:
+            partial.sync()
+            return UploadProgress(upload, partial.size_bytes)
 
     def begin(
         self, upload_id: str, owner: str, offset: int, checksum: Checksum | None
@@ -90,12 +95,12 @@ class ResumableUploads:
         if upload.video_id is not None:
             _check_offset(offset, upload.length)
             return None
-        file = self._files.open(upload_id)
+        partial = self._partials.open(upload_id)
         try:
-            _check_offset(offset, file.size_bytes)
-            return Chunk(upload, file, FreeSpaceChecks(self._media.check_free_space), checksum)
+            _check_offset(offset, partial.size_bytes)
+            return Chunk(upload, partial, FreeSpaceChecks(self._media.check_free_space), checksum)
         except BaseException:
-            file.close()
+            partial.close()
             raise
 
     def remove(self, upload_id: str, owner: str) -> None:
@@ -107,9 +112,9 @@ class ResumableUploads:
         if upload.video_id is not None:
             self._catalog.remove_upload(upload_id)
             return
-        with self._files.locked(upload_id):
+        with self._partials.open(upload_id):
             self._catalog.remove_upload(upload_id)
-            self._files.remove(upload_id)
+            self._partials.remove(upload_id)
 
     def finish(self, chunk: Chunk) -> UploadProgress:
         """All of a chunk has come: keep it, and make a video of the upload if it was the last.
@@ -121,9 +126,9 @@ class ResumableUploads:
         if chunk.left:
             self._catalog.prolong_upload(chunk.upload.id)
         else:
-            self._admit(chunk.upload, chunk.file)
+            self._admit(chunk.upload, chunk.partial)
         upload = self._catalog.get_upload(chunk.upload.id, chunk.upload.owner)
-        return UploadProgress(upload, chunk.file.size_bytes)
+        return UploadProgress(upload, chunk.partial.size_bytes)
 
     def break_off(self, chunk: Chunk, reason: BaseException) -> None:
         """A chunk will not come to its end: keep what has come, unless that filled the disk."""
@@ -134,9 +139,9 @@ class ResumableUploads:
     def finish_received(self) -> None:
         """Make videos of those whose last chunk came just before something failed."""
         for upload in self._catalog.list_unfinished_uploads():
-            with suppress(PartialLocked, PartialMissing), self._files.locked(upload.id) as file:
-                if file.size_bytes == upload.length and self._is_unfinished(upload):
-                    self._admit(upload, file)
+            with suppress(PartialLocked, PartialMissing), self._partials.open(upload.id) as partial:
+                if partial.size_bytes == upload.length and self._is_unfinished(upload):
+                    self._admit(upload, partial)
 
     def _is_unfinished(self, upload: ResumableUpload) -> bool:
         """Whether it still is, now that its lock is ours."""
@@ -145,14 +150,14 @@ class ResumableUploads:
         except UploadNotFound:
             return False
 
-    def _admit(self, upload: ResumableUpload, file: PartialFile) -> None:
-        with self._media.adopt(file.path) as incoming:
+    def _admit(self, upload: ResumableUpload, partial: PartialUpload) -> None:
+        with partial.adopt_into(self._media) as incoming:
             self._ingest.admit(
                 upload.collection,
                 Upload(incoming, upload.filename, upload.content_type, upload.metadata),
                 upload_id=upload.id,
             )
-        self._files.remove(upload.id)
+        self._partials.remove(upload.id)
 
     def _get(self, upload_id: str, owner: str) -> ResumableUpload:
         upload = self._catalog.get_upload(upload_id, owner)
@@ -161,23 +166,23 @@ class ResumableUploads:
         return upload
 
 
-def expire_uploads(catalog: Catalog, files: PartialFiles) -> None:
-    """Forget uploads whose time is over, and remove files that no upload needs any more."""
+def expire_uploads(catalog: Catalog, partials: PartialUploadStore) -> None:
+    """Forget uploads whose time is over, and remove bytes that no upload needs any more."""
     for upload_id in catalog.list_expired_uploads():
-        _expire(catalog, files, upload_id)
-    present = set(files.ids())  # before the rows: a file's row is older than the file
+        _expire(catalog, partials, upload_id)
+    present = set(partials.ids())  # before the rows: a row is older than its bytes
     needed = {upload.id for upload in catalog.list_unfinished_uploads()}
     for upload_id in present - needed:
-        with suppress(PartialLocked, PartialMissing), files.locked(upload_id):
-            files.remove(upload_id)
+        with suppress(PartialLocked, PartialMissing), partials.open(upload_id):
+            partials.remove(upload_id)
 
 
-def _expire(catalog: Catalog, files: PartialFiles, upload_id: str) -> None:
+def _expire(catalog: Catalog, partials: PartialUploadStore, upload_id: str) -> None:
     try:
-        with files.locked(upload_id):
+        with partials.open(upload_id):
             if catalog.remove_expired_upload(upload_id):
-                files.remove(upload_id)
-    except PartialMissing:  # its file became a video's
+                partials.remove(upload_id)
+    except PartialMissing:  # it became a video
         catalog.remove_expired_upload(upload_id)
     except PartialLocked:  # a chunk has been coming in all this time
         return

@@ -15,10 +15,8 @@ from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerEndpoint, WorkerError
 from app.services.operations.worker_metrics import join_worker_metrics
 from app.services.vectors.port import VectorPort
-from app.settings import Settings
 from app.telemetry.metrics import Metrics
-
-_BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system
+from index.protocol import TensorStore
 
 
 class MetricsCollector:
@@ -29,13 +27,15 @@ class MetricsCollector:
         catalog: Catalog,
         vectors: VectorPort,
         worker: WorkerClient,
-        settings: Settings,
+        tensors: TensorStore,
+        data_dir: Path,
         metrics: Metrics,
     ) -> None:
         self._catalog = catalog
         self._vectors = vectors
         self._worker = worker
-        self._settings = settings
+        self._tensors = tensors
+        self._data_dir = data_dir
         self._metrics = metrics
         self._several = len(worker.endpoints) > 1
         self._worker_up = metrics.worker_up
@@ -77,8 +77,8 @@ class MetricsCollector:
 
     def _read_disk(self) -> None:
         try:
-            usage = shutil.disk_usage(self._settings.data_dir)
-            tensors = _disk_bytes(self._settings.layout.tensors)
+            usage = shutil.disk_usage(self._data_dir)
+            tensors = sum(map(self._tensors.disk_bytes, self._tensors.files()))
         except OSError:
             return
         self._metrics.disk_bytes.set(usage.total)
@@ -91,10 +91,3 @@ def _read_worker(endpoint: WorkerEndpoint) -> bytes | None:
         return endpoint.metrics()
     except WorkerError:
         return None
-
-
-def _disk_bytes(folder: Path) -> int:
-    """What the folder's files take: less than their length where holes have been punched."""
-    if not folder.is_dir():
-        return 0
-    return sum(file.stat().st_blocks for file in folder.iterdir()) * _BLOCK_BYTES

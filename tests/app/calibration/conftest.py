@@ -18,7 +18,7 @@ from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import Settings
-from index import PackedTensorStore
+from app.storage.composition import open_storage
 from xclip.encoder import Encoder, StoredSegments
 from xclip.encoders import load_encoder
 from xclip.motion.world import Subject, render, sample_scene
@@ -39,9 +39,11 @@ def footage_in(
         catalog.create_collection(
             collection, model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S
         )
-        tensors = PackedTensorStore(settings.layout.tensors, writer_id="wrk_test")
-        yield StoredCollection(catalog, tensors, encoder, catalog.get_collection(collection))
-        tensors.close()
+        storage = open_storage(settings.layout, writer_id="wrk_test")
+        yield StoredCollection(
+            catalog, storage.tensors, encoder, catalog.get_collection(collection)
+        )
+        storage.close()
 
 
 def put(footage: StoredCollection, made: StoredSegments, *, with_bank: bool = True) -> Video:

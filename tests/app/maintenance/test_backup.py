@@ -70,7 +70,7 @@ def test_a_backup_of_a_busy_service_is_whole(tmp_path: Path, encoder: Encoder, m
     restore(tmp_path / "backup", settings)
     with open_stack(tmp_path / "again", encoder) as stack:
         work(stack)
-        report = verify(stack.catalog, stack.media, stack.tensors, stack.settings)
+        report = verify(stack.catalog, stack.storage)
         assert (report.damage, report.orphans, report.pending_removals) == ([], [], 0)
         assert report.videos >= 2
         assert scores(stack, kept) == expected

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from app.catalog import Catalog
 from app.cli.main import build_cli
 from app.maintenance.data_folder import open_library
 from app.maintenance.gc import collect
 from app.maintenance.orphans import Orphan, find_orphans
 from app.maintenance.verify import verify
 from app.storage.backup_lock import held_back
+from app.storage.composition import Storage
 from index import PackedTensorStore
 from tests.app.conftest import MakeClip
 from tests.app.maintenance.disk import files_in
@@ -28,8 +29,8 @@ RECORD = {"embedding": np.full(3000, 7, np.float32)}
 SHA = "ab" * 32
 
 
-def parts(stack: Stack) -> tuple[Any, ...]:
-    return stack.catalog, stack.media, stack.tensors, stack.settings
+def parts(stack: Stack) -> tuple[Catalog, Storage]:
+    return stack.catalog, stack.storage
 
 
 def write(path: Path) -> Path:
@@ -57,9 +58,9 @@ def test_all_orphans_go_and_nothing_else(tmp_path: Path, encoder: Encoder, make_
     write(data / "tmp" / "incoming-1")
     write(data / "uploads" / "upl_gone")
     with open_library(settings) as kept, closing(alive(data)) as writer:  # no housekeeping
-        all_parts = (kept.catalog, kept.media, kept.tensors, settings)
+        all_parts = (kept.catalog, kept.storage)
         living = writer.append([RECORD])
-        with kept.media.receive(10) as incoming:
+        with kept.storage.media.receive(10) as incoming:
             incoming.write(b"x")
             before = files_in(data)
             found = find_orphans(*all_parts)
@@ -84,7 +85,7 @@ def test_all_orphans_go_and_nothing_else(tmp_path: Path, encoder: Encoder, make_
                 "tmp/incoming-1",
                 "uploads/upl_gone",
             ]
-        kept.tensors.read(living)
+        kept.storage.tensors.read(living)
         (there,) = kept.catalog.list_videos("default").items
         assert there.id == video["id"]
         assert verify(*all_parts).damage == []

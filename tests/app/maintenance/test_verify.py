@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from app.cli.main import build_cli
 from app.maintenance.data_folder import open_library
 from app.maintenance.verify import Report, repair, verify
 from app.settings import Settings
+from app.storage.composition import Storage
 from app.storage.deletion import DeletionRunner
-from app.storage.media_store import MediaStore
 from index import PackedTensorStore
 from tests.app.conftest import MakeClip, write_clip
 from tests.app.maintenance.disk import change_rows, flip, flip_tensor, segments_of, work
@@ -44,7 +44,7 @@ def kept(prepared: Path, tmp_path: Path) -> Iterator[Kept]:
     shutil.copytree(prepared, tmp_path / "data")
     settings = Settings(data_dir=tmp_path / "data")
     with open_library(settings) as opened:
-        yield Kept(opened.catalog, opened.media, opened.tensors, settings)
+        yield Kept(opened.catalog, opened.storage, settings)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,11 @@ class Kept:
     """What verification needs."""
 
     catalog: Catalog
-    media: MediaStore
-    tensors: PackedTensorStore
+    storage: Storage
     settings: Settings
 
     def look(self) -> Report:
-        return verify(self.catalog, self.media, self.tensors, self.settings)
+        return verify(self.catalog, self.storage)
 
     @property
     def video(self) -> Video:
@@ -83,11 +82,11 @@ class Kept:
 
     @property
     def thumbnail(self) -> Path:
-        return thumbnail_file(self.media, self.video.id, 1)
+        return thumbnail_file(self.storage.media, self.video.id, 1)
 
     @property
     def content(self) -> Path:
-        return content_file(self.media, self.video.sha256)
+        return content_file(self.storage.media, self.video.sha256)
 
 
 def test_what_is_whole_is_called_so(kept: Kept):
@@ -162,14 +161,12 @@ def test_what_is_deleted_meanwhile_is_no_damage(kept: Kept):
         """Somebody deletes the video, and all of it, just before its tensors are read."""
 
         def read_each(self, references: Any) -> Any:
-            remover = DeletionRunner(
-                kept.catalog, kept.media, self, kept.settings.layout.calibrations
-            )
-            remover.remove(kept.catalog.delete_video("default", kept.video.id))
+            deletion = DeletionRunner(kept.catalog, replace(kept.storage, tensors=self))
+            deletion.remove(kept.catalog.delete_video("default", kept.video.id))
             return super().read_each(references)
 
     busy = Busy(kept.settings.layout.tensors, writer_id="busy")
-    assert verify(kept.catalog, kept.media, busy, kept.settings).damage == []
+    assert verify(kept.catalog, replace(kept.storage, tensors=busy)).damage == []
 
 
 def test_a_repair_mends_it(stack: Stack, make_clip: MakeClip):
@@ -179,12 +176,12 @@ def test_a_repair_mends_it(stack: Stack, make_clip: MakeClip):
     (stack.settings.layout.tensors / segments[0].tensor.file).unlink()
     change_rows(stack, "DELETE FROM embeddings WHERE row = ?", segments[1].row)
     thumbnail_file(stack.media, video["id"], 2).unlink()
-    report = verify(stack.catalog, stack.media, stack.tensors, stack.settings)
+    report = verify(stack.catalog, stack.storage)
     assert {each.kind for each in report.damage} == {"tensor", "thumbnail"}
     repair(stack.catalog, report)
     work(stack)
     stack.api.app_state["parts"].deletion.work_off()
-    assert verify(stack.catalog, stack.media, stack.tensors, stack.settings).damage == []
+    assert verify(stack.catalog, stack.storage).damage == []
     assert stack.api.get(f"{VIDEOS}/{video['id']}").json()["status"] == "ready"
 
 

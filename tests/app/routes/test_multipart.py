@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from app.data_layout import DataLayout
 from app.errors import AppError
 from app.routes.multipart import MultipartForm, receive_form
 from app.server.body_limit import BodyAllowance
-from app.storage.media_store import ContentTooLarge, IncomingFile, MediaStore
+from app.storage.composition import open_storage
+from app.storage.media_store import ContentTooLarge, IncomingFile
 from xclip_search.schemas import UploadFields
 
 BOUNDARY = b"frontier"
@@ -65,8 +67,7 @@ def receive(
 
 @pytest.fixture
 def incoming(tmp_path: Path) -> Iterator[IncomingFile]:
-    media = MediaStore.in_folder(tmp_path)
-    media.prepare()
+    media = open_storage(DataLayout(tmp_path), writer_id="test").media
     with media.receive(1 << 20) as opened:
         yield opened
 
@@ -86,8 +87,7 @@ def test_however_a_body_is_cut_the_same_bytes_arrive(
     body = b"".join(parts[::-1] if field_first else parts) + END
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     pieces = [body[start:end] for start, end in pairwise(edges)]
-    media = MediaStore.in_folder(tmp_path_factory.mktemp("media"))
-    media.prepare()
+    media = open_storage(DataLayout(tmp_path_factory.mktemp("media")), writer_id="test").media
     with media.receive(1 << 20) as opened:
         form = receive(pieces, opened)
         assert opened.path.read_bytes() == content

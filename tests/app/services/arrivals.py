@@ -10,6 +10,7 @@ from pathlib import Path
 from app.catalog import Catalog
 from app.catalog.records import NewUpload
 from app.clock import Clock, SystemClock
+from app.data_layout import DataLayout
 from app.services.ingest.chunk import Checksum
 from app.services.ingest.ingest import AcceptedUpload, Ingest, Sender, Upload
 from app.services.ingest.resumable_uploads import (
@@ -17,8 +18,9 @@ from app.services.ingest.resumable_uploads import (
     UploadProgress,
     expire_uploads,
 )
+from app.storage.composition import Storage, open_storage
 from app.storage.media_store import MediaStore
-from app.storage.partial_uploads import PartialFiles
+from app.storage.partial_uploads import PartialUploadStore
 
 OWNER = "someone"
 
@@ -28,18 +30,25 @@ class Arrivals:
     """One process that takes uploads in."""
 
     catalog: Catalog
-    media: MediaStore
-    files: PartialFiles
+    storage: Storage
     ingest: Ingest
     uploads: ResumableUploads
     clock: Clock
 
+    @property
+    def media(self) -> MediaStore:
+        return self.storage.media
+
+    @property
+    def partials(self) -> PartialUploadStore:
+        return self.storage.partial_uploads
+
     def restarted(self) -> Arrivals:
         """Another process over the same folder, after what is done at a start."""
-        again = over(self.catalog, self.media, self.files, self.clock)
+        again = over(self.catalog, self.storage, self.clock)
         again.media.sweep()
         again.uploads.finish_received()
-        expire_uploads(again.catalog, again.files)
+        expire_uploads(again.catalog, again.partials)
         return again
 
     def announce(self, length: int) -> str:
@@ -71,18 +80,17 @@ class Arrivals:
 @contextmanager
 def open_arrivals(folder: Path, clock: Clock | None = None) -> Iterator[Arrivals]:
     """Over `folder`, with a collection `default`."""
-    media = MediaStore.in_folder(folder)
-    media.prepare()
-    files = PartialFiles(folder)
-    files.prepare()
+    storage = open_storage(DataLayout(folder), writer_id="api")
     clock = clock or SystemClock()
     with Catalog.open(f"sqlite:///{folder / 'catalog.sqlite'}", clock=clock) as catalog:
         catalog.create_collection("default", model="m", window_s=5, stride_s=5)
-        yield over(catalog, media, files, clock)
+        yield over(catalog, storage, clock)
 
 
-def over(catalog: Catalog, media: MediaStore, files: PartialFiles, clock: Clock) -> Arrivals:
+def over(catalog: Catalog, storage: Storage, clock: Clock) -> Arrivals:
     """What takes uploads in, made anew over these."""
-    ingest = Ingest(catalog, media)
-    uploads = ResumableUploads(catalog, media, files, ingest, clock, max_bytes=1 << 20)
-    return Arrivals(catalog, media, files, ingest, uploads, clock)
+    ingest = Ingest(catalog, storage.media)
+    uploads = ResumableUploads(
+        catalog, storage.media, storage.partial_uploads, ingest, clock, max_bytes=1 << 20
+    )
+    return Arrivals(catalog, storage, ingest, uploads, clock)

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.data_layout import DataLayout
+from app.storage.composition import open_storage
 from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull, StoredContent
 from tests.app.stored_files import content_file, thumbnail_file
 
 
 @pytest.fixture
 def media(tmp_path: Path) -> MediaStore:
-    store = MediaStore.in_folder(tmp_path)
-    store.prepare()
-    return store
+    return open_storage(DataLayout(tmp_path), writer_id="test").media
 
 
 def keep(media: MediaStore, content: bytes) -> str:
@@ -56,8 +56,7 @@ def test_pieces_are_counted_and_hashed_up_to_the_limit(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], limit: int
 ):
     """However the bytes are cut, the whole is hashed, and one byte over the limit is refused."""
-    media = MediaStore.in_folder(tmp_path_factory.mktemp("media"))
-    media.prepare()
+    media = open_storage(DataLayout(tmp_path_factory.mktemp("media")), writer_id="test").media
     whole = b"".join(pieces)
     with media.receive(limit) as incoming:
         try:
@@ -86,9 +85,10 @@ def test_sweep_takes_what_a_dead_process_left_and_spares_the_living(media: Media
     """A file whose writer was killed goes; one that is being received stays."""
     script = (
         "import os, pathlib\n"
-        "from app.storage.media_store import MediaStore\n"
-        f"store = MediaStore.in_folder(pathlib.Path({str(media.tmp.parent)!r}))\n"
-        "store.receive(9).write(b'dead')\n"
+        "from app.data_layout import DataLayout\n"
+        "from app.storage.composition import open_storage\n"
+        f"layout = DataLayout(pathlib.Path({str(media.tmp.parent)!r}))\n"
+        "open_storage(layout, writer_id='test').media.receive(9).write(b'dead')\n"
         "os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script], check=False)
@@ -107,8 +107,8 @@ def test_a_file_that_leaves_too_little_room_is_refused(
         "app.storage.media_store.shutil.disk_usage", lambda _: SimpleNamespace(free=free)
     )
     monkeypatch.setattr("app.storage.media_store.SPACE_CHECK_BYTES", 4000)
-    media = MediaStore.in_folder(tmp_path, min_free_bytes=free - 1000)
-    media.prepare()
+    storage = open_storage(DataLayout(tmp_path), writer_id="test", min_free_bytes=free - 1000)
+    media = storage.media
     with media.receive(free) as incoming:
         incoming.expect(1000)
         with pytest.raises(StorageFull):

@@ -1,74 +1,77 @@
-"""Files of resumable uploads: one writer, and no byte counted that might be wrong."""
+"""Partial uploads: each store passes the contract, and a folder's writes come in a safe order."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from app.storage.partial_uploads import PartialFiles, PartialLocked, PartialMissing
+from app.data_layout import DataLayout
+from app.storage.composition import Storage, open_storage
+from app.storage.partial_uploads import PartialUploadStore
+from tests.app.storage.memory_partial_uploads import MemoryPartialUploads
+from tests.app.storage.partial_upload_contract import PartialUploadContract
+
+
+class TestFolderPartialUploads(PartialUploadContract):
+    """The store that the service uses."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> PartialUploadStore:
+        return open_storage(DataLayout(tmp_path), writer_id="test").partial_uploads
+
+
+class TestMemoryPartialUploads(PartialUploadContract):
+    """A toy."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> PartialUploadStore:
+        return MemoryPartialUploads()
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> PartialFiles:
-    found = PartialFiles(tmp_path)
-    found.prepare()
-    found.create("upl_a")
-    return found
+def storage(tmp_path: Path) -> Storage:
+    """The stores of a folder, with one upload of no bytes."""
+    opened = open_storage(DataLayout(tmp_path), writer_id="test")
+    opened.partial_uploads.create("upl_a")
+    return opened
 
 
-def test_a_file_is_as_long_as_what_was_written(files: PartialFiles):
-    """Each writer goes on where the last one stopped."""
-    for part in (b"abc", b"", b"de"):
-        with files.locked("upl_a") as file:
-            file.write(part)
-            file.sync()
-    assert files.size_bytes("upl_a") == 5
-    assert files.path("upl_a").read_bytes() == b"abcde"
+def test_the_folder_copies_nothing(storage: Storage):
+    """An adopted upload is its own file under a second name."""
+    with (
+        storage.partial_uploads.open("upl_a") as partial,
+        partial.adopt_into(storage.media) as received,
+    ):
+        assert received.path.samefile(storage.layout.uploads / "upl_a")
 
 
-def test_there_is_one_writer_at_a_time(files: PartialFiles):
-    """The second one is refused at once; looking on is free."""
-    with files.locked("upl_a") as file:
-        file.write(b"ab")
-        with pytest.raises(PartialLocked), files.locked("upl_a"):
-            pass
-        assert files.size_bytes("upl_a") == 2
-    with files.locked("upl_a"):
-        pass
+def test_a_removed_upload_is_gone_with_its_mark(storage: Storage):
+    """Nothing of it stays in the folder."""
+    with storage.partial_uploads.open("upl_a") as partial:
+        partial.begin_unchecked()
+        storage.partial_uploads.remove("upl_a")
+    assert list(storage.layout.uploads.iterdir()) == []
 
 
-def test_what_a_dead_writer_left_unchecked_does_not_count(files: PartialFiles):
-    """Bytes under a checksum count once it was right; a writer that died leaves those before."""
-    with files.locked("upl_a") as file:
-        file.write(b"sure")
-        file.begin_unchecked()
-        file.write(b"perhaps")
-    with files.locked("upl_a") as file:
-        assert file.size_bytes == 4
-        file.begin_unchecked()
-        file.write(b"right")
-        file.end_unchecked()
-    with files.locked("upl_a") as file:
-        assert file.size_bytes == 9
-    assert files.path("upl_a").read_bytes() == b"sureright"
+def test_bytes_are_synced_before_they_count(storage: Storage, monkeypatch: pytest.MonkeyPatch):
+    """The mark is on the disk before the bytes it is about, and goes after they are safe."""
+    synced: list[tuple[str, bool]] = []
+    uploads = storage.layout.uploads
 
+    def note(file: int) -> None:
+        name = Path(f"/proc/self/fd/{file}").readlink().name
+        synced.append((name, (uploads / "upl_a.checked").exists()))
 
-def test_a_removed_file_is_gone_with_its_mark(files: PartialFiles, tmp_path: Path):
-    """Nothing of it stays, and nobody opens it again."""
-    with files.locked("upl_a") as file:
-        file.begin_unchecked()
-        files.remove("upl_a")
-    assert list((tmp_path / "uploads").iterdir()) == []
-    assert files.ids() == []
-    with pytest.raises(PartialMissing), files.locked("upl_a"):
-        pass
-    with pytest.raises(PartialMissing):
-        files.size_bytes("upl_a")
-
-
-@pytest.mark.parametrize("name", ["", "..", "upl_../x", "upl_a/b", "upl_a\n", "vid_a", "upl_A"])
-def test_files_are_named_by_upload_ids_only(files: PartialFiles, name: str):
-    """Whatever is no id never becomes a path."""
-    with pytest.raises(ValueError, match="id"):
-        files.path(name)
+    monkeypatch.setattr(os, "fsync", note)
+    with storage.partial_uploads.open("upl_a") as partial:
+        partial.begin_unchecked()
+        partial.write(b"right")
+        partial.end_unchecked()
+    assert synced == [
+        ("upl_a.checked", True),
+        ("uploads", True),
+        ("upl_a", True),
+        ("uploads", False),
+    ]

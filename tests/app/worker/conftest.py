@@ -23,6 +23,7 @@ from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
 from app.server.listener import bind
 from app.settings import Settings, base_url
+from app.storage.composition import open_storage
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.clip_export import ClipExporter
@@ -35,7 +36,7 @@ from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import create_worker_app
 from app.worker.text_cache import TextCache
-from index.tensors import PackedTensorStore
+from index.protocol import TensorStore
 from tests.app.stored_files import content_file
 from xclip.encoder import Encoder
 
@@ -47,7 +48,7 @@ class Parts:
     settings: Settings
     catalog: Catalog
     media: MediaStore
-    tensors: PackedTensorStore
+    tensors: TensorStore
     encoder: Encoder
     gate: ModelScheduler
     decoder: Decoder
@@ -128,9 +129,7 @@ def model_taken(parts: Parts) -> Iterator[None]:
 def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
     """Parts over a data folder of the test's own, with a collection of short windows."""
     settings = Settings(data_dir=tmp_path / "data", window_s=1.0, stride_s=0.5)
-    media = MediaStore.in_folder(settings.data_dir)
-    media.prepare()
-    tensors = PackedTensorStore(settings.layout.tensors, writer_id="wrk_1")
+    storage = open_storage(settings.layout, writer_id="wrk_1")
     gate = ModelScheduler()
     with Catalog.open(settings.catalog_url, clock=SystemClock(), entropy=os.urandom) as catalog:
         catalog.create_collection(
@@ -141,9 +140,9 @@ def parts(tmp_path: Path, encoder: Encoder) -> Iterator[Parts]:
             metadata={},
         )
         decoder = Decoder.for_model(encoder, settings)
-        yield Parts(settings, catalog, media, tensors, encoder, gate, decoder)
+        yield Parts(settings, catalog, storage.media, storage.tensors, encoder, gate, decoder)
     gate.close()
-    tensors.close()
+    storage.close()
 
 
 @pytest.fixture

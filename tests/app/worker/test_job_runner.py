@@ -192,7 +192,7 @@ def test_on_a_full_disk_no_job_is_begun(
 ) -> None:
     """It is said once, however often the worker looks; the job keeps waiting untouched."""
     job = parts.upload(make_clip(seconds=1))
-    greedy = MediaStore.in_folder(parts.settings.data_dir, min_free_bytes=1 << 60)
+    greedy = MediaStore(parts.media.layout, parts.media.objects, min_free_bytes=1 << 60)
     puller = replace(parts, media=greedy).puller()
     with caplog.at_level("INFO", logger="app.worker.job_runner"):
         assert not any(puller.run_one() for _ in range(3))
@@ -317,7 +317,7 @@ def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
 
     with closing(Watched(parts.settings.layout.tensors, writer_id="wrk_2")) as watched:
         parts.upload(make_clip(seconds=4))
-        media = WatchedMedia.in_folder(parts.settings.data_dir)
+        media = WatchedMedia(parts.media.layout, parts.media.objects)
         assert replace(parts, tensors=watched, media=media).puller().run_one()
         assert set(steps[:-2]) == {("append", 0)}
         # seven segments, and the sheet of their sprites

@@ -110,7 +110,7 @@ def assert_admitted(arrivals: Arrivals, upload_id: str, content: bytes) -> None:
     assert (video.filename, video.metadata) == ("a.mp4", {"camera": "north"})
     assert content_file(arrivals.media, video.sha256).read_bytes() == content
     assert arrivals.catalog.get_job(upload.job_id).status == "queued"
-    assert arrivals.files.ids() == []
+    assert arrivals.partials.ids() == []
     assert list(arrivals.media.tmp.glob("incoming-*")) == []
 
 
@@ -222,7 +222,7 @@ def test_there_is_one_writer_and_the_offset_must_fit(arrivals: Arrivals):
     arrivals.uploads.remove(upload_id, OWNER)
     with pytest.raises(UploadNotFound):
         arrivals.uploads.look(upload_id, OWNER)
-    assert arrivals.files.ids() == []
+    assert arrivals.partials.ids() == []
 
 
 def test_another_owner_finds_nothing(arrivals: Arrivals):
@@ -248,13 +248,13 @@ def test_an_upload_nobody_goes_on_with_is_gone_after_a_day(arrivals: Arrivals, c
     clock.advance(1)
     with pytest.raises(UploadExpired):
         arrivals.uploads.settle(left, OWNER)
-    expire_uploads(arrivals.catalog, arrivals.files)
-    assert sorted(arrivals.files.ids()) == sorted([alive, writing])
+    expire_uploads(arrivals.catalog, arrivals.partials)
+    assert sorted(arrivals.partials.ids()) == sorted([alive, writing])
     with pytest.raises(UploadNotFound):
         arrivals.uploads.settle(left, OWNER)
     arrivals.uploads.break_off(piece, ClientDisconnect())
     piece.close()
-    expire_uploads(arrivals.catalog, arrivals.files)
+    expire_uploads(arrivals.catalog, arrivals.partials)
     assert arrivals.uploads.settle(writing, OWNER).offset == 0
 
 
@@ -262,9 +262,9 @@ def test_files_that_no_upload_needs_are_removed(arrivals: Arrivals):
     """Those of a collection that was deleted, and what a crash left of a finished one."""
     arrivals.catalog.create_collection("other", model="m", window_s=5, stride_s=5)
     kept = arrivals.announce(10)
-    arrivals.files.create("upl_stray")
-    expire_uploads(arrivals.catalog, arrivals.files)
-    assert arrivals.files.ids() == [kept]
+    arrivals.partials.create("upl_stray")
+    expire_uploads(arrivals.catalog, arrivals.partials)
+    assert arrivals.partials.ids() == [kept]
 
 
 def test_the_answer_of_a_finished_upload_is_kept_for_a_day(arrivals: Arrivals, clock: HandClock):
@@ -272,10 +272,10 @@ def test_the_answer_of_a_finished_upload_is_kept_for_a_day(arrivals: Arrivals, c
     upload_id = arrivals.announce(3)
     video_id = arrivals.send(upload_id, 0, b"abc", None).upload.video_id
     assert video_id is not None
-    expire_uploads(arrivals.catalog, arrivals.files)
+    expire_uploads(arrivals.catalog, arrivals.partials)
     assert arrivals.uploads.look(upload_id, OWNER).upload.video_id == video_id
     clock.advance(UPLOAD_KEPT_S)
-    expire_uploads(arrivals.catalog, arrivals.files)
+    expire_uploads(arrivals.catalog, arrivals.partials)
     with pytest.raises(UploadNotFound):
         arrivals.uploads.look(upload_id, OWNER)
     assert arrivals.catalog.get_video("default", video_id).id == video_id

@@ -10,10 +10,12 @@ from socket import socket
 import anyio
 import pytest
 
+from app.data_layout import DataLayout
 from app.fetch.errors import FetchError, TooManyDownloads, UrlIngestOff, UrlTooSlow, UrlUnreachable
 from app.fetch.guard import Pace
 from app.fetch.rules import UrlRules
 from app.services.ingest.url_fetch import MAX_DOWNLOADS, UrlFetcher
+from app.storage.composition import open_storage
 from app.storage.media_store import ContentTooLarge, MediaStore, StorageFull
 from tests.app.fetch.origin import Origin, drip, head, serving, whole
 
@@ -29,9 +31,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def media(tmp_path: Path) -> MediaStore:
-    media = MediaStore.in_folder(tmp_path)
-    media.prepare()
-    return media
+    return open_storage(DataLayout(tmp_path), writer_id="test").media
 
 
 def fetching(origin: Origin, media: MediaStore, *, timeout_s: float = 10) -> UrlFetcher:
@@ -109,8 +109,7 @@ def test_a_file_over_the_limit_is_refused(origin: Origin, media: MediaStore):
 
 def test_a_disk_without_room_is_said_first(origin: Origin, tmp_path: Path):
     """507 by the declared length, with nothing left of it."""
-    media = MediaStore.in_folder(tmp_path, min_free_bytes=1 << 60)
-    media.prepare()
+    media = open_storage(DataLayout(tmp_path), writer_id="test", min_free_bytes=1 << 60).media
     origin.answers["/"] = whole(FILM)
     with pytest.raises(StorageFull):
         fetch(fetching(origin, media), origin.url("/"))
