@@ -6,7 +6,6 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.services.operations.metrics import _disk_bytes
 from tests.app.conftest import write_clip
 from tests.app.stack import SEARCH, Stack
 
@@ -73,11 +72,11 @@ def test_without_a_worker_the_rest_is_still_there(stack: Stack):
     assert "xclip_model_calls_waiting" not in found
 
 
-def test_a_hole_in_a_tensor_file_takes_no_space(tmp_path: Path):
+def test_a_hole_in_a_tensor_file_takes_no_space(stack: Stack):
     """What removals have freed counts as free, although the file keeps its length."""
-    assert _disk_bytes(tmp_path / "none") == 0
-    with (tmp_path / "a.tensors").open("wb") as file:
+    folder = stack.settings.layout.tensors
+    with (folder / "a.tensors").open("wb") as file:
         file.truncate(50_000_000)
-    assert _disk_bytes(tmp_path) < 1_000_000
-    (tmp_path / "b.tensors").write_bytes(b"x" * 1_000_000)
-    assert 1_000_000 <= _disk_bytes(tmp_path) < 3_000_000
+    assert figures(stack)["xclip_tensor_bytes"] < 1_000_000
+    (folder / "b.tensors").write_bytes(b"x" * 1_000_000)
+    assert 1_000_000 <= figures(stack)["xclip_tensor_bytes"] < 3_000_000
