@@ -78,8 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._heard = False  # a byte of the head that is awaited has come
         self._head_bytes = 0  # of whole lines
         self._head_lines = 0
-        self._unparsed_bytes = 0  # since the head began, in lines whole or not
-        self._begun = 0  # messages
+        self._unparsed_bytes = 0  # since a head began or ended, or the last byte of a body
         self._period_bytes = 0
         self._dropped_bytes = 0  # since an answer that came before the end of its request
 
@@ -114,19 +113,22 @@ class GuardedProtocol(HttpToolsProtocol):
     # What the client sends
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and count what belongs to a head that is not complete yet."""
+        """Parse, and count what is neither a complete head nor a body.
+
+        The parser keeps an unfinished line of a head, or of the trailers behind a chunked body,
+        and shows it to nobody before its end.
+        """
         if self._phase is _Phase.REFUSED:
             self._drop(len(data))
             return
         if self._phase is _Phase.IDLE:  # even if only line breaks come, the clock runs
             self._await_head()
         self._heard = True
-        begun = self._begun
+        self._unparsed_bytes += len(data)  # until a callback says what it is
         super().data_received(data)
-        if self._phase is _Phase.HEAD and self._begun == begun:
-            self._unparsed_bytes += len(data)
-            if self._unparsed_bytes > MAX_HEAD_BYTES:
-                self._refuse(_head_too_large())
+        reading = self._phase in (_Phase.HEAD, _Phase.BODY)
+        if reading and self._unparsed_bytes > MAX_HEAD_BYTES:
+            self._refuse(_head_too_large())
 
     def send_400_response(self, msg: str) -> None:
         """The parser gave up: answer what a callback found wrong, or that this is not HTTP."""
@@ -135,7 +137,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request line."""
         super().on_message_begin()
-        self._begun += 1
         self._head_bytes = self._head_lines = self._unparsed_bytes = 0
         if self._phase is not _Phase.HEAD:
             self._await_head()
@@ -161,11 +162,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():  # to nothing we speak: what follows is not parsed
             self.cycle.keep_alive = False
         self.registry.leave(self)
+        self._unparsed_bytes = 0
         self._phase = _Phase.BODY
         self._begin_period()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        self._unparsed_bytes = 0
         super().on_body(body)
         if self.cycle.response_complete:
             self._drop(len(body))
@@ -189,8 +192,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer has been written; the client may still have to send, and to read."""
         super().on_response_complete()
-        if self.transport.get_write_buffer_size():
-            self._watch_answer()
+        self._watch_answer()
         if self.transport.is_closing() or self._in_work():
             return
         if self._refusal is not None:
@@ -279,7 +281,8 @@ class GuardedProtocol(HttpToolsProtocol):
             )
 
     def _watch_answer(self) -> None:
-        if self._stall is None and not self.transport.is_closing():
+        # a transport that is closing still sends what it holds, to a client that may not take it
+        if self._stall is None and self.transport.get_write_buffer_size():
             self._acknowledged = self._taken()
             self._stall = self.loop.call_later(self.limits.answer_timeout_s, self._end_stall)
 
