@@ -28,10 +28,10 @@ from xclip.confidence.calibration import (
     Examples,
     Floats,
     Logits,
+    calibration_features,
     draw_examples,
     expected_calibration_error,
     fit,
-    place,
 )
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder, StoredSegments
@@ -153,11 +153,11 @@ def _matching_rows(shown: Sequence[RankedPair]) -> Ids:
 class Searches:
     """What searches for N texts among K segments see.
 
-    logits : (K, N); places : (K, N, PLACES); match, partly : bool, (K, N)
+    logits : (K, N); features : (K, N, FEATURE_COUNT); match, partly : bool, (K, N)
     """
 
     logits: Logits
-    places: Floats
+    features: Floats
     match: Flags
     partly: Flags
 
@@ -180,7 +180,7 @@ class Searches:
             seen += [segment.row for segment in segments]
             logits.append(encoder.score(texts, stored))
             bank.append(_bank(encoder, bank_texts, stored) if kept is None else kept)
-        places = place(
+        features = calibration_features(
             np.concatenate(logits),
             Background.of(encoder.score(texts, background)),
             np.concatenate(bank),
@@ -188,7 +188,7 @@ class Searches:
         )
         match = np.column_stack([np.isin(seen, list(one.matching)) for one in shown])
         partly = np.column_stack([np.isin(seen, list(one.partly)) for one in shown])
-        return cls(np.concatenate(logits), places, match, partly)
+        return cls(np.concatenate(logits), features, match, partly)
 
     @property
     def usable(self) -> list[int]:
@@ -208,7 +208,7 @@ class Searches:
             parts.append(
                 draw_examples(
                     self.logits[clear, column],
-                    self.places[clear, column],
+                    self.features[clear, column],
                     self.match[clear, column],
                     self._sizes(),
                     ROUNDS,
@@ -217,7 +217,7 @@ class Searches:
                 )
             )
         return Examples(
-            np.concatenate([part.places for part in parts]),
+            np.concatenate([part.features for part in parts]),
             np.concatenate([part.eligible for part in parts]),
             np.concatenate([part.match for part in parts]),
         )
@@ -250,8 +250,8 @@ def measure_held_out(searches: Searches, random: np.random.Generator) -> HeldOut
     first = searches.examples(order[:count], 1, random)
     confidence = np.array(
         [
-            calibration.confidence(places, int(eligible))
-            for places, eligible in zip(first.places, first.eligible, strict=True)
+            calibration.confidence(features, int(eligible))
+            for features, eligible in zip(first.features, first.eligible, strict=True)
         ]
     )
     without = np.arange(len(confidence)) % 2 == 0  # every other search has a match

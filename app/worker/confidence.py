@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from app.model_api.messages import ConfidenceRequest, Scores
 from app.worker.scoring import Scoring
-from xclip.confidence.calibration import Background, Floats, place, rest_of_bank
+from xclip.confidence.calibration import Background, Floats, calibration_features, rest_of_bank
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder, StoredSegments
 from xclip.errors import WeightsError
@@ -83,11 +83,11 @@ class ConfidenceEstimator:
         if request is None or model is None:
             return Scores(logits, rest=others)
         background = self._background(request.calibration or "", model, texts)
-        places = place(logits, background, bank, says_the_same(texts, self.bank))
+        features = calibration_features(logits, background, bank, says_the_same(texts, self.bank))
         calibration = model.calibration
         return Scores(
             logits,
-            confidence=calibration.confidence(places, request.eligible),
+            confidence=calibration.confidence(features, request.eligible),
             confidence_kind="calibrated" if calibration.fitted else "estimated",
             rest=others,
         )

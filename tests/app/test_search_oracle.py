@@ -28,7 +28,7 @@ from tests.app.planted import (
     read_contents,
 )
 from tests.app.stack import Stack, open_stack
-from xclip.confidence.calibration import Background, Calibration, place, sigmoid
+from xclip.confidence.calibration import Background, Calibration, calibration_features, sigmoid
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.text_bank import bank_digest, says_the_same
@@ -54,8 +54,10 @@ class Judge:
         background = Background.of(encoder.score(embedding, self.model.background))
         bank = encoder.score(self.bank, contents.stored).astype(np.float16)
         logits = encoder.score(embedding, contents.stored)
-        places = place(logits, background, bank, says_the_same(embedding, self.bank))
-        return self.model.calibration.confidence(places, eligible)[:, 0]
+        features = calibration_features(
+            logits, background, bank, says_the_same(embedding, self.bank)
+        )
+        return self.model.calibration.confidence(features, eligible)[:, 0]
 
 
 @pytest.fixture(scope="module")

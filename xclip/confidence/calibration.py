@@ -1,13 +1,13 @@
 """Confidence calibration: turns a raw score into the probability of a true match.
 
 X-CLIP's logits are not comparable from text to text, nor from segment to segment. A logit is
-therefore placed twice: among what its text scores on a background of unrelated segments, and among
+therefore compared twice: with what its text scores on a background of unrelated segments, and with
 what its segment scores on a bank of unrelated texts (querybank normalisation, Bogolin et al., CVPR
-2022, and dual softmax, Cheng et al. 2021). A logistic model turns the places into odds, and the
-odds are shared out among the E segments that could have matched: with E times as many segments, an
-unrelated one scores as high E times as easily.
+2022, and dual softmax, Cheng et al. 2021). A logistic model turns these features into odds, and the
+odds are divided among the E segments that could have matched: among E times as many segments, an
+unrelated one scores that high E times as often.
 
-    log odds = bias + weights · places - log E
+    log odds = bias + weights · features - log E
 
 K segments, N texts, B background segments, N0 bank texts.
 """
@@ -24,18 +24,18 @@ Floats = NDArray[np.float64]
 Logits = NDArray[np.float32]
 
 STANDARD_SCORE, BACKGROUND_SHARE, BANK_ODDS, BANK_SHARE = range(4)
-PLACES = 4
+FEATURE_COUNT = 4
 
-# Further out the model has seen too little to tell one confidence from another.
+# Beyond this the model has seen too few examples to distinguish one confidence from another.
 _FARTHEST = 12.0
-# Enough to keep the weights finite when the examples can be told apart perfectly.
+# Enough to keep the weights finite when the examples can be separated perfectly.
 _PENALTY = 1e-4
 _STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What N texts score on unrelated segments; each float64, shape = (N,).
+    """Statistics of what N texts score on unrelated segments; each float64, shape = (N,).
 
     log_mean_exp : logarithm of the mean exponential of the logits
     """
@@ -57,7 +57,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The weights of the places and the bias, shape = (PLACES,) and a number.
+    """The weights of the features and the bias, shape = (FEATURE_COUNT,) and a number.
 
     fitted : whether they were learned from labelled examples. The plain ones read the two softmax
         ranks as probabilities, which no measurement backs.
@@ -67,36 +67,36 @@ class Calibration:
     bias: float
     fitted: bool
 
-    def confidence(self, places: Floats, eligible: int) -> Floats:
-        """Probabilities in [0, 1], shape = (…), from places of shape (…, PLACES)."""
-        odds = places @ np.array(self.weights) + self.bias - np.log(max(1, eligible))
+    def confidence(self, features: Floats, eligible: int) -> Floats:
+        """Probabilities in [0, 1], shape = (…), from features of shape (…, FEATURE_COUNT)."""
+        odds = features @ np.array(self.weights) + self.bias - np.log(max(1, eligible))
         return sigmoid(odds)
 
 
 PLAIN = Calibration(weights=(0.0, 1.0, 0.0, 1.0), bias=0.0, fitted=False)
 
 
-def place(
+def calibration_features(
     logits: Logits, background: Background, bank: NDArray[np.floating], same: NDArray[np.bool_]
 ) -> Floats:
-    """Where each logit stands; float64, shape = (K, N, PLACES).
+    """The features of each logit; float64, shape = (K, N, FEATURE_COUNT).
 
     logits : float32, shape = (K, N)
     bank : the logits of the K segments for the bank's texts, shape = (K, N0)
     same : which bank texts mean what a text means and do not count, shape = (N, N0)
 
-    The places: standard deviations above the text's mean on the background; logarithm of its share
-    against the background's mean; log-odds against the bank, cut at ±12; logarithm of the share
+    In order: standard deviations above the text's mean on the background; logarithm of its share
+    against the background's mean; log-odds against the bank, clipped at ±12; logarithm of the share
     against the bank.
     """
     values = logits.astype(np.float64)
     bank_odds = values - rest_of_bank(bank, same)
-    places = np.empty((*values.shape, PLACES))
-    places[..., STANDARD_SCORE] = (values - background.mean) / background.deviation
-    places[..., BACKGROUND_SHARE] = values - background.log_mean_exp
-    places[..., BANK_ODDS] = bank_odds.clip(-_FARTHEST, _FARTHEST)
-    places[..., BANK_SHARE] = -np.logaddexp(0, -bank_odds)
-    return places
+    features = np.empty((*values.shape, FEATURE_COUNT))
+    features[..., STANDARD_SCORE] = (values - background.mean) / background.deviation
+    features[..., BACKGROUND_SHARE] = values - background.log_mean_exp
+    features[..., BANK_ODDS] = bank_odds.clip(-_FARTHEST, _FARTHEST)
+    features[..., BANK_SHARE] = -np.logaddexp(0, -bank_odds)
+    return features
 
 
 def rest_of_bank(bank: NDArray[np.floating], same: NDArray[np.bool_]) -> Floats:
@@ -107,8 +107,8 @@ def rest_of_bank(bank: NDArray[np.floating], same: NDArray[np.bool_]) -> Floats:
     values = bank.astype(np.float64)
     highest = values.max(axis=1, keepdims=True)
     shares = np.exp(values - highest)  # (K, N0)
-    # Those that count are added up. Taking the others from the sum of all would leave nothing but
-    # rounding where one of the others towers over them.
+    # The texts that count are added up. Subtracting the others from the sum of all would leave only
+    # rounding errors where one of the others is far larger.
     rest = shares @ (~same).T.astype(np.float64)  # (K, N)
     return np.asarray(highest + np.log(rest.clip(np.finfo(np.float64).tiny)))
 
@@ -117,18 +117,19 @@ def rest_of_bank(bank: NDArray[np.floating], same: NDArray[np.bool_]) -> Floats:
 class Examples:
     """First results of searches whose answer is known.
 
-    places : float64, shape = (M, PLACES); eligible : float64, shape = (M,), how many segments each
-    search could choose from; match : bool, shape = (M,)
+    features : float64, shape = (M, FEATURE_COUNT)
+    eligible : float64, shape = (M,), how many segments each search could choose from
+    match : bool, shape = (M,)
     """
 
-    places: Floats
+    features: Floats
     eligible: Floats
     match: NDArray[np.bool_]
 
 
 def draw_examples(
     logits: Logits,
-    places: Floats,
+    features: Floats,
     match: NDArray[np.bool_],
     sizes: Sequence[int],
     rounds: int,
@@ -137,7 +138,7 @@ def draw_examples(
 ) -> Examples:
     """The `first` results of searches among few segments, without a match and with one in turn.
 
-    logits : shape = (K, N); places : shape = (K, N, PLACES)
+    logits : shape = (K, N); features : shape = (K, N, FEATURE_COUNT)
     match : which segment shows what which text says, shape = (K, N)
     sizes : how many segments a search chooses from; rounds : searches of each text and size
 
@@ -159,29 +160,29 @@ def draw_examples(
         raise ValueError("no text has both a segment that matches and one that does not")
     segments, texts, eligible_counts = np.array(found).T
     return Examples(
-        places[segments, texts], eligible_counts.astype(np.float64), match[segments, texts]
+        features[segments, texts], eligible_counts.astype(np.float64), match[segments, texts]
     )
 
 
 def fit(examples: Examples, use: Sequence[int] = (STANDARD_SCORE, BANK_ODDS)) -> Calibration:
     """Logistic regression by Newton's method; the weight of log E is held at -1.
 
-    use : the places to weigh; the others get 0. The two kinds of softmax share add nothing to
+    use : the features to weigh; the others get 0. The two kinds of softmax share add nothing to
         these measurably.
     """
-    chosen = examples.places[:, use]
+    chosen = examples.features[:, use]
     centre, spread = chosen.mean(axis=0), chosen.std(axis=0).clip(1e-9)
     inputs = np.column_stack([np.ones(len(chosen)), (chosen - centre) / spread])
     solution = _maximise(inputs, -np.log(examples.eligible), examples.match)
     slopes = solution[1:] / spread
-    weights = np.zeros(PLACES)
+    weights = np.zeros(FEATURE_COUNT)
     weights[list(use)] = slopes
     bias = float(solution[0] - centre @ slopes)
     return Calibration(tuple(weights.tolist()), bias, fitted=True)
 
 
 def _maximise(inputs: Floats, offset: Floats, match: NDArray[np.bool_]) -> Floats:
-    """Weights of the most likely logistic model; halved steps, so that none can run away."""
+    """Weights of the most likely logistic model; steps are halved so that they cannot diverge."""
     penalty = np.full(inputs.shape[1], _PENALTY)
     penalty[0] = 0.0
     sign = np.where(match, 1.0, -1.0)
@@ -209,14 +210,14 @@ def _maximise(inputs: Floats, offset: Floats, match: NDArray[np.bool_]) -> Float
 def expected_calibration_error(
     confidence: Floats, match: NDArray[np.bool_], bins: int = 10
 ) -> float:
-    """How far confidence and frequency are apart on average, over equally wide bins.
+    """The mean gap between confidence and frequency, over bins of equal width.
 
     Guo et al. 2017, §2: the bins' |accuracy - confidence| weighted by their share of the samples.
     """
-    place_in = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(place_in, minlength=bins)
-    believed = np.bincount(place_in, weights=confidence, minlength=bins)
-    true = np.bincount(place_in, weights=match, minlength=bins)
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
+    believed = np.bincount(bin_of, weights=confidence, minlength=bins)
+    true = np.bincount(bin_of, weights=match, minlength=bins)
     return float(np.abs(believed - true).sum() / counts.sum())
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from xclip.confidence.calibration import PLACES, Calibration
+from xclip.confidence.calibration import FEATURE_COUNT, Calibration
 from xclip.encoder import StoredSegments
 from xclip.errors import WeightsError
 
@@ -77,8 +77,8 @@ class ConfidenceModel:
                 )
             fields = json.loads(facts["calibration"])
             weights = tuple(float(weight) for weight in fields["weights"])
-            if len(weights) != PLACES:
-                raise ValueError(f"{len(weights)} weights, not {PLACES}")
+            if len(weights) != FEATURE_COUNT:
+                raise ValueError(f"{len(weights)} weights, not {FEATURE_COUNT}")
             calibration = Calibration(weights, float(fields["bias"]), bool(fields["fitted"]))
             return cls(facts["fingerprint"], facts["bank"], calibration, background)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:

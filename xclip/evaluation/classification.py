@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from xclip.confidence.calibration import expected_calibration_error
 from xclip.encoder import Encoder
-from xclip.evaluation.clip_loader import Footage, Stretch, stretch
+from xclip.evaluation.clip_loader import ClipInterval, Footage, interval_of
 from xclip.evaluation.errors import EvaluationError
 from xclip.evaluation.metrics import (
     Floats,
     Ties,
+    best_ranks,
     confusion,
     found_at,
     mean_class_accuracy,
-    ranks,
 )
 from xclip.training.readers.clips import AnnotatedClip
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What B clips were taken for.
+    """The labels that the model gave to B clips.
 
     labels : L texts; truth : int64, shape = (B,), which of them is right
     shares : float64, shape = (B, L), the softmax over the labels, averaged over the views
@@ -42,7 +42,7 @@ class Classification:
     def top(self, k: int, ties: Ties = "average") -> float:
         """The share of clips whose label is among the first k; 1.0 where there are not more."""
         right = self.truth[:, None] == np.arange(len(self.labels))
-        return found_at(ranks(self.shares, right, ties), k)
+        return found_at(best_ranks(self.shares, right, ties), k)
 
     @property
     def counts(self) -> Floats:
@@ -74,19 +74,19 @@ def classify_footage(
 ) -> Classification:
     """Classify all clips of a footage over all their views.
 
-    template : the text that the model reads, with the label in place of {}
+    template : the text that the model reads, where the label replaces {}
     seen : called with each clip that is done
 
     Raises EvaluationError for a template without {}, a label twice, a clip whose label is unknown
     or that has two, and where no clip can be decoded.
     """
-    number = _numbers(footage.annotated, labels, template)
+    index_of = _label_indices(footage.annotated, labels, template)
     texts = encoder.encode_text([template.replace("{}", label) for label in labels])
     truth: list[int] = []
     shares: list[Floats] = []
     for clip, views in footage.views():
         logits = encoder.score(texts, encoder.encode_video(views))  # (V, L)
-        truth.append(number[clip.text])
+        truth.append(index_of[clip.text])
         shares.append(mean_softmax(logits))
         seen(clip)
     return Classification(tuple(labels), np.array(truth, np.int64), np.stack(shares))
@@ -103,23 +103,23 @@ def labels_of(clips: Sequence[AnnotatedClip]) -> list[str]:
     return sorted({clip.text for clip in clips})
 
 
-def _numbers(
+def _label_indices(
     clips: Sequence[AnnotatedClip], labels: Sequence[str], template: str
 ) -> dict[str, int]:
-    """Which label is which, after the request has been checked."""
+    """The index of each label, once the arguments have been checked."""
     if "{}" not in template:
         raise EvaluationError(f"the template {template!r} has no {{}} for the label")
-    number = {label: place for place, label in enumerate(labels)}
-    if len(number) != len(labels):
-        raise EvaluationError("a label is given twice")
-    unknown = sorted({clip.text for clip in clips} - number.keys())
+    index_of = {label: index for index, label in enumerate(labels)}
+    if len(index_of) != len(labels):
+        raise EvaluationError("a label occurs twice")
+    unknown = sorted({clip.text for clip in clips} - index_of.keys())
     if unknown:
         raise EvaluationError(
-            f"{len(unknown)} labels of the list are not known, first {unknown[0]!r}"
+            f"{len(unknown)} labels of the list are unknown, the first is {unknown[0]!r}"
         )
-    said: dict[Stretch, str] = {}
+    said: dict[ClipInterval, str] = {}
     for clip in clips:
-        first = said.setdefault(stretch(clip), clip.text)
+        first = said.setdefault(interval_of(clip), clip.text)
         if first != clip.text:
             raise EvaluationError(f"{clip.path} has two labels: {first!r} and {clip.text!r}")
-    return number
+    return index_of

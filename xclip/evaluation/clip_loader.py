@@ -16,17 +16,17 @@ from xclip.evaluation.errors import EvaluationError
 from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip
 
-Stretch = tuple[Path, float, float | None]
+ClipInterval = tuple[Path, float, float | None]
 
 
-def stretch(clip: AnnotatedClip) -> Stretch:
-    """What is looked at; annotations that share it differ only in what they say."""
+def interval_of(clip: AnnotatedClip) -> ClipInterval:
+    """The file and the seconds that a clip covers; annotations that share them differ in text."""
     return clip.path, clip.start or 0.0, clip.end
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenClip:
-    """A clip that could not be looked at, and why."""
+    """A clip that could not be decoded, and why."""
 
     clip: AnnotatedClip
     reason: str
@@ -48,9 +48,9 @@ class Footage:
     @property
     def clips(self) -> list[AnnotatedClip]:
         """One annotation of each distinct clip, the first, in the order of the list."""
-        first: dict[Stretch, AnnotatedClip] = {}
+        first: dict[ClipInterval, AnnotatedClip] = {}
         for clip in self.annotated:
-            first.setdefault(stretch(clip), clip)
+            first.setdefault(interval_of(clip), clip)
         return list(first.values())
 
     def views(self) -> Iterator[tuple[AnnotatedClip, NDArray[np.uint8]]]:
@@ -71,14 +71,14 @@ class Footage:
                 yield clip, views
         if not seen:
             raise EvaluationError(
-                f"not one of {len(clips)} clips could be decoded; the first: "
-                f"{self.broken[0].clip.path}: {self.broken[0].reason}"
+                f"none of the {len(clips)} clips could be decoded; "
+                f"the first, {self.broken[0].clip.path}, failed: {self.broken[0].reason}"
             )
 
     def _decoded(
         self, clips: Sequence[AnnotatedClip]
     ) -> Iterator[tuple[AnnotatedClip, Future[NDArray[np.uint8]]]]:
-        """Clips in order, each being decoded while those before it are looked at."""
+        """Clips in order, each being decoded while those before it are used."""
         ahead: deque[tuple[AnnotatedClip, Future[NDArray[np.uint8]]]] = deque()
         with ThreadPoolExecutor(self.at_once) as decoders:
             for clip in clips:

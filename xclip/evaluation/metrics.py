@@ -2,11 +2,11 @@
 
 Every rank counts from 0. Where scores tie, three rules are in use:
 
-average     the mean of the places the tied ones share, as collaborative-experts and
+average     the mean of the ranks that tied candidates share, as collaborative-experts and
             frozen-in-time offer. The default here: the order of a list cannot change it, and a
             model that scores everything alike gets what guessing gets.
-optimistic  the first of these places, their default. A constant model would be perfect.
-repeat      every one of these places, as in CLIP4Clip: a query with ties counts several times.
+optimistic  the first of these ranks, their default. A constant model would be perfect.
+repeat      every one of these ranks, as in CLIP4Clip: a query with ties counts several times.
 
 R@1 counts ranks of exactly 0 and R@k for a larger k those below k, as all of them do; so an average
 of 0.5 is not found at 1, while one of 4.5 is found at 5.
@@ -28,7 +28,7 @@ Ties = Literal["average", "optimistic", "repeat"]
 
 @dataclass(frozen=True, slots=True)
 class RankFigures:
-    """What is published of N ranks; the recalls are shares, median and mean count from 1."""
+    """The published figures of N ranks; recalls are shares, median and mean count from 1."""
 
     queries: int
     r1: float
@@ -38,26 +38,26 @@ class RankFigures:
     mean: float
 
     @classmethod
-    def of(cls, places: Floats) -> RankFigures:
-        """places : float64, shape = (N,), from 0. Raises ValueError without any."""
-        if not len(places):
-            raise ValueError("there is no query to report on")
+    def of(cls, ranks: Floats) -> RankFigures:
+        """ranks : float64, shape = (N,), from 0. Raises ValueError if there is none."""
+        if not len(ranks):
+            raise ValueError("there are no ranks to report on")
         return cls(
-            queries=len(places),
-            r1=found_at(places, 1),
-            r5=found_at(places, 5),
-            r10=found_at(places, 10),
-            median=float(np.median(places)) + 1,
-            mean=float(np.mean(places)) + 1,
+            queries=len(ranks),
+            r1=found_at(ranks, 1),
+            r5=found_at(ranks, 5),
+            r10=found_at(ranks, 10),
+            median=float(np.median(ranks)) + 1,
+            mean=float(np.mean(ranks)) + 1,
         )
 
 
-def found_at(places: Floats, k: int) -> float:
+def found_at(ranks: Floats, k: int) -> float:
     """The share of ranks that count as found among the first k."""
-    return float(np.mean(places == 0 if k == 1 else places < k))
+    return float(np.mean(ranks == 0 if k == 1 else ranks < k))
 
 
-def ranks(
+def best_ranks(
     scores: NDArray[np.floating], relevant: NDArray[np.bool_], ties: Ties = "average"
 ) -> Floats:
     """The rank of each query's best relevant candidate among all candidates; float64, (N,).
@@ -65,13 +65,16 @@ def ranks(
     scores : shape = (N, M); relevant : shape = (N, M), at least one in each row
     ties : with "repeat" there are more ranks than queries where scores tie
 
-    Raises ValueError for other shapes, a row without a relevant candidate, and scores that are no
-    numbers: nothing could be said about their order.
+    Raises ValueError for other shapes, a row without a relevant candidate, and scores that are NaN,
+    which have no order.
     """
     if scores.shape != relevant.shape or scores.ndim != 2:
-        raise ValueError(f"scores of shape {scores.shape} with relevance of {relevant.shape}")
+        raise ValueError(
+            f"scores have shape {scores.shape} and relevance has shape {relevant.shape}; "
+            "both need the same two dimensions"
+        )
     if np.isnan(scores).any():
-        raise ValueError("some scores are not numbers")
+        raise ValueError("some scores are NaN")
     if not relevant.any(axis=1).all():
         raise ValueError("a query has no relevant candidate")
     best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)  # (N, 1)
@@ -86,7 +89,7 @@ def ranks(
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], labels: int) -> Floats:
-    """How many of each true label were given which one; float64, shape = (L, L), truth in rows."""
+    """The confusion matrix in counts; float64, shape = (L, L), true labels in rows."""
     counts = np.zeros((labels, labels))
     np.add.at(counts, (truth, predicted), 1)
     return counts

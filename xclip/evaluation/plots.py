@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 _RANK_EDGES = (1, 2, 3, 4, 5, 6, 11, 21, 51, 101)
 _MOST_NAMES = 60  # beside a confusion matrix; more could not be read
 _BINS = 10
-# Told apart by people who do not see all colours (Okabe and Ito).
+# People who do not see all colours can distinguish these (Okabe and Ito).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73")
 _QUIET = "#888888"
 
 
 def require_plots() -> None:
-    """Raise PlotsUnavailable, which says what to install, unless plots can be drawn."""
+    """Raise PlotsUnavailable, which says what to install, if plots cannot be drawn."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise PlotsUnavailable(
-            "plots need matplotlib: install it with pip install 'xclip-search[plots]'"
+            "plots need matplotlib; install it with pip install 'xclip-search[plots]'"
         ) from error
 
 
@@ -58,7 +58,7 @@ def plot_ranks(path: Path, lines: Sequence[RetrievalLine]) -> None:
 
 
 def _rank_bars(axes: Axes, lines: Sequence[RetrievalLine]) -> None:
-    last = max(float(line.places.max()) for line in lines) + 1
+    last = max(float(line.ranks.max()) for line in lines) + 1
     edges = [edge for edge in _RANK_EDGES if edge <= last]
     names = [
         _span(first, following)
@@ -68,8 +68,8 @@ def _rank_bars(axes: Axes, lines: Sequence[RetrievalLine]) -> None:
         names[-1] = _span(edges[-1], _RANK_EDGES[len(edges)])
     width = 0.8 / len(lines)
     for number, line in enumerate(lines):
-        # A rank between two places, from ties, belongs to the worse.
-        which = np.searchsorted(edges, np.ceil(line.places) + 1, side="right") - 1
+        # A rank between two whole ones, from ties, counts as the worse.
+        which = np.searchsorted(edges, np.ceil(line.ranks) + 1, side="right") - 1
         shares = np.bincount(which, minlength=len(edges)) / len(which)
         offset = (number - (len(lines) - 1) / 2) * width
         label = f"{line.method} (R@1 {line.figures.r1:.3f})"

@@ -60,15 +60,15 @@ class ViewProtocol:
         first = int(np.searchsorted(times, start + TIME_TOLERANCE_S, side="right")) - 1
         beyond = int(np.searchsorted(times, end - TIME_TOLERANCE_S, side="left"))
         within = times[max(0, first) : max(1, first + 1, beyond)]
-        return within[picture_numbers(len(within), self.clips, num_frames, seed)]
+        return within[frame_numbers(len(within), self.clips, num_frames, seed)]
 
-    def squares(self, picture: NDArray[np.uint8], geometry: FrameGeometry) -> NDArray[np.uint8]:
+    def squares(self, frame: NDArray[np.uint8], geometry: FrameGeometry) -> NDArray[np.uint8]:
         """The squares of one frame; uint8 RGB, (H, W, 3) -> (K, S, S, 3)."""
         if self.style == "service" and self.crops == 1:
-            return resize_and_crop(picture, geometry)[None]
+            return resize_and_crop(frame, geometry)[None]
         edge = geometry.crop
         short = edge if self.crops == 3 else edge * 256 // 224
-        resized = _resized(picture, short, antialias=self.style == "service")
+        resized = _resized(frame, short, antialias=self.style == "service")
         spare = np.array(resized.shape[:2]) - edge
         if self.crops == 1:
             corners = [spare // 2]
@@ -78,7 +78,7 @@ class ViewProtocol:
         return np.stack([resized[y : y + edge, x : x + edge] for y, x in corners])
 
 
-def picture_numbers(count: int, clips: int, num_frames: int, seed: int) -> NDArray[np.int64]:
+def frame_numbers(count: int, clips: int, num_frames: int, seed: int) -> NDArray[np.int64]:
     """Numbers of the frames that the original repository shows; int64, shape = (C, T).
 
     count : n, at least 1
@@ -93,12 +93,12 @@ def picture_numbers(count: int, clips: int, num_frames: int, seed: int) -> NDArr
     return np.arange(num_frames) * run + random.integers(run, size=(clips, num_frames))
 
 
-def _resized(picture: NDArray[np.uint8], short: int, *, antialias: bool) -> NDArray[np.uint8]:
+def _resized(frame: NDArray[np.uint8], short: int, *, antialias: bool) -> NDArray[np.uint8]:
     """The whole frame with its short side `short` pixels long, the other one rounded."""
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     scale = short / min(height, width)
     size = int(height * scale + 0.5), int(width * scale + 0.5)
-    pixels = torch.from_numpy(np.require(picture, requirements=["C", "W"]))
+    pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
     pixels = pixels.permute(2, 0, 1)[None].to(torch.float32)  # (1, 3, H, W)
     pixels = functional.interpolate(
         pixels, size, mode="bilinear", align_corners=False, antialias=antialias

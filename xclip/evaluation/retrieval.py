@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from xclip.confidence.calibration import log_sum_exp
 from xclip.encoder import Encoder
-from xclip.evaluation.clip_loader import Footage, stretch
-from xclip.evaluation.metrics import Floats, RankFigures, Ties, ranks
+from xclip.evaluation.clip_loader import Footage, interval_of
+from xclip.evaluation.metrics import Floats, RankFigures, Ties, best_ranks
 from xclip.training.readers.clips import AnnotatedClip
 
 BETA = 20.0  # of the publication, for cosines
@@ -49,13 +49,13 @@ class RetrievalScores:
 class RetrievalLine:
     """The figures of one way to score in one direction.
 
-    places : the ranks they are made of, from 0; float64, shape = (queries,)
+    ranks : what they are computed from, counted from 0; float64, shape = (queries,)
     """
 
     method: str
     direction: str
     figures: RankFigures
-    places: Floats
+    ranks: Floats
 
 
 def score_retrieval(
@@ -69,11 +69,11 @@ def score_retrieval(
     bank : texts for querybank normalisation; those that are captions of the list too are left out
     seen : called with each clip that is done
 
-    No more of a clip than its scores is kept. Raises EvaluationError where no clip can be decoded.
+    Only a clip's scores are kept. Raises EvaluationError where no clip can be decoded.
     """
     captions = [clip.text for clip in footage.annotated]
-    asked = set(captions)
-    others = [text for text in bank if text not in asked]
+    queries = set(captions)
+    others = [text for text in bank if text not in queries]
     features = encoder.encode_text(captions + others)  # (N + N0, D)
     directions = features / np.linalg.norm(features, axis=1, keepdims=True)
     clips: list[AnnotatedClip] = []
@@ -105,11 +105,11 @@ def _of_decoded(
     exact: NDArray[np.float32],
 ) -> RetrievalScores:
     """Leave out the texts whose clip is broken. plain, exact : shape = (N + N0, B)"""
-    column = {stretch(clip): number for number, clip in enumerate(clips)}
-    rows = [row for row, clip in enumerate(annotated) if stretch(clip) in column]
+    column = {interval_of(clip): number for number, clip in enumerate(clips)}
+    rows = [row for row, clip in enumerate(annotated) if interval_of(clip) in column]
     kept = tuple(annotated[row] for row in rows)
     relevant = np.zeros((len(kept), len(clips)), np.bool_)
-    relevant[np.arange(len(kept)), [column[stretch(clip)] for clip in kept]] = True
+    relevant[np.arange(len(kept)), [column[interval_of(clip)] for clip in kept]] = True
     return RetrievalScores(kept, plain[rows], exact[rows], exact[len(annotated) :], relevant)
 
 
@@ -119,14 +119,14 @@ def retrieval_lines(
     """All figures; querybank normalisation text→video only, since its bank is of texts."""
     found = []
     for method, matrix in (("plain", scores.plain), ("exact", scores.exact)):
-        places = ranks(matrix, scores.relevant, ties)
-        found.append(RetrievalLine(method, "text→video", RankFigures.of(places), places))
-        places = ranks(matrix.T, scores.relevant.T, ties)
-        found.append(RetrievalLine(method, "video→text", RankFigures.of(places), places))
+        ranks = best_ranks(matrix, scores.relevant, ties)
+        found.append(RetrievalLine(method, "text→video", RankFigures.of(ranks), ranks))
+        ranks = best_ranks(matrix.T, scores.relevant.T, ties)
+        found.append(RetrievalLine(method, "video→text", RankFigures.of(ranks), ranks))
     if len(scores.bank):
         normalised = querybank_normalised(scores.exact, scores.bank, beta)
-        places = ranks(normalised, scores.relevant, ties)
-        found.append(RetrievalLine("querybank", "text→video", RankFigures.of(places), places))
+        ranks = best_ranks(normalised, scores.relevant, ties)
+        found.append(RetrievalLine("querybank", "text→video", RankFigures.of(ranks), ranks))
     return found
 
 
@@ -137,8 +137,8 @@ def querybank_normalised(
 
     scores : cosines, shape = (N, B); bank : cosines, shape = (N0, B)
 
-    Only texts whose best clip is also the best of some bank text are normalised; rows compare with
-    nothing but themselves.
+    Only texts whose best clip is also the best of some bank text are normalised; scores compare
+    only within a row.
     """
     values = beta * scores.astype(np.float64)
     hubs = np.unique(bank.argmax(axis=1))

@@ -62,13 +62,15 @@ def cut(
     for label in sorted(groups):
         paths = sorted(groups[label])
         count = round(len(paths) * test_share)
-        test |= {paths[place] for place in random.permutation(len(paths))[:count]}
+        test |= {paths[index] for index in random.permutation(len(paths))[:count]}
     parts = (
         [clip for clip in clips if clip.path not in test],
         [clip for clip in clips if clip.path in test],
     )
     if not all(parts):
-        raise EvaluationError(f"a share of {test_share} leaves a part of {len(files)} files empty")
+        raise EvaluationError(
+            f"a test share of {test_share} of {len(files)} files leaves one part empty"
+        )
     return parts
 
 

@@ -30,7 +30,7 @@ def names_direction(text: str) -> bool:
 
 
 def draw_instants(parts: int, of_each: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Of each of T parts one of its `of_each` instants; int64 (T,), places among T · of_each."""
+    """Of each of T parts one of its `of_each` instants; int64 (T,), indices below T · of_each."""
     return np.arange(parts) * of_each + random.integers(0, of_each, parts)
 
 

@@ -24,13 +24,13 @@ def rank() -> int:
 
 @contextmanager
 def process_group(device: str) -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did; gives this process's device.
+    """Join the processes that torchrun started, if it did; yields this process's device.
 
     device : a torch device, or "auto": this process's GPU if there is one
     """
-    place = int(os.environ.get("LOCAL_RANK", "0"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "auto":
-        device = f"cuda:{place}" if torch.cuda.is_available() else "cpu"
+        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
     chosen = torch.device(device)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)

@@ -1,7 +1,7 @@
 """Data loader: batches decoded beside the training, a function of seed and step alone.
 
-A file that cannot be decoded is noted and another sample takes its place, the next in a fixed
-order, so that a run that is resumed draws what the run before it would have drawn.
+A file that cannot be decoded is noted and the next sample in a fixed order replaces it, so that a
+resumed run draws what the interrupted run would have drawn.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from xclip.training.errors import TrainingError
 from xclip.training.samples import Sample
 
 _AHEAD = 2  # batches decoded while one is trained on
-_SUBSTITUTES = 20  # samples in a row that cannot be decoded before something else must be wrong
-_LARGER = 256 / 224  # of the decoded square, where a random crop follows, as the original has it
+_SUBSTITUTES = 20  # after so many undecodable samples in a row something else must be wrong
+_LARGER = 256 / 224  # of the decoded square, where a random crop follows, as in the original
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ class Loader:
                 f"{len(samples)} samples do not fill a batch of {plan.batch_size * plan.world}"
             )
         self._samples, self._augmenting, self._plan = samples, augmenting, plan
-        self._known: dict[int, str] = {}  # places of samples that cannot be decoded
+        self._known: dict[int, str] = {}  # by index: why a sample cannot be decoded
 
     @property
     def broken(self) -> list[BrokenFile]:
-        """What could not be decoded so far, in the order of the samples."""
+        """The files that could not be decoded so far, in the order of the samples."""
         known = sorted(self._known.copy().items())
-        return [BrokenFile(self._samples[place].path, reason) for place, reason in known]
+        return [BrokenFile(self._samples[index].path, reason) for index, reason in known]
 
     def batches(self, first: int, stop: int) -> Iterator[Drawn]:
         """The batches of steps `first` to `stop`, decoding ahead."""
@@ -102,22 +102,23 @@ class Loader:
         plan = self._plan
         slot += plan.rank * plan.batch_size
         random = np.random.default_rng([plan.seed, step, slot])
-        place = self._place(step, slot)
+        index = self._sample_index(step, slot)
         for _ in range(_SUBSTITUTES):
-            sample = self._samples[place]
+            sample = self._samples[index]
             text = sample.texts[random.integers(len(sample.texts))]
             try:
                 return self._read(sample, text, random), text
             except (VideoError, OSError, ValueError) as error:
-                self._known[place] = str(error)
-            place = (place + 1) % len(self._samples)
+                self._known[index] = str(error)
+            index = (index + 1) % len(self._samples)
         raise TrainingError(
-            f"{_SUBSTITUTES} files in a row cannot be decoded; the last: "
-            f"{self._samples[place - 1].path}: {self._known[(place - 1) % len(self._samples)]}"
+            f"{_SUBSTITUTES} files in a row cannot be decoded; the last, "
+            f"{self._samples[index - 1].path}, failed: "
+            f"{self._known[(index - 1) % len(self._samples)]}"
         )
 
-    def _place(self, step: int, slot: int) -> int:
-        """Each epoch goes through all samples in a new order; what fills no batch is left over."""
+    def _sample_index(self, step: int, slot: int) -> int:
+        """Each epoch goes through all samples in a new order and drops the last partial batch."""
         each = self._plan.batch_size * self._plan.world
         epoch, within = divmod(step, len(self._samples) // each)
         order = np.random.default_rng([self._plan.seed, epoch]).permutation(len(self._samples))

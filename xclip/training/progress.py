@@ -13,7 +13,7 @@ from xclip.training.loop import Taken
 
 @contextmanager
 def progress(done: int, steps: int) -> Iterator[Callable[[Taken], None]]:
-    """Show a bar, in the first process only; what it gives is told of every step taken."""
+    """Show a bar, in the first process only; call what it yields after every step."""
     columns = (
         TextColumn("training"),
         BarColumn(),

@@ -29,7 +29,7 @@ class Sample:
 class Samples:
     """What a run draws from.
 
-    labels : the different texts, sorted; a label's number is its place here
+    labels : the different texts, sorted; a label's number is its index here
     missing : files that annotations name and that are not there
     """
 
@@ -62,7 +62,7 @@ def group(clips: Iterable[AnnotatedClip]) -> list[Sample]:
     texts: defaultdict[tuple[Path, float | None, float | None], list[str]] = defaultdict(list)
     for clip in clips:
         texts[clip.path, clip.start, clip.end].append(clip.text)
-    return [Sample(*stretch, tuple(said)) for stretch, said in texts.items()]
+    return [Sample(*interval, tuple(said)) for interval, said in texts.items()]
 
 
 def few_shot(samples: Sequence[Sample], shots: int, seed: int) -> list[Sample]:
@@ -75,6 +75,6 @@ def few_shot(samples: Sequence[Sample], shots: int, seed: int) -> list[Sample]:
     for label, candidates in sorted(by_label.items()):
         if len(candidates) < shots:
             raise TrainingError(f"{label!r} has {len(candidates)} clips, fewer than {shots} shots")
-        places = sorted(random.permutation(len(candidates))[:shots])
-        chosen += [candidates[place] for place in places]
+        drawn = sorted(random.permutation(len(candidates))[:shots])
+        chosen += [candidates[index] for index in drawn]
     return chosen

@@ -25,7 +25,7 @@ from tests.app.planted import random_videos
 from xclip.confidence.calibration import (
     BANK_ODDS,
     BANK_SHARE,
-    PLACES,
+    FEATURE_COUNT,
     PLAIN,
     STANDARD_SCORE,
     Background,
@@ -98,8 +98,8 @@ def test_it_holds_for_fresh_clips_of_other_subjects(
     first = searches.examples(searches.usable, 1, np.random.default_rng(3))
     confidence = np.array(
         [
-            model.calibration.confidence(places, int(eligible))
-            for places, eligible in zip(first.places, first.eligible, strict=True)
+            model.calibration.confidence(features, int(eligible))
+            for features, eligible in zip(first.features, first.eligible, strict=True)
         ]
     )
     assert expected_calibration_error(confidence, first.match) < 0.08
@@ -134,17 +134,17 @@ def test_the_same_seed_makes_the_same_model(
 def test_bank_logits_that_are_missing_are_computed(
     clips: StoredCollection, shown: list[RankedPair], tmp_path
 ):
-    """Records from before the bank get the places they would have had with it."""
+    """Records from before the bank get the features they would have had with it."""
     unrelated = random_videos(clips.encoder, 30, np.random.default_rng(0))
     made = stack_records([record for _, part in clips.read(clips.rows()) for record in part])
-    places = []
+    features = []
     for with_bank in (True, False):
         with footage_in(tmp_path / str(with_bank), clips.encoder) as other:
             put(other, made, with_bank=with_bank)
             searches = Searches.over(other, unrelated, shown, other.rows())
-            places.append(searches.places)
-    np.testing.assert_allclose(places[0], places[1], atol=0.05)
-    assert np.ptp(places[0][..., BANK_ODDS]) > 10
+            features.append(searches.features)
+    np.testing.assert_allclose(features[0], features[1], atol=0.05)
+    assert np.ptp(features[0][..., BANK_ODDS]) > 10
 
 
 def test_what_shows_a_part_is_left_out(tiny: Encoder, tmp_path):
@@ -153,15 +153,15 @@ def test_what_shows_a_part_is_left_out(tiny: Encoder, tmp_path):
     match, partly = np.zeros((12, 1), bool), np.zeros((12, 1), bool)
     match[0], partly[1:3] = True, True
     logits = np.array([[5.0], [9.0], [8.0], *[[0.0]] * 9], np.float32)
-    places = np.repeat(logits[..., None], PLACES, axis=-1).astype(np.float64)
-    searches = Searches(logits, places, match, partly)
+    features = np.repeat(logits[..., None], FEATURE_COUNT, axis=-1).astype(np.float64)
+    searches = Searches(logits, features, match, partly)
     found = searches.examples([0], 5, random)
-    assert set(found.places[:, 0].tolist()) == {5.0, 0.0}
-    assert found.match.tolist() == (found.places[:, 0] == 5.0).tolist()
+    assert set(found.features[:, 0].tolist()) == {5.0, 0.0}
+    assert found.match.tolist() == (found.features[:, 0] == 5.0).tolist()
 
 
 def test_too_small_a_collection_is_refused(tiny: Encoder, tmp_path):
-    """A background of a few segments would place nothing; the message says how many it takes."""
+    """A background of a few segments says too little; the message says how many it takes."""
     with footage_in(tmp_path / "data", tiny) as empty:
         put(empty, random_videos(tiny, LEAST_BACKGROUND - 1, np.random.default_rng(0)))
         footage = refreshed(empty)
@@ -185,17 +185,17 @@ def test_too_few_texts_are_refused_and_change_nothing(
 
 
 def test_no_fit_takes_certainty_from_a_higher_score():
-    """A place that points the wrong way is not used; if all do, that is said."""
+    """A feature that points the wrong way is not used; if all do, the message says so."""
     random = np.random.default_rng(0)
     match = random.random(500) < 0.5
-    places = np.zeros((500, PLACES))
-    places[:, STANDARD_SCORE] = match + random.normal(0, 1, 500)
-    places[:, BANK_ODDS] = -3 * match + random.normal(0, 1, 500)
-    examples = Examples(places, np.full(500, 10.0), match)
+    features = np.zeros((500, FEATURE_COUNT))
+    features[:, STANDARD_SCORE] = match + random.normal(0, 1, 500)
+    features[:, BANK_ODDS] = -3 * match + random.normal(0, 1, 500)
+    examples = Examples(features, np.full(500, 10.0), match)
     assert fit_rising(examples).weights[BANK_ODDS] == 0
     assert fit_rising(examples).weights[STANDARD_SCORE] > 0
     with pytest.raises(CalibrationError, match="scores no higher"):
-        fit_rising(replace(examples, match=~match, places=places * [1, 1, -1, 1]))
+        fit_rising(replace(examples, match=~match, features=features * [1, 1, -1, 1]))
 
 
 def test_files_of_earlier_runs_go_but_for_the_last(clips: StoredCollection, tmp_path):
@@ -214,7 +214,7 @@ def test_files_of_earlier_runs_go_but_for_the_last(clips: StoredCollection, tmp_
 def test_the_searches_see_what_the_service_computes(
     clips: StoredCollection, shown: list[RankedPair], tmp_path
 ):
-    """Logits and places are those of the encoder and of what the catalog keeps."""
+    """Logits and features are those of the encoder and of what the catalog keeps."""
     fitted = calibrate(clips, tmp_path, None, background=50, seed=0)
     background = load(tmp_path, fitted.name).background
     searches = Searches.over(clips, background, shown[:3], clips.rows())
@@ -225,5 +225,5 @@ def test_the_searches_see_what_the_service_computes(
     np.testing.assert_allclose(searches.logits, logits, atol=1e-4)
     found = Background.of(encoder.score(texts, background))
     expected = (logits - found.mean) / found.deviation
-    np.testing.assert_allclose(searches.places[..., STANDARD_SCORE], expected, atol=1e-3)
-    assert (searches.places[..., BANK_SHARE] <= 0).all()
+    np.testing.assert_allclose(searches.features[..., STANDARD_SCORE], expected, atol=1e-3)
+    assert (searches.features[..., BANK_SHARE] <= 0).all()

@@ -14,7 +14,7 @@ from app.calibration.stored_collection import StoredCollection
 from tests.app.calibration.conftest import filmed, put
 from tests.app.planted import ask, random_videos
 from tests.app.stack import Stack, open_stack
-from xclip.confidence.calibration import Background, place
+from xclip.confidence.calibration import Background, calibration_features
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import Encoder, StoredSegments
 from xclip.encoders import load_encoder
@@ -110,13 +110,13 @@ def test_a_running_service_uses_a_calibration_at_the_next_search(
 def confidence_by(model: ConfidenceModel, encoder: Encoder, films: StoredSegments) -> np.ndarray:
     """What the file says of every film for the text, by the formulas; shape = (K,)."""
     text, bank = encoder.encode_text([TEXT]), encoder.encode_text(encoder.bank)
-    places = place(
+    features = calibration_features(
         encoder.score(text, films),
         Background.of(encoder.score(text, model.background)),
         encoder.score(bank, films).astype(np.float16),
         says_the_same(text, bank),
     )
-    return model.calibration.confidence(places, len(films.embedding))[:, 0]
+    return model.calibration.confidence(features, len(films.embedding))[:, 0]
 
 
 def test_the_held_out_figures_are_shown(run: RunCommand, pairs: Path) -> None:

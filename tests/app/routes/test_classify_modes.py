@@ -14,7 +14,7 @@ import pytest
 
 from app.model_api.tensor_records import stack_records
 from tests.app.stack import CLASSIFY, VIDEOS, Stack, assert_problem, open_stack
-from xclip.confidence.calibration import Background, place
+from xclip.confidence.calibration import Background, calibration_features
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
@@ -117,13 +117,13 @@ def test_in_mode_multi_every_label_has_its_own_confidence(
     labels = [plan.events[0].caption, plan.events[1].caption, ABSENT.caption]
     model = ConfidenceModel.load(locate("motion-tiny").folder / CONFIDENCE_FILE)
     texts = motion.encode_text(labels)
-    places = place(
+    features = calibration_features(
         stored(moving, motion, labels),
         Background.of(motion.score(texts, model.background)),
         stored(moving, motion, list(motion.bank)),
         same_as(motion, labels),
     )
-    expected = model.calibration.confidence(places, 1)
+    expected = model.calibration.confidence(features, 1)
     found = ask(moving, labels=labels, mode="multi")
     for segment, row in zip(found["segments"], expected, strict=True):
         assert list(segment["scores"].values()) == pytest.approx(row.tolist(), abs=2e-2)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.app.planted import ask, plant, read_contents, url
 from tests.app.stack import SEARCH, VIDEOS, Stack, assert_problem, open_stack
-from xclip.confidence.calibration import Background, place
+from xclip.confidence.calibration import Background, calibration_features
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
@@ -53,13 +53,13 @@ def test_confidence_is_the_models_calibration_of_what_is_stored(moving: Stack, m
     bank = motion.encode_text(list(motion.bank))
     texts = motion.encode_text([text])
     logits = motion.score(texts, contents.stored)
-    places = place(
+    features = calibration_features(
         logits,
         Background.of(motion.score(texts, model.background)),
         motion.score(bank, contents.stored),
         says_the_same(texts, bank),
     )
-    expected = model.calibration.confidence(places, len(contents.segments))[:, 0]
+    expected = model.calibration.confidence(features, len(contents.segments))[:, 0]
     found = {result["segment_id"]: result["confidence"] for result in answer["results"]}
     ids = [segment.id for segment in contents.segments]
     assert found == pytest.approx(dict(zip(ids, expected, strict=True)), abs=0.01)

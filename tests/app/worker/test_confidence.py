@@ -17,7 +17,7 @@ from app.worker.model_scheduler import ModelScheduler
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache
 from tests.app.planted import random_videos
-from xclip.confidence.calibration import PLAIN, Background, Calibration, place
+from xclip.confidence.calibration import PLAIN, Background, Calibration, calibration_features
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder, StoredSegments
 from xclip.encoders import load_encoder
@@ -79,7 +79,7 @@ class Judged:
         background = Background.of(self.encoder.score(self.texts, model.background))
         same = says_the_same(self.texts, bank_texts)
         return model.calibration.confidence(
-            place(self.logits, background, self.bank, same), eligible
+            calibration_features(self.logits, background, self.bank, same), eligible
         )
 
 

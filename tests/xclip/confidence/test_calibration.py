@@ -13,17 +13,17 @@ from hypothesis.extra import numpy as arrays
 from xclip.confidence.calibration import (
     BANK_ODDS,
     BANK_SHARE,
-    PLACES,
+    FEATURE_COUNT,
     PLAIN,
     STANDARD_SCORE,
     Background,
     Calibration,
     Examples,
+    calibration_features,
     draw_examples,
     expected_calibration_error,
     fit,
     log_sum_exp,
-    place,
     rest_of_bank,
     share_among,
     sigmoid,
@@ -32,7 +32,7 @@ from xclip.confidence.calibration import (
 # Letters: K segments, N texts, B background segments, N0 bank texts.
 
 K, N, B, N0 = 4, 3, 6, 5
-weights = st.tuples(*[st.floats(0, 3, width=32)] * PLACES)
+weights = st.tuples(*[st.floats(0, 3, width=32)] * FEATURE_COUNT)
 calibrations = st.builds(Calibration, weights, st.floats(-20, 20), st.booleans())
 eligible_counts = st.integers(1, 10**6)
 
@@ -45,14 +45,14 @@ def flags(rows: int, columns: int) -> st.SearchStrategy[np.ndarray]:
     return arrays.arrays(np.bool_, (rows, columns))
 
 
-def placed(scores: np.ndarray, background: np.ndarray, bank: np.ndarray, same: np.ndarray):
-    return place(scores, Background.of(background), bank.astype(np.float16), same)
+def features_of(scores: np.ndarray, background: np.ndarray, bank: np.ndarray, same: np.ndarray):
+    return calibration_features(scores, Background.of(background), bank.astype(np.float16), same)
 
 
 @given(logits(K, N), logits(B, N), logits(K, N0), flags(N, N0), calibrations, eligible_counts)
 def test_confidence_is_a_chance(scores, background, bank, same, calibration, eligible):
     """Between 0 and 1 whatever the scores, one for each segment and text."""
-    chances = calibration.confidence(placed(scores, background, bank, same), eligible)
+    chances = calibration.confidence(features_of(scores, background, bank, same), eligible)
     assert chances.shape == (K, N)
     assert ((chances >= 0) & (chances <= 1)).all()
 
@@ -64,10 +64,10 @@ def test_extreme_logits_never_make_nan(scores, background, bank, same, calibrati
     """Logits of ten thousand, equal backgrounds, banks of which nothing counts: still chances."""
     if data.draw(st.booleans(), "a background without spread"):
         background = np.full_like(background, background[0, 0])
-    places = placed(scores, background, bank, same)
-    assert np.isfinite(places).all()
+    features = features_of(scores, background, bank, same)
+    assert np.isfinite(features).all()
     for used in (calibration, PLAIN):
-        assert np.isfinite(used.confidence(places, 100)).all()
+        assert np.isfinite(used.confidence(features, 100)).all()
 
 
 @given(
@@ -80,10 +80,10 @@ def test_extreme_logits_never_make_nan(scores, background, bank, same, calibrati
 )
 def test_a_higher_logit_is_never_less_certain(scores, background, bank, same, calibration, more):
     """Everything else being equal, and the weights not negative."""
-    places = placed(scores, background, bank, same)
-    higher = placed(scores + np.float32(more), background, bank, same)
-    assert (higher >= places - 1e-9).all()
-    rise = calibration.confidence(higher, 10) - calibration.confidence(places, 10)
+    features = features_of(scores, background, bank, same)
+    higher = features_of(scores + np.float32(more), background, bank, same)
+    assert (higher >= features - 1e-9).all()
+    rise = calibration.confidence(higher, 10) - calibration.confidence(features, 10)
     assert (rise >= -1e-9).all()
 
 
@@ -91,8 +91,8 @@ def test_a_higher_logit_is_never_less_certain(scores, background, bank, same, ca
 def test_more_eligible_segments_share_the_odds(scores, background, bank, few, many):
     """With E times as many the odds are an E-th: the log-odds differ by the logarithm of E."""
     few, many = sorted((few, many))
-    places = placed(scores, background, bank, np.zeros((N, N0), np.bool_))
-    surer, less_sure = PLAIN.confidence(places, few), PLAIN.confidence(places, many)
+    features = features_of(scores, background, bank, np.zeros((N, N0), np.bool_))
+    surer, less_sure = PLAIN.confidence(features, few), PLAIN.confidence(features, many)
     assert (less_sure <= surer).all()
     assume((surer < 1 - 1e-6).all())
     np.testing.assert_allclose(
@@ -122,9 +122,9 @@ def test_the_rest_of_the_bank_is_the_others_log_sum_exp(limit: float, seed: int)
 def test_a_bank_of_which_nothing_counts_takes_no_certainty():
     """There is nothing else that the segment might show."""
     scores, same = np.zeros((K, N), np.float32), np.ones((N, N0), np.bool_)
-    places = placed(scores, np.zeros((B, N)), np.zeros((K, N0)), same)
-    assert (places[..., BANK_ODDS] == 12).all()
-    np.testing.assert_allclose(places[..., BANK_SHARE], 0, atol=1e-9)
+    features = features_of(scores, np.zeros((B, N)), np.zeros((K, N0)), same)
+    assert (features[..., BANK_ODDS] == 12).all()
+    np.testing.assert_allclose(features[..., BANK_SHARE], 0, atol=1e-9)
 
 
 @given(logits(B, N, 50.0))
@@ -162,16 +162,16 @@ def test_certainty_stays_certain_however_it_is_shared(sure: float):
 
 def simulated(random: np.random.Generator, count: int, truth: Calibration) -> Examples:
     """First results whose chances are exactly what `truth` says."""
-    places = np.zeros((count, PLACES))
-    places[:, STANDARD_SCORE] = random.normal(3, 2, count)
-    places[:, BANK_ODDS] = random.normal(0, 3, count).clip(-12, 12)
+    features = np.zeros((count, FEATURE_COUNT))
+    features[:, STANDARD_SCORE] = random.normal(3, 2, count)
+    features[:, BANK_ODDS] = random.normal(0, 3, count).clip(-12, 12)
     eligible = random.choice([10, 20, 40, 80], count).astype(np.float64)
-    match = random.random(count) < chances(truth, places, eligible)
-    return Examples(places, eligible, match)
+    match = random.random(count) < chances(truth, features, eligible)
+    return Examples(features, eligible, match)
 
 
-def chances(calibration: Calibration, places: np.ndarray, eligible: np.ndarray) -> np.ndarray:
-    pairs = zip(places, eligible, strict=True)
+def chances(calibration: Calibration, features: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+    pairs = zip(features, eligible, strict=True)
     return np.array([calibration.confidence(one, int(among)) for one, among in pairs])
 
 
@@ -186,18 +186,19 @@ def test_a_fit_finds_the_weights_and_is_calibrated(seed: int):
     assert found.bias == pytest.approx(truth.bias, abs=0.3)
     fresh = simulated(random, 5_000, truth)
     assert (
-        expected_calibration_error(chances(found, fresh.places, fresh.eligible), fresh.match) < 0.02
+        expected_calibration_error(chances(found, fresh.features, fresh.eligible), fresh.match)
+        < 0.02
     )
 
 
 def test_a_fit_bears_examples_that_can_be_told_apart_perfectly():
     """The weights stay finite, and the answers are the right ones."""
-    places = np.zeros((40, PLACES))
-    places[:, STANDARD_SCORE] = np.repeat([0.0, 8.0], 20)
-    examples = Examples(places, np.full(40, 10.0), np.repeat([False, True], 20))
+    features = np.zeros((40, FEATURE_COUNT))
+    features[:, STANDARD_SCORE] = np.repeat([0.0, 8.0], 20)
+    examples = Examples(features, np.full(40, 10.0), np.repeat([False, True], 20))
     found = fit(examples)
     assert np.isfinite([*found.weights, found.bias]).all()
-    assert ((found.confidence(places, 10) > 0.5) == examples.match).all()
+    assert ((found.confidence(features, 10) > 0.5) == examples.match).all()
 
 
 @given(flags(12, 4), st.integers(0, 2**32 - 1))
@@ -205,18 +206,18 @@ def test_examples_are_the_best_of_searches_without_and_with_a_match_in_turn(matc
     """One first result a search: the best of what was eligible, which the sizes bound."""
     random = np.random.default_rng(seed)
     scores = random.permutation(match.size).reshape(match.shape).astype(np.float32)
-    places = scores[..., None].repeat(PLACES, axis=-1).astype(np.float64)
+    features = scores[..., None].repeat(FEATURE_COUNT, axis=-1).astype(np.float64)
     usable = match.any(axis=0) & ~match.all(axis=0)
     if not usable.any():
         with pytest.raises(ValueError, match="no text"):
-            draw_examples(scores, places, match, [3, 6], 2, random)
+            draw_examples(scores, features, match, [3, 6], 2, random)
         return
-    found = draw_examples(scores, places, match, [3, 6], 2, random, first=1)
+    found = draw_examples(scores, features, match, [3, 6], 2, random, first=1)
     assert len(found.match) == usable.sum() * 2 * 2 * 2
     assert not found.match[::2].any()
     assert found.eligible.max() <= 6
     of_score = dict(zip(scores.ravel().tolist(), match.ravel().tolist(), strict=True))
-    shown = [of_score[value] for value in found.places[:, 0].tolist()]
+    shown = [of_score[value] for value in found.features[:, 0].tolist()]
     assert shown == found.match.tolist()
 
 

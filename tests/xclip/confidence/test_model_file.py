@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from xclip.confidence.calibration import PLACES, PLAIN, Calibration
+from xclip.confidence.calibration import FEATURE_COUNT, PLAIN, Calibration
 from xclip.confidence.model_file import ConfidenceModel
 from xclip.encoder import StoredSegments
 from xclip.errors import WeightsError
@@ -80,7 +80,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 def facts(**changed: object) -> dict[str, str]:
-    fields = {"weights": [0.0] * PLACES, "bias": 0.0, "fitted": True, **changed}
+    fields = {"weights": [0.0] * FEATURE_COUNT, "bias": 0.0, "fitted": True, **changed}
     return {"fingerprint": "f", "bank": "b", "calibration": json.dumps(fields)}
 
 
@@ -96,7 +96,7 @@ ARRAYS = {"embedding": np.ones((1, 4), np.float32), "prompt": np.ones((1, 2, 4),
         save(ARRAYS, {**facts(), "calibration": "{"}),
         save(ARRAYS, {**facts(), "calibration": "[]"}),
         save(ARRAYS, facts(weights=[1.0])),
-        save(ARRAYS, facts(weights=["a"] * PLACES)),
+        save(ARRAYS, facts(weights=["a"] * FEATURE_COUNT)),
         save(ARRAYS, facts(bias=None)),
         save({"prompt": ARRAYS["prompt"]}, facts()),
         save(ARRAYS, facts())[:-8],
@@ -114,4 +114,6 @@ def test_a_whole_file_is_read(tmp_path: Path):
     """The one the damaged ones above are made from."""
     path = tmp_path / "good.safetensors"
     path.write_bytes(save(ARRAYS, facts()))
-    assert ConfidenceModel.load(path).calibration == Calibration((0.0,) * PLACES, 0.0, fitted=True)
+    assert ConfidenceModel.load(path).calibration == Calibration(
+        (0.0,) * FEATURE_COUNT, 0.0, fitted=True
+    )

@@ -1,8 +1,8 @@
 """Ranks against published code, restated here, on random scores that tie often.
 
 frozen-in-time and collaborative-experts sort the negated scores of a row and look where the right
-one's value stands among them; where it stands several times they take the mean of the places or
-the first. CLIP4Clip looks in the same way and keeps every place.
+one's value is among them; where it occurs several times they take the mean of the ranks or
+the first. CLIP4Clip looks in the same way and keeps every rank.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from xclip.evaluation.metrics import (
     RankFigures,
+    best_ranks,
     confusion,
     found_at,
     mean_class_accuracy,
-    ranks,
 )
 
 # Few different values, so that most rows tie.
@@ -28,8 +28,8 @@ SQUARES = st.integers(1, 9).flatmap(
 )
 
 
-def places_of_the_diagonal(scores: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """Of each row, all places at which the sorted row holds the right one's value."""
+def ranks_of_the_diagonal(scores: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    """Of each row, all ranks at which the sorted row holds the right one's value."""
     distances = np.sort(-scores, axis=1)
     return [np.flatnonzero(row == -scores[i, i]) for i, row in enumerate(distances)]
 
@@ -38,17 +38,17 @@ def places_of_the_diagonal(scores: NDArray[np.float32]) -> list[NDArray[np.int64
 def test_ranks_are_those_of_published_code_by_each_rule(scores: NDArray[np.float32]):
     """One right candidate for each query, on the diagonal."""
     right = np.eye(len(scores), dtype=np.bool_)
-    places = places_of_the_diagonal(scores)
-    assert ranks(scores, right, "average").tolist() == [place.mean() for place in places]
-    assert ranks(scores, right, "optimistic").tolist() == [place[0] for place in places]
-    assert ranks(scores, right, "repeat").tolist() == np.concatenate(places).tolist()
+    ranks = ranks_of_the_diagonal(scores)
+    assert best_ranks(scores, right, "average").tolist() == [rank.mean() for rank in ranks]
+    assert best_ranks(scores, right, "optimistic").tolist() == [rank[0] for rank in ranks]
+    assert best_ranks(scores, right, "repeat").tolist() == np.concatenate(ranks).tolist()
 
 
 @given(SQUARES)
 def test_figures_are_those_of_published_code(scores: NDArray[np.float32]):
-    """R@1 counts places of 0, R@5 and R@10 those below; median and mean count from 1."""
-    columns = np.array([place.mean() for place in places_of_the_diagonal(scores)])
-    figures = RankFigures.of(ranks(scores, np.eye(len(scores), dtype=np.bool_)))
+    """R@1 counts ranks of 0, R@5 and R@10 those below; median and mean count from 1."""
+    columns = np.array([rank.mean() for rank in ranks_of_the_diagonal(scores)])
+    figures = RankFigures.of(best_ranks(scores, np.eye(len(scores), dtype=np.bool_)))
     assert figures.r1 == pytest.approx(np.sum(columns == 0) / len(columns))
     assert figures.r5 == pytest.approx(np.sum(columns < 5) / len(columns))
     assert figures.r10 == pytest.approx(np.sum(columns < 10) / len(columns))
@@ -67,7 +67,7 @@ def test_a_clip_with_several_captions_has_the_rank_of_the_best(
     for row, relevant in zip(wide, right, strict=True):
         ordered = np.sort(-row)
         expected.append(min(np.flatnonzero(ordered == -value).mean() for value in row[relevant]))
-    assert ranks(wide, right).tolist() == expected
+    assert best_ranks(wide, right).tolist() == expected
 
 
 @given(SQUARES, st.randoms(use_true_random=False))
@@ -78,18 +78,20 @@ def test_by_the_average_the_order_of_candidates_changes_nothing(
     order = list(range(len(scores)))
     random.shuffle(order)
     right = np.eye(len(scores), dtype=np.bool_)
-    assert ranks(scores[:, order], right[:, order]).tolist() == ranks(scores, right).tolist()
+    assert (
+        best_ranks(scores[:, order], right[:, order]).tolist() == best_ranks(scores, right).tolist()
+    )
 
 
 def test_a_model_that_scores_all_alike_gets_what_guessing_gets():
     """The mean rank is the middle one; the optimistic rule calls the same model perfect."""
     scores, right = np.zeros((20, 20)), np.eye(20, dtype=np.bool_)
-    assert RankFigures.of(ranks(scores, right)).mean == 10.5
-    assert RankFigures.of(ranks(scores, right)).r5 == 0.0
-    assert RankFigures.of(ranks(scores, right, "optimistic")).r1 == 1.0
+    assert RankFigures.of(best_ranks(scores, right)).mean == 10.5
+    assert RankFigures.of(best_ranks(scores, right)).r5 == 0.0
+    assert RankFigures.of(best_ranks(scores, right, "optimistic")).r1 == 1.0
 
 
-def test_an_average_of_half_a_place_is_not_found_at_one_but_counts_below_five():
+def test_an_average_of_half_a_rank_is_not_found_at_one_but_counts_below_five():
     """The published code compares with 0 for R@1 and with less than k otherwise."""
     assert found_at(np.array([0.5]), 1) == 0.0
     assert found_at(np.array([4.5]), 5) == 1.0
@@ -99,15 +101,15 @@ def test_an_average_of_half_a_place_is_not_found_at_one_but_counts_below_five():
     ("scores", "relevant", "message"),
     [
         (np.zeros((2, 3)), np.eye(2, dtype=bool), "shape"),
-        (np.array([[np.nan]]), np.ones((1, 1), bool), "not numbers"),
+        (np.array([[np.nan]]), np.ones((1, 1), bool), "NaN"),
         (np.zeros((1, 2)), np.zeros((1, 2), bool), "no relevant"),
     ],
 )
 def test_ranks_are_refused_where_they_would_mean_nothing(scores, relevant, message: str):
-    """Other shapes, scores that are no numbers, a query without an answer."""
+    """Other shapes, scores that are NaN, a query without an answer."""
     with pytest.raises(ValueError, match=message):
-        ranks(scores, relevant)
-    with pytest.raises(ValueError, match="no query"):
+        best_ranks(scores, relevant)
+    with pytest.raises(ValueError, match="no ranks"):
         RankFigures.of(np.empty(0))
 
 

@@ -19,7 +19,7 @@ from sklearn.metrics import (
 )
 
 from xclip.evaluation.classification import Classification
-from xclip.evaluation.metrics import RankFigures, confusion, mean_class_accuracy, ranks
+from xclip.evaluation.metrics import RankFigures, best_ranks, confusion, mean_class_accuracy
 
 # Few different values, so that most rows tie.
 VALUES = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
@@ -32,46 +32,46 @@ def diagonal(size: int) -> NDArray[np.bool_]:
 
 
 @given(SQUARES)
-def test_places_are_those_that_scipy_ranks(scores: NDArray[np.float64]):
-    """One right candidate a query; ties by the mean place, by the first, and by every place."""
+def test_ranks_are_those_of_scipy(scores: NDArray[np.float64]):
+    """One right candidate a query; ties by the mean rank, by the first, and by every rank."""
     right = diagonal(len(scores))
     by_mean = rankdata(-scores, method="average", axis=1).diagonal() - 1
     by_first = rankdata(-scores, method="min", axis=1).diagonal() - 1
     by_last = rankdata(-scores, method="max", axis=1).diagonal() - 1
-    assert ranks(scores, right).tolist() == by_mean.tolist()
-    assert ranks(scores, right, "optimistic").tolist() == by_first.tolist()
-    every = [place for a, b in zip(by_first, by_last, strict=True) for place in np.arange(a, b + 1)]
-    assert ranks(scores, right, "repeat").tolist() == every
+    assert best_ranks(scores, right).tolist() == by_mean.tolist()
+    assert best_ranks(scores, right, "optimistic").tolist() == by_first.tolist()
+    every = [rank for a, b in zip(by_first, by_last, strict=True) for rank in np.arange(a, b + 1)]
+    assert best_ranks(scores, right, "repeat").tolist() == every
 
 
 @given(SQUARES, st.integers(0, 2**32 - 1))
 def test_the_best_of_several_right_candidates_counts_as_scipy_ranks_it(
     scores: NDArray[np.float64], seed: int
 ):
-    """Right ones drawn at random; the first-place rule has one answer whatever ties with what."""
+    """Right ones drawn at random; the first rank is the same whatever ties with what."""
     right = diagonal(len(scores)) | (np.random.default_rng(seed).random(scores.shape) < 0.3)
-    places = rankdata(-scores, method="min", axis=1) - 1
-    best = np.where(right, places, np.inf).min(axis=1)
-    assert ranks(scores, right, "optimistic").tolist() == best.tolist()
+    ranks = rankdata(-scores, method="min", axis=1) - 1
+    best = np.where(right, ranks, np.inf).min(axis=1)
+    assert best_ranks(scores, right, "optimistic").tolist() == best.tolist()
 
 
 @given(SQUARES)
 def test_figures_are_those_of_scipys_ranks(scores: NDArray[np.float64]):
-    """Recalls, median and mean of the mean places, which SciPy counts from 1."""
-    places = rankdata(-scores, method="average", axis=1).diagonal()
-    figures = RankFigures.of(ranks(scores, diagonal(len(scores))))
-    assert (figures.median, figures.mean) == (np.median(places), pytest.approx(places.mean()))
-    assert figures.r1 == np.mean(places == 1)
-    assert (figures.r5, figures.r10) == (np.mean(places < 6), np.mean(places < 11))
+    """Recalls, median and mean of the mean ranks, which SciPy counts from 1."""
+    ranks = rankdata(-scores, method="average", axis=1).diagonal()
+    figures = RankFigures.of(best_ranks(scores, diagonal(len(scores))))
+    assert (figures.median, figures.mean) == (np.median(ranks), pytest.approx(ranks.mean()))
+    assert figures.r1 == np.mean(ranks == 1)
+    assert (figures.r5, figures.r10) == (np.mean(ranks < 6), np.mean(ranks < 11))
 
 
 @given(SQUARES)
-def test_the_last_of_tied_places_gives_scikit_learns_coverage_and_precision(
+def test_the_last_of_tied_ranks_gives_scikit_learns_coverage_and_precision(
     scores: NDArray[np.float64],
 ):
-    """Its ranking losses count ties against the model: the last place of "repeat" for each row."""
+    """Its ranking losses count ties against the model: the last rank of "repeat" for each row."""
     right = diagonal(len(scores))
-    first, mean = ranks(scores, right, "optimistic"), ranks(scores, right)
+    first, mean = best_ranks(scores, right, "optimistic"), best_ranks(scores, right)
     last = 2 * mean - first
     assert coverage_error(right, scores) == pytest.approx(np.mean(last + 1))
     precision = label_ranking_average_precision_score(right, scores)
@@ -85,7 +85,7 @@ def test_recalls_without_ties_are_scikit_learns_top_k(labels: int, queries: int,
     scores = random.permuted(np.tile(np.arange(labels, dtype=float), (queries, 1)), axis=1)
     truth = random.integers(0, labels, queries)
     right = truth[:, None] == np.arange(labels)
-    figures = RankFigures.of(ranks(scores, right))
+    figures = RankFigures.of(best_ranks(scores, right))
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     classified = Classification(tuple("abcdefghi"[:labels]), truth, shares)
     for k, recall in ((1, figures.r1), (5, figures.r5)):

@@ -21,14 +21,12 @@ def classified() -> Classification:
     return Classification(("plain", "costs $5 or $6", "ünïcode"), np.arange(20) % 3, shares)
 
 
-def test_each_plot_is_a_picture_that_names_what_it_shows(
-    classified: Classification, tmp_path: Path
-):
+def test_each_plot_is_an_image_that_names_what_it_shows(classified: Classification, tmp_path: Path):
     """Labels may hold dollar signs; ranks may end anywhere."""
     pytest.importorskip("matplotlib")
     lines = []
-    for method, places in (("plain", np.array([0.0, 0.5, 250.0])), ("exact", np.zeros(3))):
-        lines.append(RetrievalLine(method, "text→video", RankFigures.of(places), places))
+    for method, ranks in (("plain", np.array([0.0, 0.5, 250.0])), ("exact", np.zeros(3))):
+        lines.append(RetrievalLine(method, "text→video", RankFigures.of(ranks), ranks))
     plot_ranks(tmp_path / "ranks.svg", lines)
     plot_ranks(tmp_path / "best.svg", lines[1:])
     plot_confusion(tmp_path / "confusion.svg", classified)

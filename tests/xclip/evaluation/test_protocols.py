@@ -1,4 +1,4 @@
-"""Which pictures and squares are looked at, beside the original repository's rules."""
+"""Which frames and squares are looked at, beside the original repository's rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xclip.evaluation.protocols import ViewProtocol, picture_numbers
+from xclip.evaluation.protocols import ViewProtocol, frame_numbers
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.sampling import Window, instants
 
@@ -15,24 +15,24 @@ GEOMETRY = FrameGeometry(short_edge=56, crop=56)
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 4, 8, 16, 32]))
-def test_one_clip_takes_the_middle_picture_of_each_of_equal_parts(count: int, num_frames: int):
+def test_one_clip_takes_the_middle_frame_of_each_of_equal_parts(count: int, num_frames: int):
     """The test mode of the original's SampleFrames: floor(i · a + a / 2) with a = n / T."""
     part = count / float(num_frames)
     expected = (np.arange(num_frames) * part + part / 2.0).astype(int)
-    assert picture_numbers(count, 1, num_frames, seed=0).tolist() == [expected.tolist()]
+    assert frame_numbers(count, 1, num_frames, seed=0).tolist() == [expected.tolist()]
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 4, 8, 16, 32]), st.integers(0, 9))
-def test_several_clips_draw_one_picture_from_each_run(count: int, num_frames: int, seed: int):
-    """Its training mode: T runs of n // T pictures; fewer pictures than T are spread, rounded."""
-    drawn = picture_numbers(count, 4, num_frames, seed)
+def test_several_clips_draw_one_frame_from_each_run(count: int, num_frames: int, seed: int):
+    """Its training mode: T runs of n // T frames; fewer frames than T are spread, rounded."""
+    drawn = frame_numbers(count, 4, num_frames, seed)
     run = count // num_frames
     if run:
         assert (drawn // run).tolist() == [list(range(num_frames))] * 4
     else:
         spread = np.around(np.arange(num_frames) * (count / num_frames)).astype(int) % count
         assert drawn.tolist() == [spread.tolist()] * 4
-    assert drawn.tolist() == picture_numbers(count, 4, num_frames, seed).tolist()
+    assert drawn.tolist() == frame_numbers(count, 4, num_frames, seed).tolist()
 
 
 def test_the_service_style_looks_where_a_search_looks():
@@ -44,8 +44,8 @@ def test_the_service_style_looks_where_a_search_looks():
     assert np.diff(np.sort(four.ravel())) == pytest.approx(np.full(31, 5 / 32))
 
 
-def test_the_original_style_counts_the_pictures_of_the_clip_alone():
-    """Between 2 and 4 s of a video with 10 pictures a second are those from number 20 to 39."""
+def test_the_original_style_counts_the_frames_of_the_clip_alone():
+    """Between 2 and 4 s of a video with 10 frames a second are those from number 20 to 39."""
     moments = ViewProtocol("original").moments(np.arange(100) / 10, 2.0, 4.0, 4, seed=0)
     assert moments[0] == pytest.approx([2.2, 2.7, 3.2, 3.7])
     still = ViewProtocol("original").moments(np.array([0.0]), 0.0, 3.0, 4, seed=0)
@@ -53,7 +53,7 @@ def test_the_original_style_counts_the_pictures_of_the_clip_alone():
 
 
 def gradient(height: int, width: int) -> np.ndarray:
-    """A picture that says in red how far right and in green how far down a pixel is."""
+    """A frame that says in red how far right and in green how far down a pixel is."""
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.stack([x, y, np.zeros_like(x)], axis=2).astype(np.uint8)
 
@@ -91,7 +91,5 @@ def test_three_crops_are_both_ends_of_the_long_side_and_its_middle(
 
 def test_the_service_style_crops_as_the_service_does():
     """The very same function."""
-    picture = gradient(90, 160)
-    assert (
-        ViewProtocol().squares(picture, GEOMETRY)[0] == resize_and_crop(picture, GEOMETRY)
-    ).all()
+    frame = gradient(90, 160)
+    assert (ViewProtocol().squares(frame, GEOMETRY)[0] == resize_and_crop(frame, GEOMETRY)).all()

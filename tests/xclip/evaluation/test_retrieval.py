@@ -55,9 +55,9 @@ def test_a_folder_of_clips_is_found_as_the_service_finds_it(
     assert scores.exact * tiny.logit_scale == pytest.approx(served_scores, abs=1e-3)
     lines = {(line.method, line.direction): line for line in retrieval_lines(scores)}
     own = served_scores[np.arange(len(texts)), np.arange(len(texts))]
-    places = (served_scores > own[:, None]).sum(axis=1)
-    assert lines["exact", "text→video"].places.tolist() == places.tolist()
-    assert lines["exact", "text→video"].figures.r1 == np.mean(places == 0)
+    ranks = (served_scores > own[:, None]).sum(axis=1)
+    assert lines["exact", "text→video"].ranks.tolist() == ranks.tolist()
+    assert lines["exact", "text→video"].figures.r1 == np.mean(ranks == 0)
     assert set(lines) == {
         ("plain", "text→video"),
         ("plain", "video→text"),
@@ -85,5 +85,5 @@ def test_broken_clips_are_told_and_their_texts_left_out(
 def test_a_list_of_nothing_but_broken_clips_is_an_error(tiny: Encoder, tmp_path: Path):
     """It names the first and why."""
     clips = [AnnotatedClip(tmp_path / "absent.mp4", "anything")]
-    with pytest.raises(EvaluationError, match=r"absent.mp4: No such file"):
+    with pytest.raises(EvaluationError, match=r"absent.mp4, failed: No such file"):
         score_retrieval(tiny, footage(tiny, clips), (), lambda clip: None)

@@ -51,7 +51,7 @@ def test_the_original_multi_view_gives_twelve_views_and_the_same_each_time(
     assert len(np.unique(views, axis=0)) > 3
 
 
-def test_a_clip_behind_the_end_or_without_pictures_is_an_error(
+def test_a_clip_behind_the_end_or_without_frames_is_an_error(
     tiny: Encoder, motion_clips: list[AnnotatedClip], tmp_path: Path
 ):
     """Each says what is wrong; a file that is not there is the operating system's error."""

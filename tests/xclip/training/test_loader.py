@@ -1,4 +1,4 @@
-"""Batches from files: the right stretches, in an order that the seed fixes, past broken files."""
+"""Batches from files: the right intervals, in an order that the seed fixes, past broken files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from xclip.errors import VideoError
 from xclip.motion.clips import ClipPlan
 from xclip.motion.world import TRAINING, sample_scene
-from xclip.training.clip_frames import read_frames, stretch
+from xclip.training.clip_frames import read_frames, window_of
 from xclip.training.config import AugmentConfig, DataConfig
 from xclip.training.errors import TrainingError
 from xclip.training.loader import Loader, Plan
@@ -30,16 +30,16 @@ def samples(library: Path) -> tuple[Sample, ...]:
 @pytest.mark.parametrize(
     ("start", "end"), [(None, None), (0.0, 2.0), (3.0, 5.0), (3.7, 4.1), (0.5, 8.0), (19.0, 20.0)]
 )
-def test_a_stretch_is_one_of_the_services_windows(start: float | None, end: float | None) -> None:
+def test_an_interval_is_one_of_the_services_windows(start: float | None, end: float | None) -> None:
     """For any start and end; without them it is the whole file."""
-    segmentation, place = stretch(start, end)
-    window = windows(100.0, segmentation)[place]
+    segmentation, index = window_of(start, end)
+    window = windows(100.0, segmentation)[index]
     assert window.start == pytest.approx(start or 0.0)
     assert window.end == pytest.approx(100.0 if end is None else end)
 
 
-def test_frames_are_those_of_the_stretch(tmp_path: Path) -> None:
-    """Two events in a row: the second one's stretch shows the second one's pictures."""
+def test_frames_are_those_of_the_interval(tmp_path: Path) -> None:
+    """Two events in a row: the second one's interval shows the second one's frames."""
     random = np.random.default_rng(0)
     scenes = tuple((sample_scene(subject, random), 3.0) for subject in TRAINING[:2])
     path = ClipPlan("two.mp4", 64, 64, 12, scenes, 5).write(tmp_path)
@@ -50,10 +50,10 @@ def test_frames_are_those_of_the_stretch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(500.0, 503.0), (2.0, None), (3.0, 2.0)])
-def test_a_stretch_that_cannot_be_is_an_error(
+def test_an_interval_that_cannot_be_is_an_error(
     samples: tuple[Sample, ...], start: float, end: float | None
 ) -> None:
-    """Behind the end of the file, without an end, or backwards."""
+    """After the end of the file, without an end, or backwards."""
     with pytest.raises((VideoError, ValueError)):
         read_frames(replace(samples[0], start=start, end=end), 4, 20, 30.0)
 

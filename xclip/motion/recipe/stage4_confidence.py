@@ -21,9 +21,9 @@ from xclip.confidence.calibration import (
     Background,
     Calibration,
     Examples,
+    calibration_features,
     draw_examples,
     fit,
-    place,
 )
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder, StoredSegments
@@ -103,7 +103,7 @@ def fit_motion(
     crowded = _examples(encoder, background, shown, (CROWDED_SIZE,), CROWDED_SEARCHES, random)
     return fit(
         Examples(
-            np.concatenate([held_out.places, crowded.places]),
+            np.concatenate([held_out.features, crowded.features]),
             np.concatenate([held_out.eligible, crowded.eligible]),
             np.concatenate([held_out.match, crowded.match]),
         )
@@ -123,14 +123,14 @@ def _examples(
     texts = encoder.encode_text([subject.caption for subject in CALIBRATION])
     bank = encoder.encode_text(encoder.bank)
     logits = encoder.score(texts, clips)
-    places = place(
+    features = calibration_features(
         logits,
         Background.of(encoder.score(texts, background)),
         encoder.score(bank, clips),
         says_the_same(texts, bank),
     )
-    match = np.array([[subject == asked for asked in CALIBRATION] for subject in shown])
-    return draw_examples(logits, places, match, sizes, rounds, random)
+    match = np.array([[subject == wanted for wanted in CALIBRATION] for subject in shown])
+    return draw_examples(logits, features, match, sizes, rounds, random)
 
 
 def main() -> None:

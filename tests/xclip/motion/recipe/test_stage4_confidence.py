@@ -9,8 +9,8 @@ from xclip.confidence.calibration import (
     BANK_ODDS,
     STANDARD_SCORE,
     Background,
+    calibration_features,
     expected_calibration_error,
-    place,
 )
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
 from xclip.encoder import Encoder
@@ -82,7 +82,7 @@ def searches(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first answer to each query: its confidence, whether it is right, whether one exists."""
     random = np.random.default_rng(99)
-    asked = [HELD_OUT.index(subject) for subject in EVALUATION]
+    queries = [HELD_OUT.index(subject) for subject in EVALUATION]
     texts = encoder.encode_text([subject.caption for subject in EVALUATION])
     bank = encoder.encode_text(list(encoder.bank))
     background = Background.of(encoder.score(texts, model.background))
@@ -90,11 +90,13 @@ def searches(
     for _ in range(rounds):
         clips = encoder.encode_video(np.stack([drawn(subject, random) for subject in HELD_OUT]))
         logits = encoder.score(texts, clips)
-        places = place(logits, background, encoder.score(bank, clips), says_the_same(texts, bank))
+        features = calibration_features(
+            logits, background, encoder.score(bank, clips), says_the_same(texts, bank)
+        )
         shown = random.permutation(len(HELD_OUT))[:SHOWN]
-        for number, subject in enumerate(asked):
+        for number, subject in enumerate(queries):
             best = shown[np.argmax(logits[shown, number])]
-            chance = float(model.calibration.confidence(places[best, number], SHOWN))
+            chance = float(model.calibration.confidence(features[best, number], SHOWN))
             found.append((chance, best == subject, subject in shown))
     chances, right, has_match = zip(*found, strict=True)
     return np.array(chances), np.array(right), np.array(has_match)
