@@ -13,8 +13,8 @@ from app.clock import Clock
 from app.fetch.rules import UrlRules
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
-from app.routes.dependencies import Services
 from app.services.classify.classify import Classify
+from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads, expire_uploads
@@ -38,8 +38,32 @@ from app.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
+class Services:
+    """The services of the API, made once at the start.
+
+    A route gets single fields of it, by the dependencies of `app.routes.dependencies`.
+    """
+
+    classify: Classify
+    clip_export: ClipExport
+    clock: Clock
+    embeddings: Embeddings
+    incoming_files: IncomingFiles
+    ingest: Ingest
+    job_watcher: JobWatcher
+    label_sets: LabelSets
+    library: LibraryService
+    metrics: MetricsCollector
+    model_status: ModelStatus
+    readiness: Readiness
+    search: Search
+    uploads: ResumableUploads
+    url_fetcher: UrlFetcher
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that is opened at the start; requests reach the `services` of it."""
+    """Everything that is opened at the start."""
 
     services: Services
     catalog: Catalog
@@ -73,19 +97,39 @@ def open_parts(
     deletion = DeletionRunner(catalog, storage)
     library = LibraryService(catalog, media, deletion, vectors, settings)
     library.ensure_default()
-    ingest = Ingest(catalog, media)
+    ingest = Ingest(catalog, media, metrics.upload_bytes)
     vectors.prepare()
     services = Services(
-        settings=settings,
+        classify=Classify(
+            catalog,
+            worker,
+            damage,
+            model=settings.model,
+            decode_timeout_s=settings.decode_timeout_s,
+        ),
+        clip_export=ClipExport(media, worker),
         clock=clock,
-        media=media,
-        metrics=metrics,
-        figures=MetricsCollector(
+        embeddings=Embeddings(worker, settings.model),
+        incoming_files=IncomingFiles(media, max_bytes=settings.max_upload_bytes),
+        ingest=ingest,
+        job_watcher=JobWatcher(catalog, stopping),
+        label_sets=LabelSets(catalog),
+        library=library,
+        metrics=MetricsCollector(
             catalog, vectors, worker, storage.tensors, settings.data_dir, metrics
         ),
+        model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
-        ingest=ingest,
-        following=JobWatcher(catalog, stopping),
+        search=Search(
+            catalog,
+            vectors,
+            worker,
+            clock,
+            damage,
+            metrics.search_seconds,
+            recall_candidates=settings.recall_candidates,
+            decode_timeout_s=settings.decode_timeout_s,
+        ),
         uploads=ResumableUploads(
             catalog,
             media,
@@ -94,27 +138,12 @@ def open_parts(
             clock,
             max_bytes=settings.max_upload_bytes,
         ),
-        fetching=UrlFetcher(
+        url_fetcher=UrlFetcher(
             media,
             UrlRules.parse(settings.url_ingest),
             max_bytes=settings.max_upload_bytes,
             timeout_s=settings.url_timeout_s,
         ),
-        library=library,
-        label_sets=LabelSets(catalog),
-        model_status=ModelStatus(catalog, worker),
-        cutting=ClipExport(media, worker),
-        embeddings=Embeddings(worker, settings.model),
-        search=Search(
-            catalog,
-            vectors,
-            worker,
-            clock,
-            damage,
-            recall_candidates=settings.recall_candidates,
-            decode_timeout_s=settings.decode_timeout_s,
-        ),
-        classify=Classify(catalog, worker, damage, decode_timeout_s=settings.decode_timeout_s),
     )
     return Parts(services, catalog, storage, worker, vectors, deletion)
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.clock import Clock, SystemClock
-from app.composition import Parts, open_parts, periodic_tasks
+from app.composition import Parts, Services, open_parts, periodic_tasks
 from app.model_api.client import WorkerClient
 from app.routes import (
     classify,
@@ -32,7 +32,6 @@ from app.routes import (
     uploads,
     videos,
 )
-from app.routes.dependencies import Services
 from app.routes.error_responses import (
     add_error_responses,
     document_problems,

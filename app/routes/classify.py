@@ -5,11 +5,13 @@ from __future__ import annotations
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
-from app.routes.dependencies import CollectionName, Services, ServicesOf
+from app.routes.dependencies import ClassifyDep, CollectionName, IncomingFilesDep, LibraryDep
 from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import classify_answer, clip_answer
+from app.services.classify.classify import Classify
 from app.services.classify.types import ClassifyOptions, Part
+from app.services.library.library import LibraryService
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 
@@ -22,11 +24,11 @@ router = APIRouter(prefix="/v1", tags=["classify"])
     response_model_exclude_none=True,
 )
 def classify(
-    services: ServicesOf, collection: CollectionName, body: schemas.ClassifyRequest
+    labeller: ClassifyDep, collection: CollectionName, body: schemas.ClassifyRequest
 ) -> schemas.ClassifyAnswer:
     """Label indexed videos or segments; nothing is decoded again."""
     part = Part(video_ids=body.video_ids, segment_ids=body.segment_ids, filter=body.filter)
-    return classify_answer(services.classify.stored(collection, part, _asked(body)))
+    return classify_answer(labeller.stored(collection, part, _options(body)))
 
 
 @router.post(
@@ -35,28 +37,25 @@ def classify(
     responses=problem_responses(404, 409, 413, 415, 422, 502, 507),
     response_model_exclude_none=True,
 )
-async def classify_clip(request: Request, services: ServicesOf) -> schemas.ClipAnswer:
+async def classify_clip(
+    request: Request, labeller: ClassifyDep, library: LibraryDep, files: IncomingFilesDep
+) -> schemas.ClipAnswer:
     """Label a video that is sent along and forgotten."""
-    incoming = await anyio.to_thread.run_sync(
-        services.media.receive, services.settings.max_upload_bytes
-    )
-    try:
+    async with files.receive() as incoming:
         form = await receive_form(request, incoming, fields=schemas.ClipRequest)
-        return await anyio.to_thread.run_sync(_classify_clip, services, incoming, form)
-    finally:
-        incoming.discard()
+        return await anyio.to_thread.run_sync(_classify_clip, labeller, library, incoming, form)
 
 
 def _classify_clip(
-    services: Services, incoming: IncomingFile, form: MultipartForm
+    labeller: Classify, library: LibraryService, incoming: IncomingFile, form: MultipartForm
 ) -> schemas.ClipAnswer:
     fields = parse_fields(form, schemas.ClipRequest)
-    window_s, stride_s = services.library.segmentation(fields.window_s, fields.stride_s)
-    labelled = services.classify.clip(incoming.path, _asked(fields), window_s, stride_s)
-    return clip_answer(form.filename, services.settings.model, labelled)
+    window_s, stride_s = library.segmentation(fields.window_s, fields.stride_s)
+    labelled = labeller.clip(incoming.path, _options(fields), window_s, stride_s)
+    return clip_answer(form.filename, labelled)
 
 
-def _asked(body: schemas.LabelRequest) -> ClassifyOptions:
+def _options(body: schemas.LabelRequest) -> ClassifyOptions:
     return ClassifyOptions(
         labels=body.labels,
         label_set=body.label_set,

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.routes.dependencies import CollectionName, Services, ServicesOf, VideoId
+from app.routes.dependencies import ClipExportDep, CollectionName, LibraryDep, VideoId
 from app.routes.error_responses import problem_responses
 from app.routes.files import FileHeaders, file_response, video_media_type
-from app.services.library.clip_export import VideoClip
+from app.services.library.clip_export import ClipExport, VideoClip
+from app.services.library.library import LibraryService
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos/{video_id}", tags=["videos"])
 
@@ -32,7 +33,8 @@ Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 @router.get("/clip", response_class=Response, responses=_RESPONSES)
 async def get_clip(
     request: Request,
-    services: ServicesOf,
+    library: LibraryDep,
+    clip_export: ClipExportDep,
     collection: CollectionName,
     video_id: VideoId,
     start: Seconds,
@@ -43,17 +45,22 @@ async def get_clip(
     It begins at the last keyframe at or before `start`: `x-clip-start` says where.
     """
     clip, described = await anyio.to_thread.run_sync(
-        _cut, services, collection, video_id, start, end
+        _cut, library, clip_export, collection, video_id, start, end
     )
     request.state.permit.leave(served=True)  # the work is done: others may cut while this is sent
     return file_response(request, clip.content, described)
 
 
 def _cut(
-    services: Services, collection: str, video_id: str, start: float, end: float
+    library: LibraryService,
+    clip_export: ClipExport,
+    collection: str,
+    video_id: str,
+    start: float,
+    end: float,
 ) -> tuple[VideoClip, FileHeaders]:
-    video = services.library.video(collection, video_id)
-    clip = services.cutting.cut(video, start, end)
+    video = library.video(collection, video_id)
+    clip = clip_export.cut(video, start, end)
     name = f"{PurePath(video.filename).stem} {clip.start_s:.2f}-{clip.end_s:.2f}.{clip.container}"
     return clip, FileHeaders(
         video_media_type(clip.container, None),

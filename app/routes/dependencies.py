@@ -1,9 +1,12 @@
-"""Route dependencies: the services, typed, and the parameters that many URLs share."""
+"""Route dependencies: one for each service, and the parameters that many URLs share.
+
+A route names the services that it uses, by the aliases below, and gets no others.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from starlette.convertors import Convertor, register_url_convertor
@@ -12,6 +15,7 @@ from starlette.requests import Request
 from app.clock import Clock
 from app.security.principal import Principal
 from app.services.classify.classify import Classify
+from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.resumable_uploads import ResumableUploads
@@ -24,37 +28,15 @@ from app.services.operations.model_status import ModelStatus
 from app.services.operations.readiness import Readiness
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
-from app.settings import Settings
-from app.storage.media_store import MediaStore
-from app.telemetry.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything a request may need, made once at the start of the application."""
+def _service(name: str) -> Callable[[Request], Coroutine[Any, Any, Any]]:
+    """A dependency: the service that `app.composition.Services` holds under this name."""
 
-    settings: Settings
-    clock: Clock
-    media: MediaStore
-    metrics: Metrics
-    figures: MetricsCollector
-    readiness: Readiness
-    ingest: Ingest
-    uploads: ResumableUploads
-    following: JobWatcher
-    fetching: UrlFetcher
-    library: LibraryService
-    label_sets: LabelSets
-    model_status: ModelStatus
-    cutting: ClipExport
-    embeddings: Embeddings
-    search: Search
-    classify: Classify
+    async def provide(request: Request) -> Any:
+        return getattr(request.state.services, name)
 
-
-async def _services(request: Request) -> Services:
-    services: Services = request.state.services
-    return services
+    return provide
 
 
 async def _owner(request: Request) -> str:
@@ -81,7 +63,22 @@ register_url_convertor("name", NameConvertor())
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _ID_PATTERN = r"^[a-z]{3}_[0-9a-z_]{1,64}$"
 
-ServicesOf = Annotated[Services, Depends(_services)]
+ClassifyDep = Annotated[Classify, Depends(_service("classify"))]
+ClipExportDep = Annotated[ClipExport, Depends(_service("clip_export"))]
+ClockDep = Annotated[Clock, Depends(_service("clock"))]
+EmbeddingsDep = Annotated[Embeddings, Depends(_service("embeddings"))]
+IncomingFilesDep = Annotated[IncomingFiles, Depends(_service("incoming_files"))]
+IngestDep = Annotated[Ingest, Depends(_service("ingest"))]
+JobWatcherDep = Annotated[JobWatcher, Depends(_service("job_watcher"))]
+LabelSetsDep = Annotated[LabelSets, Depends(_service("label_sets"))]
+LibraryDep = Annotated[LibraryService, Depends(_service("library"))]
+MetricsDep = Annotated[MetricsCollector, Depends(_service("metrics"))]
+ModelStatusDep = Annotated[ModelStatus, Depends(_service("model_status"))]
+ReadinessDep = Annotated[Readiness, Depends(_service("readiness"))]
+SearchDep = Annotated[Search, Depends(_service("search"))]
+UploadsDep = Annotated[ResumableUploads, Depends(_service("uploads"))]
+UrlFetcherDep = Annotated[UrlFetcher, Depends(_service("url_fetcher"))]
+
 Owner = Annotated[str, Depends(_owner)]  # whose uploads and Idempotency-Keys these are
 CollectionName = Annotated[str, Path(pattern=NAME_PATTERN)]
 VideoId = Annotated[str, Path(pattern=_ID_PATTERN)]

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter
 from numpy.typing import NDArray
 
-from app.routes.dependencies import ServicesOf
+from app.routes.dependencies import EmbeddingsDep
 from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
@@ -17,11 +17,11 @@ router = APIRouter(prefix="/v1/embeddings", tags=["models"])
 
 @router.post("", responses=problem_responses(404, 413, 422, 502))
 def create_embeddings(
-    services: ServicesOf, body: schemas.EmbeddingRequest
+    embeddings: EmbeddingsDep, body: schemas.EmbeddingRequest
 ) -> schemas.EmbeddingList:
     """The vectors that searches in words begin with; near each other where texts mean the same."""
     texts = [body.input] if isinstance(body.input, str) else body.input
-    embedded = services.embeddings.of(texts, body.model)
+    embedded = embeddings.of(texts, body.model)
     encode = _in_base64 if body.encoding_format == "base64" else _in_numbers
     return schemas.EmbeddingList(
         data=[

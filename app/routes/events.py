@@ -11,10 +11,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.routes.dependencies import JobId, Services, ServicesOf
+from app.clock import Clock
+from app.routes.dependencies import ClockDep, JobId, JobWatcherDep
 from app.routes.error_responses import problem_responses
 from app.routes.responses import job_answer
-from app.services.ingest.job_watcher import has_ended
+from app.services.ingest.job_watcher import JobWatcher, has_ended
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -35,14 +36,14 @@ LastEventId = Annotated[
 
 @router.get("/{job_id:name}/events", response_class=Response, responses=_RESPONSES)
 async def follow_job(
-    services: ServicesOf, job_id: JobId, last_event_id: LastEventId = None
+    watcher: JobWatcherDep, clock: ClockDep, job_id: JobId, last_event_id: LastEventId = None
 ) -> Response:
     """The job as it is, then every change as it happens; ends with the job."""
     seen = int(last_event_id) if last_event_id and _REVISION.fullmatch(last_event_id) else None
-    job = await services.following.look(job_id)
+    job = await watcher.look(job_id)
     if has_ended(job) and job.revision == seen:
         return Response(status_code=204)  # tells an EventSource not to come again
-    return _JobEvents(services, job_id, seen)
+    return _JobEvents(watcher, clock, job_id, seen)
 
 
 class _JobEvents(StreamingResponse):
@@ -50,19 +51,21 @@ class _JobEvents(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, services: Services, job_id: str, seen: int | None) -> None:
-        super().__init__(_events(services, job_id, seen), headers=_HEADERS)
-        self._following = services.following
+    def __init__(self, watcher: JobWatcher, clock: Clock, job_id: str, seen: int | None) -> None:
+        super().__init__(_events(watcher, clock, job_id, seen), headers=_HEADERS)
+        self._watcher = watcher
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._following.stream():
+        with self._watcher.stream():
             await super().__call__(scope, receive, send)
 
 
-async def _events(services: Services, job_id: str, seen: int | None) -> AsyncIterator[bytes]:
-    async for job in services.following.changes(job_id, seen):
+async def _events(
+    watcher: JobWatcher, clock: Clock, job_id: str, seen: int | None
+) -> AsyncIterator[bytes]:
+    async for job in watcher.changes(job_id, seen):
         if job is None:
             yield KEEPALIVE_COMMENT
         else:
-            answer = job_answer(job, services.clock.now()).model_dump_json()
+            answer = job_answer(job, clock.now()).model_dump_json()
             yield format_sse_event(event="job", data_str=answer, id=str(job.revision))

@@ -7,7 +7,7 @@ import base64
 from fastapi import APIRouter
 
 from app.catalog.records import StoredSegment
-from app.routes.dependencies import CollectionName, ServicesOf, VideoId
+from app.routes.dependencies import CollectionName, LibraryDep, VideoId
 from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
@@ -16,12 +16,12 @@ router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"]
 
 @router.get("/{video_id}/embeddings", responses=problem_responses(404, 422))
 def get_embeddings(
-    services: ServicesOf, collection: CollectionName, video_id: VideoId
+    library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> schemas.VideoEmbeddings:
     """A video's segments in order of time, each with its vector; none before its job succeeded."""
-    video = services.library.video(collection, video_id)
-    stored = services.library.stored_segments(video)
-    view = services.library.collection(collection)
+    video = library.video(collection, video_id)
+    stored = library.stored_segments(video)
+    view = library.collection(collection)
     return schemas.VideoEmbeddings(
         video_id=video.id, model=view.collection.model, items=[_item(each) for each in stored]
     )

@@ -9,7 +9,15 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Response
 
 from app.catalog.records import JobStatus
-from app.routes.dependencies import NAME_PATTERN, Cursor, JobId, Limit, ServicesOf
+from app.routes.dependencies import (
+    NAME_PATTERN,
+    ClockDep,
+    Cursor,
+    IngestDep,
+    JobId,
+    JobWatcherDep,
+    Limit,
+)
 from app.routes.error_responses import problem_responses
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer
@@ -22,38 +30,44 @@ CollectionFilter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 
 @router.get("", responses=problem_responses(404, 422))
 def list_jobs(
-    services: ServicesOf,
+    ingest: IngestDep,
+    clock: ClockDep,
     status: JobStatus | None = None,
     collection: CollectionFilter = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> schemas.Page[schemas.JobAnswer]:
     """Jobs, newest first."""
-    jobs = services.ingest.jobs(status, collection, cursor, limit)
-    return page_answer(jobs, partial(job_answer, now=services.clock.now()))
+    jobs = ingest.jobs(status, collection, cursor, limit)
+    return page_answer(jobs, partial(job_answer, now=clock.now()))
 
 
 @router.get("/{job_id:name}", responses=problem_responses(404, 422))
 async def get_job(
-    services: ServicesOf, job_id: JobId, response: Response, prefer: Prefer
+    ingest: IngestDep,
+    watcher: JobWatcherDep,
+    clock: ClockDep,
+    job_id: JobId,
+    response: Response,
+    prefer: Prefer,
 ) -> schemas.JobAnswer:
     """One job; once it has succeeded, its video is found."""
     seconds = prefer_wait(prefer)
     if seconds is None:
-        job = await anyio.to_thread.run_sync(services.ingest.job, job_id)
+        job = await anyio.to_thread.run_sync(ingest.job, job_id)
     else:
-        job = await services.following.wait(job_id, seconds)
+        job = await watcher.wait(job_id, seconds)
         response.headers.update(wait_applied(seconds))
-    return job_answer(job, services.clock.now())
+    return job_answer(job, clock.now())
 
 
 @router.post("/{job_id:name}:cancel", responses=problem_responses(404, 409, 422))
-def cancel_job(services: ServicesOf, job_id: JobId) -> schemas.JobAnswer:
+def cancel_job(ingest: IngestDep, job_id: JobId) -> schemas.JobAnswer:
     """Stop a job that has not ended; its worker stops within about a second."""
-    return job_answer(services.ingest.cancel(job_id))
+    return job_answer(ingest.cancel(job_id))
 
 
 @router.post("/{job_id:name}:retry", responses=problem_responses(404, 409, 422))
-def retry_job(services: ServicesOf, job_id: JobId) -> schemas.JobAnswer:
+def retry_job(ingest: IngestDep, job_id: JobId) -> schemas.JobAnswer:
     """Queue a job that failed or was canceled again, or end the wait before its next attempt."""
-    return job_answer(services.ingest.retry(job_id))
+    return job_answer(ingest.retry(job_id))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from app.routes.dependencies import ServicesOf
+from app.routes.dependencies import ModelStatusDep
 from app.routes.error_responses import problem_responses
 from xclip_search import schemas
 
@@ -14,10 +14,10 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("", responses=problem_responses(502))
-def list_models(services: ServicesOf) -> schemas.ModelList:
+def list_models(model_status: ModelStatusDep) -> schemas.ModelList:
     """The worker's model: its identity and sizes, and its queue now."""
-    facts = asdict(services.model_status.facts())
-    backlog = services.model_status.backlog()
+    facts = asdict(model_status.facts())
+    backlog = model_status.backlog()
     queue = schemas.QueueAnswer(
         jobs_queued=backlog.queued,
         jobs_running=backlog.running,

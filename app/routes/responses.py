@@ -187,12 +187,12 @@ def classify_answer(classified: Classified) -> schemas.ClassifyAnswer:
     )
 
 
-def clip_answer(filename: str, model: str, labelled: ClipLabels) -> schemas.ClipAnswer:
+def clip_answer(filename: str, labelled: ClipLabels) -> schemas.ClipAnswer:
     """Probabilities for a file that was not kept, and for its segments."""
     labels = labelled.labels
     return schemas.ClipAnswer(
         labels=list(labels),
-        model=model,
+        model=labelled.model,
         filename=filename,
         duration_s=labelled.duration_s,
         scores=_by_label(labels, labelled.scores),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from app.routes.dependencies import ServicesOf
+from app.routes.dependencies import MetricsDep, ReadinessDep
 from xclip_search import schemas
 
 router = APIRouter(tags=["system"])
@@ -29,9 +29,9 @@ async def livez() -> dict[str, bool]:
     response_model=schemas.ReadyAnswer,
     responses={503: {"model": schemas.ReadyAnswer, "description": "A dependency does not work"}},
 )
-async def readyz(request: Request, services: ServicesOf) -> JSONResponse:
+async def readyz(request: Request, readiness: ReadinessDep) -> JSONResponse:
     """Every dependency by name; 503 if one of them does not work. Without a key, only that."""
-    checks = await services.readiness.checks()
+    checks = await readiness.checks()
     ready = all(check.ok for check in checks.values())
     shown = checks if request.state.caller else {}
     body = {"ready": ready, "checks": {name: asdict(check) for name, check in shown.items()}}
@@ -39,6 +39,6 @@ async def readyz(request: Request, services: ServicesOf) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=_METRICS_RESPONSES)
-def metrics(services: ServicesOf) -> Response:
+def metrics(collector: MetricsDep) -> Response:
     """Counts, durations and how things are, of the API and of the worker, for Prometheus."""
-    return Response(services.figures.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(collector.text(), media_type=CONTENT_TYPE_LATEST)

@@ -13,12 +13,20 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from app.catalog.errors import VideoNotFound
 from app.errors import UnsupportedMediaType
 from app.routes import tus
-from app.routes.dependencies import CollectionName, Owner, Services, ServicesOf, UploadId
+from app.routes.dependencies import (
+    ClockDep,
+    CollectionName,
+    IngestDep,
+    LibraryDep,
+    Owner,
+    UploadId,
+    UploadsDep,
+)
 from app.routes.error_responses import problem_responses
 from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
 from app.services.ingest.chunk import Chunk
-from app.services.ingest.resumable_uploads import UploadProgress
+from app.services.ingest.resumable_uploads import ResumableUploads, UploadProgress
 from xclip_search import schemas
 
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
@@ -31,9 +39,9 @@ Checked = Annotated[str | None, Header(alias="upload-checksum")]
 
 
 @router.options("/uploads", status_code=204)
-async def tus_abilities(services: ServicesOf) -> Response:
+async def tus_abilities(uploads: UploadsDep) -> Response:
     """The version and the extensions of the protocol that are spoken here."""
-    return Response(status_code=204, headers=tus.abilities(services.settings.max_upload_bytes))
+    return Response(status_code=204, headers=tus.abilities(uploads.max_bytes))
 
 
 @router.post(
@@ -44,7 +52,7 @@ async def tus_abilities(services: ServicesOf) -> Response:
 )
 def create_upload(
     response: Response,
-    services: ServicesOf,
+    uploads: UploadsDep,
     collection: CollectionName,
     owner: Owner,
     upload_length: Length,
@@ -52,7 +60,7 @@ def create_upload(
 ) -> schemas.ResumableUploadAnswer:
     """Announce a video that will come in pieces, to the address in Location."""
     new = tus.parse_metadata(upload_metadata, upload_length)
-    progress = services.uploads.create(collection, owner, new)
+    progress = uploads.create(collection, owner, new)
     response.headers.update(_headers(progress))
     response.headers["location"] = f"/v1/uploads/{progress.upload.id}"
     return resumable_upload_answer(progress, None, None)
@@ -63,9 +71,9 @@ def create_upload(
     dependencies=_SPEAKS_TUS,
     responses=problem_responses(404, 410, 412, 422, 423),
 )
-def get_offset(services: ServicesOf, owner: Owner, upload_id: UploadId) -> Response:
+def get_offset(uploads: UploadsDep, owner: Owner, upload_id: UploadId) -> Response:
     """How much is here for certain, in Upload-Offset: a client goes on from there."""
-    progress = services.uploads.settle(upload_id, owner)
+    progress = uploads.settle(upload_id, owner)
     headers = {
         **_headers(progress),
         "upload-metadata": tus.metadata_header(progress.upload),
@@ -76,16 +84,21 @@ def get_offset(services: ServicesOf, owner: Owner, upload_id: UploadId) -> Respo
 
 @router.get("/uploads/{upload_id}", responses=problem_responses(404, 410, 422))
 def get_upload(
-    services: ServicesOf, owner: Owner, upload_id: UploadId
+    uploads: UploadsDep,
+    ingest: IngestDep,
+    library: LibraryDep,
+    clock: ClockDep,
+    owner: Owner,
+    upload_id: UploadId,
 ) -> schemas.ResumableUploadAnswer:
     """How far an upload is; once it is complete, the video and the job it became."""
-    progress = services.uploads.look(upload_id, owner)
+    progress = uploads.look(upload_id, owner)
     upload = progress.upload
     if upload.video_id is None or upload.job_id is None:
         return resumable_upload_answer(progress, None, None)
-    job = job_answer(services.ingest.job(upload.job_id), services.clock.now())
+    job = job_answer(ingest.job(upload.job_id), clock.now())
     try:
-        video = video_answer(services.library.video(upload.collection, upload.video_id))
+        video = video_answer(library.video(upload.collection, upload.video_id))
     except VideoNotFound:
         return resumable_upload_answer(progress, None, job)
     return resumable_upload_answer(progress, video, job)
@@ -104,29 +117,25 @@ def get_upload(
 )
 async def append_piece(
     request: Request,
-    services: ServicesOf,
+    uploads: UploadsDep,
     owner: Owner,
     upload_id: UploadId,
     upload_offset: Offset,
     upload_checksum: Checked = None,
 ) -> Response:
-    """Add the piece that begins at Upload-Offset; the last one makes a video of the upload."""
+    """Add the chunk that begins at Upload-Offset; the last one makes a video of the upload."""
     if request.headers.get("content-type") != tus.PIECE_TYPE:
         raise UnsupportedMediaType(f"Send pieces as {tus.PIECE_TYPE}.")
     checksum = tus.parse_checksum(upload_checksum)
-    piece = await anyio.to_thread.run_sync(
-        services.uploads.begin, upload_id, owner, upload_offset, checksum
-    )
-    if piece is None:
-        progress = await anyio.to_thread.run_sync(services.uploads.look, upload_id, owner)
+    chunk = await anyio.to_thread.run_sync(uploads.begin, upload_id, owner, upload_offset, checksum)
+    if chunk is None:
+        progress = await anyio.to_thread.run_sync(uploads.look, upload_id, owner)
     else:
         try:
-            await _receive(request, services, piece)
-            progress = await anyio.to_thread.run_sync(services.uploads.finish, piece)
+            await _receive(request, uploads, chunk)
+            progress = await anyio.to_thread.run_sync(uploads.finish, chunk)
         finally:
-            piece.close()
-        if progress.upload.video_id is not None:
-            services.metrics.upload_bytes.inc(progress.upload.length)
+            chunk.close()
     return Response(status_code=204, headers=_headers(progress))
 
 
@@ -136,20 +145,20 @@ async def append_piece(
     dependencies=_SPEAKS_TUS,
     responses=problem_responses(404, 410, 412, 422, 423),
 )
-def delete_upload(services: ServicesOf, owner: Owner, upload_id: UploadId) -> None:
+def delete_upload(uploads: UploadsDep, owner: Owner, upload_id: UploadId) -> None:
     """Forget an upload and what has come of it; a video that it became stays."""
-    services.uploads.remove(upload_id, owner)
+    uploads.remove(upload_id, owner)
 
 
-async def _receive(request: Request, services: Services, piece: Chunk) -> None:
-    """Bring the body into the piece; whatever ends it early, what has come is settled first."""
-    request.state.body.max_bytes = piece.left
+async def _receive(request: Request, uploads: ResumableUploads, chunk: Chunk) -> None:
+    """Bring the body into the chunk; whatever ends it early, what has come is settled first."""
+    request.state.body.max_bytes = chunk.left
     try:
-        await anyio.to_thread.run_sync(piece.expect, declared_length(request))
-        await receive_body(request, piece.write)
+        await anyio.to_thread.run_sync(chunk.expect, declared_length(request))
+        await receive_body(request, chunk.write)
     except BaseException as error:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(services.uploads.break_off, piece, error)
+            await anyio.to_thread.run_sync(uploads.break_off, chunk, error)
         raise
 
 

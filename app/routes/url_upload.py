@@ -27,11 +27,11 @@ def names_url(request: Request) -> bool:
 
 
 @asynccontextmanager
-async def receive_url(request: Request, fetching: UrlFetcher) -> AsyncIterator[Upload]:
+async def receive_url(request: Request, fetcher: UrlFetcher) -> AsyncIterator[Upload]:
     """The file that the body names, discarded afterwards unless it was kept.
 
     Raises RequestValidationError, ClientDisconnect as soon as the client goes away, and what
-    Fetching raises.
+    UrlFetcher raises.
     """
     raw = await request.body()
     try:
@@ -40,7 +40,7 @@ async def receive_url(request: Request, fetching: UrlFetcher) -> AsyncIterator[U
         errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
         raise RequestValidationError(errors) from refused
     with _while_connected(request):
-        fetched = await fetching.fetch(body.url, body.filename)
+        fetched = await fetcher.fetch(body.url, body.filename)
     with fetched.incoming as incoming:
         yield Upload(incoming, fetched.filename, fetched.content_type, body.metadata)
 

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from app import failpoints
 from app.catalog.errors import NotFound
 from app.catalog.records import VideoStatus
 from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import (
+    ClockDep,
     CollectionName,
     Cursor,
+    IncomingFilesDep,
+    IngestDep,
+    JobWatcherDep,
+    LibraryDep,
     Limit,
     Owner,
-    Services,
-    ServicesOf,
+    UrlFetcherDep,
     VideoId,
 )
 from app.routes.error_responses import problem_responses
@@ -30,7 +35,10 @@ from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
+from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
+from app.services.ingest.job_watcher import JobWatcher
+from app.services.library.library import LibraryService
 from app.storage.object_store import OpenObject
 from xclip_search import schemas
 
@@ -71,6 +79,28 @@ IdempotencyKey = Annotated[
 Moment = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
 
 
+async def _received(
+    request: Request, files: IncomingFilesDep, fetcher: UrlFetcherDep
+) -> AbstractAsyncContextManager[Upload]:
+    """The video of the request, not yet received: a file of a form, or one that a URL names."""
+    if names_url(request):
+        return receive_url(request, fetcher)
+    return _receive_multipart(request, files)
+
+
+@asynccontextmanager
+async def _receive_multipart(request: Request, files: IncomingFiles) -> AsyncIterator[Upload]:
+    """The file of a form, discarded afterwards unless it was kept."""
+    async with files.receive() as incoming:
+        failpoints.hit("upload_begun")
+        form = await receive_form(request, incoming, fields=schemas.UploadFields)
+        fields = parse_fields(form, schemas.UploadFields)
+        yield Upload(incoming, form.filename, form.content_type, fields.metadata)
+
+
+ReceivedUpload = Annotated[AbstractAsyncContextManager[Upload], Depends(_received)]
+
+
 @router.post(
     "",
     status_code=202,
@@ -83,56 +113,39 @@ Moment = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
 async def upload_video(
     request: Request,
     response: Response,
-    services: ServicesOf,
+    received: ReceivedUpload,
+    library: LibraryDep,
+    ingest: IngestDep,
+    watcher: JobWatcherDep,
+    clock: ClockDep,
     collection: CollectionName,
     owner: Owner,
     prefer: Prefer,
     idempotency_key: IdempotencyKey = None,
 ) -> schemas.UploadAnswer:
     """Take in a video: 202 and a job, or 200 if these bytes are already there."""
-    await anyio.to_thread.run_sync(services.library.collection, collection)
+    await anyio.to_thread.run_sync(library.collection, collection)
     sender = Sender(owner, idempotency_key) if idempotency_key else None
-    with services.ingest.serving(sender):
-        async with _receive(request, services) as upload:
+    with ingest.serving(sender):
+        async with received as upload:
             admission = await anyio.to_thread.run_sync(
-                partial(services.ingest.admit, collection, upload, sender=sender)
+                partial(ingest.admit, collection, upload, sender=sender)
             )
-    if not admission.replayed:
-        services.metrics.upload_bytes.inc(admission.video.size_bytes)
     if (seconds := prefer_wait(prefer)) is not None:
         request.state.permit.leave(served=True)  # the video is here: others may be received
-        admission = await _wait(services, admission, seconds)
+        admission = await _wait(watcher, library, admission, seconds)
         response.headers.update(wait_applied(seconds))
-    return _admission_answer(response, services, admission)
+    return _admission_answer(response, admission, clock.now())
 
 
-def _receive(request: Request, services: Services) -> AbstractAsyncContextManager[Upload]:
-    if names_url(request):
-        return receive_url(request, services.fetching)
-    return _receive_multipart(request, services)
-
-
-@asynccontextmanager
-async def _receive_multipart(request: Request, services: Services) -> AsyncIterator[Upload]:
-    """The file of a form, discarded afterwards unless it was kept."""
-    incoming = await anyio.to_thread.run_sync(
-        services.media.receive, services.settings.max_upload_bytes
-    )
-    try:
-        failpoints.hit("upload_begun")
-        form = await receive_form(request, incoming, fields=schemas.UploadFields)
-        fields = parse_fields(form, schemas.UploadFields)
-        yield Upload(incoming, form.filename, form.content_type, fields.metadata)
-    finally:
-        incoming.discard()
-
-
-async def _wait(services: Services, admission: AcceptedUpload, seconds: float) -> AcceptedUpload:
+async def _wait(
+    watcher: JobWatcher, library: LibraryService, admission: AcceptedUpload, seconds: float
+) -> AcceptedUpload:
     """The same once its job has ended, or as it is when so many seconds are over."""
-    job = await services.following.wait(admission.job.id, seconds)
+    job = await watcher.wait(admission.job.id, seconds)
     try:
         video = await anyio.to_thread.run_sync(
-            services.library.video, admission.video.collection, admission.video.id
+            library.video, admission.video.collection, admission.video.id
         )
     except NotFound:  # deleted while we waited: the job says so, too
         video = admission.video
@@ -140,63 +153,63 @@ async def _wait(services: Services, admission: AcceptedUpload, seconds: float) -
 
 
 def _admission_answer(
-    response: Response, services: Services, admission: AcceptedUpload
+    response: Response, admission: AcceptedUpload, now: datetime
 ) -> schemas.UploadAnswer:
     if admission.replayed:
         response.headers["idempotent-replay"] = "true"
     response.status_code = 202 if admission.queued else 200
     response.headers["location"] = f"/v1/jobs/{admission.job.id}"
     return schemas.UploadAnswer(
-        video=video_answer(admission.video), job=job_answer(admission.job, services.clock.now())
+        video=video_answer(admission.video), job=job_answer(admission.job, now)
     )
 
 
 @router.get("", responses=problem_responses(404, 422))
 def list_videos(
-    services: ServicesOf,
+    library: LibraryDep,
     collection: CollectionName,
     status: VideoStatus | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> schemas.Page[schemas.VideoAnswer]:
     """A collection's videos, newest first."""
-    return page_answer(services.library.videos(collection, status, cursor, limit), video_answer)
+    return page_answer(library.videos(collection, status, cursor, limit), video_answer)
 
 
 @router.get("/{video_id}", responses=problem_responses(404, 422))
 def get_video(
-    services: ServicesOf, collection: CollectionName, video_id: VideoId
+    library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> schemas.VideoAnswer:
     """One video."""
-    return video_answer(services.library.video(collection, video_id))
+    return video_answer(library.video(collection, video_id))
 
 
 @router.patch("/{video_id}", responses=problem_responses(404, 413, 422))
 def patch_video(
-    services: ServicesOf,
+    library: LibraryDep,
     collection: CollectionName,
     video_id: VideoId,
     body: schemas.MetadataPatch,
 ) -> schemas.VideoAnswer:
     """Replace a video's metadata."""
-    return video_answer(services.library.describe_video(collection, video_id, body.metadata))
+    return video_answer(library.describe_video(collection, video_id, body.metadata))
 
 
 @router.delete(
     "/{video_id}", status_code=204, response_model=None, responses=deleted_responses(404, 422)
 )
-def delete_video(services: ServicesOf, collection: CollectionName, video_id: VideoId) -> Response:
+def delete_video(library: LibraryDep, collection: CollectionName, video_id: VideoId) -> Response:
     """Delete a video; 204 says that all of it is off the disk, 202 how much is not yet."""
-    return deleted_answer(services.library.delete_video(collection, video_id))
+    return deleted_answer(library.delete_video(collection, video_id))
 
 
 @router.get("/{video_id}/segments", responses=problem_responses(404, 422))
 def list_segments(
-    services: ServicesOf, collection: CollectionName, video_id: VideoId
+    library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> schemas.Page[schemas.SegmentAnswer]:
     """All of a video's segments in order of time; none before its job has succeeded."""
-    video = services.library.video(collection, video_id)
-    segments = services.library.segments(collection, video_id)
+    video = library.video(collection, video_id)
+    segments = library.segments(collection, video_id)
     items = [segment_answer(video, segment) for segment in segments]
     return schemas.Page(items=items, next_cursor=None)
 
@@ -204,50 +217,50 @@ def list_segments(
 @router.head("/{video_id}/content", include_in_schema=False)
 @router.get("/{video_id}/content", response_class=Response, responses=_FILE_RESPONSES)
 def get_content(
-    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+    request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:
     """The bytes as they were uploaded, whole or by Range."""
-    video = services.library.video(collection, video_id)
+    video = library.video(collection, video_id)
     described = FileHeaders(
         video_media_type(video.container, video.codec),
         video.sha256,
         _FOR_A_DAY if video.container else _NOT_AT_ALL,  # the probe will know the type
         video.filename,
     )
-    return file_response(request, services.library.content(video), described)
+    return file_response(request, library.content(video), described)
 
 
 @router.head("/{video_id}/thumbnail", include_in_schema=False)
 @router.get("/{video_id}/thumbnail", response_class=Response, responses=_responses("image/webp"))
 def get_thumbnail(
     request: Request,
-    services: ServicesOf,
+    library: LibraryDep,
     collection: CollectionName,
     video_id: VideoId,
     t: Moment = None,
 ) -> Response:
     """A picture of the segment whose middle is nearest to `t` seconds, or of the first one."""
-    stored = services.library.thumbnail(collection, video_id, t)
+    stored = library.thumbnail(collection, video_id, t)
     return file_response(request, stored, _picture(stored, "image/webp"))
 
 
 @router.head("/{video_id}/sprite", include_in_schema=False)
 @router.get("/{video_id}/sprite", response_class=Response, responses=_responses("image/webp"))
 def get_sprite(
-    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+    request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:
     """Small pictures from all over the video on one sheet."""
-    stored = services.library.sprite(collection, video_id, index=False)
+    stored = library.sprite(collection, video_id, index=False)
     return file_response(request, stored, _picture(stored, "image/webp"))
 
 
 @router.head("/{video_id}/sprite.vtt", include_in_schema=False)
 @router.get("/{video_id}/sprite.vtt", response_class=Response, responses=_responses("text/vtt"))
 def get_sprite_index(
-    request: Request, services: ServicesOf, collection: CollectionName, video_id: VideoId
+    request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:
     """Which part of the sprite sheet shows which seconds, as WebVTT."""
-    stored = services.library.sprite(collection, video_id, index=True)
+    stored = library.sprite(collection, video_id, index=True)
     return file_response(request, stored, _picture(stored, "text/vtt"))
 
 

@@ -178,13 +178,7 @@ def test_the_api_never_loads_the_model():
 def test_routes_reach_neither_the_catalog_nor_the_worker():
     """They call services: a rule that a route applies by itself would hold for that route only."""
     clients = ("app.catalog.Catalog", "app.catalog.catalog", "app.model_api.client.WorkerClient")
-    found = offenders("app/routes", *clients)
-    for path in sorted((ROOT / "app/routes").rglob("*.py")):
-        reached = re.findall(
-            r"services\.(?:catalog|worker|vectors)\b|state\.parts", path.read_text()
-        )
-        found += [f"{path.name}: {name}" for name in reached]
-    assert found == []
+    assert offenders("app/routes", *clients) == []
 
 
 def test_one_module_opens_what_is_behind_the_storage_ports():
@@ -197,3 +191,15 @@ def test_one_module_opens_what_is_behind_the_storage_ports():
         "app.storage.folder_partial_uploads",
     )
     assert {line.split(" ")[0] for line in found} == {"app/storage/composition.py"}
+
+
+def test_no_route_and_no_service_takes_the_bag_of_services():
+    """Each is handed the single services that it uses; only `dependencies.py` picks them."""
+    bag = ("app.composition", "app.main")
+    assert offenders("app/routes", *bag) + offenders("app/services", *bag) == []
+    readers = {
+        path.name
+        for path in (ROOT / "app/routes").rglob("*.py")
+        if re.search(r"\bstate\.(?:services|parts)\b|\bServices\b", path.read_text())
+    }
+    assert readers == {"dependencies.py"}

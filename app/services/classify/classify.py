@@ -64,11 +64,18 @@ class Classify:
     """Scores labels over what is stored, and over files that pass through."""
 
     def __init__(
-        self, catalog: Catalog, worker: WorkerClient, damage: Damage, *, decode_timeout_s: float
+        self,
+        catalog: Catalog,
+        worker: WorkerClient,
+        damage: Damage,
+        *,
+        model: str,
+        decode_timeout_s: float,
     ) -> None:
         self._catalog = catalog
         self._worker = worker
         self._damage = damage
+        self._model = model
         self._decode_timeout_s = decode_timeout_s
 
     def stored(self, name: str, part: Part, options: ClassifyOptions) -> Classified:
@@ -101,7 +108,7 @@ class Classify:
         labelling = self._labelling(options, None)
         scored = self._score_clip(path, labelling, window_s, stride_s)
         _check_size(labelling.labels, options, 1, len(scored.starts))
-        return _clip_labels(scored, labelling, options)
+        return _clip_labels(self._model, scored, labelling, options)
 
     def _score_clip(
         self, path: Path, labelling: Labelling, window_s: float, stride_s: float
@@ -267,7 +274,9 @@ def _video_labels(
     )
 
 
-def _clip_labels(scored: ClipScores, labelling: Labelling, options: ClassifyOptions) -> ClipLabels:
+def _clip_labels(
+    model: str, scored: ClipScores, labelling: Labelling, options: ClassifyOptions
+) -> ClipLabels:
     count = len(labelling.labels)
     pool = options.pool()
     segments = []
@@ -278,6 +287,7 @@ def _clip_labels(scored: ClipScores, labelling: Labelling, options: ClassifyOpti
             scores = LabelScores.of(row, count, options.top)
             segments.append(ClipSegmentLabels(float(start), float(end), scores))
     return ClipLabels(
+        model,
         scored.duration_s,
         labelling.labels,
         LabelScores.of(pool.value, count, options.top),

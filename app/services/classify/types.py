@@ -130,8 +130,9 @@ class ClipSegmentLabels:
 
 @dataclass(frozen=True, slots=True)
 class ClipLabels:
-    """The labels of a file that is not kept."""
+    """The labels of a file that is not kept, and the model that labelled it."""
 
+    model: str
     duration_s: float
     labels: Sequence[str]
     scores: LabelScores

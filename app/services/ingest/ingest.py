@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import KeyAnswered, NotFound
@@ -54,9 +56,10 @@ class Sender:
 class Ingest:
     """Accepts videos and manages their jobs; the worker runs them."""
 
-    def __init__(self, catalog: Catalog, media: MediaStore) -> None:
+    def __init__(self, catalog: Catalog, media: MediaStore, accepted_bytes: Counter) -> None:
         self._catalog = catalog
         self._media = media
+        self._accepted_bytes = accepted_bytes
         self._serving: set[Sender] = set()
 
     @contextmanager
@@ -113,6 +116,7 @@ class Ingest:
                 raise
             return earlier
         failpoints.hit("video_committed")
+        self._accepted_bytes.inc(stored.size_bytes)
         return admission
 
     def _keep(

@@ -21,7 +21,7 @@ import anyio.to_thread
 from app.catalog import Catalog
 from app.catalog.errors import DATABASE_ERRORS
 from app.catalog.records import Job
-from app.errors import TooManyStreams
+from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed, TooManyStreams
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,24 @@ class JobWatcher:
                 return job
             await anyio.sleep(min(LOOK_EVERY_S, left))
             job = await self._poll(job_id)
+
+    async def wait_searchable(self, collection: str, job_id: str, deadline_ms: int) -> None:
+        """Return once searches of the collection can find the job's segments.
+
+        Raises JobNotFound, InvalidRequest (a job of another collection), JobDidNotSucceed,
+        DeadlineExceeded.
+        """
+
+        def settled(job: Job) -> bool:
+            return job.collection != collection or job.searchable_at is not None or has_ended(job)
+
+        job = await self.wait(job_id, deadline_ms / 1000, until=settled)
+        if job.collection != collection:
+            raise InvalidRequest(f"The job {job.id} belongs to another collection.")
+        if job.status in ("failed", "canceled"):
+            raise JobDidNotSucceed(f"The job {job.id} has ended as {job.status}.")
+        if job.searchable_at is None:
+            raise DeadlineExceeded(f"The job {job_id} was not done within {deadline_ms} ms.")
 
     @contextmanager
     def stream(self) -> Iterator[None]:

@@ -50,12 +50,12 @@ class ResumableUploads:
         self._partials = partials
         self._ingest = ingest
         self._clock = clock
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
 
     def create(self, collection: str, owner: str, new: NewUpload) -> UploadProgress:
         """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
-        if new.length > self._max_bytes:
-            raise ContentTooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
+        if new.length > self.max_bytes:
+            raise ContentTooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
         self._media.check_free_space(new.length)
         upload = self._catalog.create_upload(collection, owner, new)
         try:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from prometheus_client import Histogram
 
 from app.catalog import Catalog
 from app.catalog.errors import SegmentNotFound
@@ -92,6 +93,7 @@ class Search:
         worker: WorkerClient,
         clock: Clock,
         damage: Damage,
+        stage_seconds: Histogram,
         *,
         recall_candidates: int,
         decode_timeout_s: float,
@@ -101,6 +103,7 @@ class Search:
         self._worker = worker
         self._clock = clock
         self._reranker = Reranker(catalog, worker, damage)
+        self._stage_seconds = stage_seconds
         self._recall_candidates = recall_candidates
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
@@ -142,6 +145,7 @@ class Search:
             state = _state(collection, count)
             page, cursor = self._page(query, entries, position, recall, state)
         damaged = ranking.damaged + recall.damaged
+        seconds = self._observed(timer)
         return SearchPage(
             moments=[moment for entry in page for moment in entry],
             next_cursor=cursor,
@@ -152,7 +156,7 @@ class Search:
             confidence_kind=ranking.confidence_kind,
             abstained=abstained,
             model=collection.model,
-            seconds=_stages(timer),
+            seconds=seconds,
         )
 
     def heatmap(self, name: str, video_id: str, text: str) -> Heatmap:
@@ -297,6 +301,22 @@ class Search:
         )
         return page, cursor
 
+    def _observed(self, timer: StageTimer) -> Stages:
+        """The times that an answer shows, which the metrics count as well.
+
+        It has no field for arranging and paging, which are short.
+        """
+        stages = Stages(
+            encode=timer.seconds("encode"),
+            filter=timer.seconds("filter"),
+            recall=timer.seconds("recall"),
+            score=timer.seconds("rerank"),
+            total=timer.seconds("encode", "filter", "recall", "rerank"),
+        )
+        for name, seconds in asdict(stages).items():
+            self._stage_seconds.labels(name).observe(seconds)
+        return stages
+
     def _position(self, collection: Collection, query: MomentQuery, count: int) -> Position | None:
         """The end of the page before; None for the first page."""
         if query.cursor is None:
@@ -365,17 +385,6 @@ def _digest(query: MomentQuery) -> str:
 def _direction(embedding: Vectors) -> Vectors:
     length = np.linalg.norm(embedding).clip(np.finfo(np.float32).tiny)
     return np.asarray(embedding / length)
-
-
-def _stages(timer: StageTimer) -> Stages:
-    """The times that an answer shows: it has no field for arranging and paging, which are short."""
-    return Stages(
-        encode=timer.seconds("encode"),
-        filter=timer.seconds("filter"),
-        recall=timer.seconds("recall"),
-        score=timer.seconds("rerank"),
-        total=timer.seconds("encode", "filter", "recall", "rerank"),
-    )
 
 
 def _bounds(segments: Sequence[Segment]) -> tuple[moments.Floats, moments.Floats]:

@@ -21,6 +21,7 @@ from app.services.ingest.resumable_uploads import (
 from app.storage.composition import Storage, open_storage
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialUploadStore
+from app.telemetry.metrics import Metrics
 
 OWNER = "someone"
 
@@ -89,7 +90,7 @@ def open_arrivals(folder: Path, clock: Clock | None = None) -> Iterator[Arrivals
 
 def over(catalog: Catalog, storage: Storage, clock: Clock) -> Arrivals:
     """What takes uploads in, made anew over these."""
-    ingest = Ingest(catalog, storage.media)
+    ingest = Ingest(catalog, storage.media, Metrics().upload_bytes)
     uploads = ResumableUploads(
         catalog, storage.media, storage.partial_uploads, ingest, clock, max_bytes=1 << 20
     )

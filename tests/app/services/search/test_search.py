@@ -76,12 +76,14 @@ def searching(
     recall_candidates: int = 200,
     vectors: VectorPort | None = None,
 ) -> Search:
+    metrics = Metrics()
     return Search(
         catalog,
         vectors or IndexReplica(catalog, threads=1),
         WorkerClient("http://worker", secret=catalog.secret(SECRET), transport=stack.worker),
         SystemClock(),
-        Damage(catalog, Metrics().damaged_segments),
+        Damage(catalog, metrics.damaged_segments),
+        metrics.search_seconds,
         recall_candidates=recall_candidates,
         decode_timeout_s=60,
     )
