@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from app.errors import ServiceError
 from index.protocol import TensorReference
 from xclip.video.sampling import Segmentation
 
@@ -30,10 +31,11 @@ _ERRORS_NAMED = 3  # of a message with more; enough to find the mistake
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
-class MessageError(Exception):
+class MessageError(ServiceError):
     """A message that does not have the fields or types it must have."""
 
-    code: ClassVar[str] = "invalid_request"
+    code = "invalid_request"
+    status = 400
 
 
 def _check_template(template: str) -> str:

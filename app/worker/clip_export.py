@@ -7,8 +7,8 @@ from pathlib import Path
 
 from app.model_api.messages import ClipExportRequest, ClipExportResult
 from app.storage.media_store import MediaStore, content_key
-from app.worker.clip_scoring import NotInClipFolder
 from app.worker.decoding import Decoder
+from app.worker.errors import NotInClipFolder
 from xclip.video.cut import CutRequest
 from xclip.video.sandbox.child import cut_in_child
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.model_api.messages import ClipScoreRequest, ClipScores, EmbedRequest, Scores
 from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding
+from app.worker.errors import NotInClipFolder, TooManyScores
 from app.worker.model_scheduler import ModelScheduler, still_wanted
 from app.worker.prefetch import ahead
 from app.worker.scoring import Scoring
@@ -25,18 +26,6 @@ from xclip.video.sampling import Segmentation
 # query of another client waits for more than one.
 AHEAD: Final = 4
 MAX_CLIP_SCORES = 8_000_000  # 32 MB: half an hour of segments at 10,000 labels
-
-
-class NotInClipFolder(Exception):
-    """A name that is none of a file in the one folder that requests may name files of."""
-
-    code: ClassVar[str] = "invalid_request"
-
-
-class TooManyScores(Exception):
-    """The clip has more segments times labels than one answer may hold."""
-
-    code: ClassVar[str] = "too_many_scores"
 
 
 class ClipScoring:

@@ -11,12 +11,12 @@ import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.model_api.messages import ConfidenceRequest, Scores
+from app.worker.errors import CalibrationUnusable
 from app.worker.scoring import Scoring
 from xclip.confidence.calibration import Background, Floats, calibration_features, rest_of_bank
 from xclip.confidence.model_file import CONFIDENCE_FILE, ConfidenceModel
@@ -29,12 +29,6 @@ logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[0-9a-z_-]{1,100}")
 _MODELS_KEPT = 16
 _TEXTS_KEPT = 20_000
-
-
-class CalibrationUnusable(Exception):
-    """A calibration that is missing, damaged or made for another model."""
-
-    code: ClassVar[str] = "calibration_unusable"
 
 
 class ConfidenceEstimator:

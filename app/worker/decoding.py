@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from app.settings import Settings
+from app.worker.errors import Interrupted
 from xclip.encoder import Encoder
 from xclip.errors import DecoderCrashed
 from xclip.preprocess import FrameGeometry
@@ -25,10 +26,6 @@ from xclip.video.sandbox.child import DecodingProcess, decode_in_child
 logger = logging.getLogger(__name__)
 
 WATCH_S = 0.2
-
-
-class Interrupted(Exception):
-    """The work was told to stop; nothing is wrong with the file."""
 
 
 @dataclass(frozen=True, slots=True)

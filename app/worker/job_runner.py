@@ -13,7 +13,7 @@ from app.catalog.records import Job
 from app.clock import Clock
 from app.storage.media_store import StorageFull
 from app.telemetry.metrics import WorkerMetrics
-from app.worker.decoding import Interrupted
+from app.worker.errors import Interrupted
 from app.worker.job_telemetry import observed
 from app.worker.lease import Lease
 from app.worker.pipeline import ContentMissing, IngestPipeline

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.model_api.secret import credentials
+from app.worker.error_responses import error_response
+from app.worker.errors import NotThisCatalog
 
 _OPEN = frozenset({"/livez", "/readyz"})
 
@@ -25,8 +26,7 @@ class WorkerAuthMiddleware:
         if scope["type"] == "http" and scope["path"] not in _OPEN:
             sent = Headers(scope=scope).get("authorization", "")
             if not hmac.compare_digest(sent.encode(), self._expected):
-                message = "This worker serves only callers that share its catalog."
-                body = {"code": "not_this_catalog", "message": message}
-                await JSONResponse(body, 401)(scope, receive, send)
+                refusal = NotThisCatalog("This worker serves only callers that share its catalog.")
+                await error_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

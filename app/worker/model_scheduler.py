@@ -12,27 +12,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from app.worker.errors import CallerGone, SchedulerFull
+
 Result = TypeVar("Result")
 
 INGEST_PATIENCE_S = 1.0
 # An ingest pauses as many times as long as it worked as queries came in the last second, up to:
 MOST_COURTESY = 8
 MAX_TURNS = 256
-
-
-class SchedulerFull(Exception):
-    """More calls wait for the model than may.
-
-    An API lets in few queries at once, so it takes many APIs, or a mistake, to get here.
-    """
-
-    code = "worker_busy"
-
-
-class CallerGone(Exception):
-    """The caller no longer waits for the answer, so it was not computed."""
-
-    code = "caller_gone"
 
 
 def _always() -> bool:
@@ -94,7 +81,7 @@ class ModelScheduler:
         self._thread.start()
 
     def query(self, call: Callable[[], Result]) -> Future[Result]:
-        """Run `call` for somebody who waits for the answer; raises GateFull."""
+        """Run `call` for somebody who waits for the answer; raises SchedulerFull."""
         now = time.monotonic()
         with self._changed:
             if len(self._queries) >= MAX_TURNS:

@@ -36,7 +36,8 @@ from app.storage.media_store import MediaStore, content_key
 from app.storage.object_store import ObjectMissing
 from app.worker.batcher import Batcher, segments_at_once
 from app.worker.confidence import ConfidenceEstimator
-from app.worker.decoding import Decoder, Decoding, Interrupted
+from app.worker.decoding import Decoder, Decoding
+from app.worker.errors import Interrupted
 from app.worker.lease import JobProgress, Lease
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.prefetch import ahead

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.worker.errors import ModelUnsound
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.text_cache import TextCache
 from xclip.encoder import Encoder, StoredSegments
@@ -21,12 +21,6 @@ TEXTS_A_TURN = 64
 PAIRS_A_TURN = 2_048
 
 PLAIN = ("{}",)
-
-
-class ModelUnsound(Exception):
-    """The model answers, but with what are no numbers."""
-
-    code: ClassVar[str] = "model_unsound"
 
 
 class Scoring:

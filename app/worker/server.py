@@ -20,7 +20,7 @@ A request shows the secret that API and worker share, or it is a 401; /livez and
 Work for a caller who has hung up meanwhile is dropped before it runs. Every answer names the model
 in `x-model-fingerprint` and what its scores are in `x-score-kind`, a confidence its kind in
 `x-confidence-kind`. An error is JSON
-{code, message}.
+{code, message}, by `app.worker.error_responses`.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ from safetensors.numpy import save as save_safetensors
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from app.errors import ModelMismatch
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
@@ -52,7 +53,6 @@ from app.model_api.messages import (
     ClipScoreRequest,
     ConfidenceKind,
     EmbedRequest,
-    MessageError,
     ModelFacts,
     ScoreRequest,
     Scores,
@@ -62,44 +62,23 @@ from app.model_api.tensor_records import stack_bank, stack_records
 from app.telemetry.calls import CallTelemetry
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.clip_export import ClipExporter
-from app.worker.clip_scoring import ClipScoring, NotInClipFolder, TooManyScores
-from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
-from app.worker.decoding import Interrupted
+from app.worker.clip_scoring import ClipScoring
+from app.worker.confidence import ConfidenceEstimator
+from app.worker.error_responses import ERROR_HANDLERS
+from app.worker.errors import ModelNotReady
 from app.worker.middleware import WorkerAuthMiddleware
-from app.worker.model_scheduler import CallerGone, SchedulerFull, while_wanted
+from app.worker.model_scheduler import while_wanted
 from app.worker.readiness import ModelReadiness
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache
 from index.errors import VectorStoreError
 from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder
-from xclip.errors import VideoError
 
 logger = logging.getLogger(__name__)
 
 SCORE_BATCH = 256
 CLIPS_AT_ONCE = 2
-
-
-class WrongModel(Exception):
-    """The segments were made with another model than the one this worker has loaded."""
-
-    code = "model_mismatch"
-
-
-_STATUS: Mapping[type[Exception], int] = {
-    MessageError: 400,
-    NotInClipFolder: 400,
-    WrongModel: 409,
-    CalibrationUnusable: 409,
-    TooManyScores: 422,
-    VideoError: 422,
-    Interrupted: 503,
-    SchedulerFull: 503,
-    CallerGone: 503,  # the client that would read it has gone
-    VectorStoreError: 500,
-    Exception: 500,
-}
 
 
 def create_worker_app(
@@ -134,7 +113,7 @@ def create_worker_app(
             Middleware(CallTelemetry, metrics=metrics),
             Middleware(WorkerAuthMiddleware, secret=secret),
         ],
-        exception_handlers=dict.fromkeys(_STATUS, _explain),
+        exception_handlers=ERROR_HANDLERS,
     )
 
 
@@ -169,9 +148,8 @@ class _Calls:
             await self._readiness.require()
         except Exception as error:  # noqa: BLE001  whatever keeps the model from running
             logger.warning("the model does not run: %s", error)
-            # who asks may be a stranger: the reason is in the log only
-            body = {"code": "model_not_ready", "message": "The model does not run."}
-            return JSONResponse(body, 503)
+            # the probe may come from a stranger: the reason is in the log only
+            raise ModelNotReady("The model does not run.") from None
         return Response(status_code=200)
 
     async def model(self, _: Request) -> Response:
@@ -209,7 +187,7 @@ class _Calls:
     async def score(self, request: Request) -> Response:
         message = ScoreRequest.from_json(await request.body())
         if message.fingerprint != self._encoder.fingerprint:
-            raise WrongModel(
+            raise ModelMismatch(
                 f"The segments were made with model {message.fingerprint}, but this worker runs "
                 f"{self._encoder.name} ({self._encoder.fingerprint})."
             )
@@ -307,10 +285,3 @@ async def _watched(request: Request) -> AsyncIterator[None]:
             yield
     finally:
         watching.cancel()
-
-
-async def _explain(_: Request, error: Exception) -> Response:
-    status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-    return JSONResponse(
-        {"code": getattr(error, "code", "worker_failed"), "message": str(error)}, status
-    )

@@ -6,7 +6,6 @@ A checkpoint of gigabytes takes minutes to download. Until then every request, i
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import threading
@@ -16,6 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from app.clock import Clock
+from app.worker.error_responses import error_body
+from app.worker.errors import ModelLoading
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class StartupServer:
             logger.info("%s", news)
 
     def _answer(self) -> bytes:
-        return json.dumps({"code": "model_loading", "message": self._message}).encode()
+        return error_body(ModelLoading.code, self._message)
 
 
 class _Server(HTTPServer):
@@ -80,7 +81,7 @@ def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
             self.rfile.read(min(int(self.headers.get("content-length", 0)), _BODY_BYTES))
             alive = self.path == "/livez"
             body = b"" if alive else said()
-            self.send_response(200 if alive else 503)
+            self.send_response(200 if alive else ModelLoading.status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()

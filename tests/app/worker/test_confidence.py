@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from app.model_api.messages import ConfidenceRequest
-from app.worker.confidence import CalibrationUnusable, ConfidenceEstimator
+from app.worker.confidence import ConfidenceEstimator
+from app.worker.errors import CalibrationUnusable
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.worker.decoding import WATCH_S, Interrupted
+from app.worker.decoding import WATCH_S
+from app.worker.errors import Interrupted
 from xclip.errors import DecoderCrashed
 from xclip.video.sampling import Segmentation, windows
 
