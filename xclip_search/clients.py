@@ -17,7 +17,15 @@ from xclip_search import library, schemas, searches, uploads
 from xclip_search.addresses import is_loopback
 from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.retries import retried
-from xclip_search.steps import Call, FileChunk, Flow, Pause, content_of, credentials
+from xclip_search.steps import (
+    Call,
+    FileChunk,
+    Flow,
+    Pause,
+    content_of,
+    credentials,
+    unsendable,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +55,8 @@ class _Connection:
 
     def _arguments(self, call: Call, content: dict[str, Any]) -> dict[str, Any]:
         timeout = {"timeout": _UNHURRIED} if call.unhurried else {}
-        return {"params": call.params, "headers": call.headers, **content, **timeout}
+        params = call.params or None  # even empty ones would replace those of a URL
+        return {"params": params, "headers": call.headers, **content, **timeout}
 
     def _note(self, answer: httpx.Response) -> httpx.Response:
         self._answered = True
@@ -190,6 +199,8 @@ class Client(_Connection):
                 return self._note(self._http.request(call.method, call.path, **arguments))
             except httpx.TransportError as error:
                 raise self._away(error) from None
+            except UnicodeEncodeError:
+                raise unsendable() from None
 
     models = _blocking(library.models)
     removals = _blocking(library.removals)
@@ -288,6 +299,8 @@ class AsyncClient(_Connection):
                 return self._note(await self._http.request(call.method, call.path, **arguments))
             except httpx.TransportError as error:
                 raise self._away(error) from None
+            except UnicodeEncodeError:
+                raise unsendable() from None
 
     models = _awaitable(library.models)
     removals = _awaitable(library.removals)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import time
@@ -145,8 +146,21 @@ def within(collection: str) -> str:
 
 
 def part(name: str) -> str:
-    """A name as one part of a path."""
-    return quote(name, safe="")
+    """A name as one part of a path; raises ApiError for one that would address something else.
+
+    httpx resolves "." and ".." before it sends a path: a video called ".." would be its collection.
+    """
+    if name in ("", ".", ".."):
+        raise ApiError("invalid_request", f"{name!r} is neither a name nor an id.")
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError:
+        raise unsendable() from None
+
+
+def unsendable() -> ApiError:
+    """The error of text with lone surrogates: bytes at a prompt that are no UTF-8 become such."""
+    return ApiError("invalid_request", "A text that was given is not UTF-8, and cannot be sent.")
 
 
 def credentials(key: str | None) -> dict[str, str]:
@@ -171,12 +185,15 @@ def _not_ours(answer: httpx.Response) -> ApiError:
 def _retry_after(answer: httpx.Response) -> float | None:
     """Seconds, whether the header tells seconds or a date (RFC 9110, 10.2.3)."""
     said = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", said):
+    if re.fullmatch(r"[0-9]+", said):
         return float(said)
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
-    except ValueError:
+        when = parsedate_to_datetime(said)
+    except (ValueError, OverflowError):  # OverflowError: a number that no date can hold
         return None
+    if when.tzinfo is None:  # the form of asctime has no zone; every date of HTTP is in GMT
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, when.timestamp() - time())
 
 
 def _reason(field: schemas.ProblemField) -> str:
