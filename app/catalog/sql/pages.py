@@ -49,6 +49,9 @@ def _encode(key: str) -> str:
 def _decode(cursor: str) -> str:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
     except (UnicodeError, binascii.Error) as error:
         raise InvalidCursor(f"{cursor!r} is not a cursor of this list") from error
+    if "\0" in key:  # no key has one, and PostgreSQL refuses to look for it
+        raise InvalidCursor(f"{cursor!r} is not a cursor of this list")
+    return key

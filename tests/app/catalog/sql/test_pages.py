@@ -82,7 +82,7 @@ def test_changes_between_pages_shift_no_page(
     assert list(page(things, first.next_cursor, limit, newest).items) == expected
 
 
-@pytest.mark.parametrize("cursor", ["!", "é", "a", "_w", "\0"])
+@pytest.mark.parametrize("cursor", ["!", "é", "a", "_w", "\0", "AA", "YQBi"])
 def test_text_that_is_no_cursor_is_refused(things: Connection, cursor: str) -> None:
     """The error names the cursor, so that the caller sees what it sent."""
     with pytest.raises(InvalidCursor, match="is not a cursor of this list"):
