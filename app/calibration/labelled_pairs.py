@@ -52,7 +52,8 @@ def read_pairs(path: Path) -> list[tuple[int, LabelledPair]]:
     """The pairs of a JSONL file with their line numbers. Raises CalibrationError, OSError."""
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only at line feeds: JSON strings may hold what else `splitlines` takes for an end.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError:
         raise CalibrationError(f"{path} is not UTF-8 text") from None
     for number, line in enumerate(lines, start=1):

@@ -124,6 +124,17 @@ def test_a_file_is_read_line_by_line(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85"], ids=ascii)
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, character: str, newline: str):
+    """Other separators may stand in a JSON string as they are, and move no line number."""
+    path = tmp_path / "pairs.jsonl"
+    pair = json.dumps({"text": f"a{character}b", "video_id": "v"}, ensure_ascii=False)
+    path.write_bytes(newline.join([pair, pair, ""]).encode())
+    expected = LabelledPair(text=f"a{character}b", video_id="v")
+    assert read_pairs(path) == [(1, expected), (2, expected)]
+
+
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
