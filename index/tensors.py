@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from index import sparse_files
@@ -267,7 +268,10 @@ def _read(file: int, reference: TensorReference) -> Record:
     blob = _pread(file, reference.length, reference.offset)
     if zlib.crc32(blob) != reference.crc32:
         raise TensorCorrupt(f"{reference}: the checksum of the {len(blob)} bytes read differs")
-    return load(blob)
+    try:
+        return load(blob)
+    except SafetensorError:  # whole bytes of something else, such as none at all
+        raise TensorCorrupt(f"{reference} is not the place of a record") from None
 
 
 def _pread(file: int, length: int, offset: int) -> bytes:

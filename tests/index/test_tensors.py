@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -206,3 +207,16 @@ def test_a_local_copy_is_the_file_itself(store: PackedTensorStore, tmp_path: Pat
     (reference,) = store.append(prompts(1))
     with store.local_copy(reference.file) as path:
         assert path == tmp_path / reference.file
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 0), (8, 0), (0, 4), (4, 30)])
+def test_whole_bytes_that_are_no_record_are_corrupt(
+    store: PackedTensorStore, tmp_path: Path, offset: int, length: int
+) -> None:
+    """A reference whose checksum fits may still lead beside a record, or to nothing at all."""
+    (good,) = store.append(prompts(1))
+    part = (tmp_path / good.file).read_bytes()[offset : offset + length]
+    beside = replace(good, offset=offset, length=length, crc32=zlib.crc32(part))
+    wrong, right = store.read_each([beside, good])
+    assert isinstance(wrong, TensorCorrupt)
+    assert_same(prompts(1), [right])
