@@ -1,0 +1,74 @@
+"""Backlog: how long the queue is, and how long a job in it takes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalog import Catalog
+from app.catalog.backlog import Backlog
+from tests.app.catalog.samples import HandClock, claim, complete, new_video
+
+MEASURED = 32  # jobs, the newest ones
+
+
+def take(catalog: Catalog, clock: HandClock, number: int, seconds: float) -> None:
+    """A job that a worker begins at once and ends after so long."""
+    clock.advance(1)
+    catalog.add_video_with_job("default", new_video(number))
+    job, token = claim(catalog, lease_s=1e6)
+    clock.advance(seconds)
+    complete(catalog, job, token, count=1)
+
+
+def test_an_empty_queue_is_no_wait(catalog: Catalog) -> None:
+    """Before the first job nothing is known of how long one takes."""
+    assert catalog.backlog() == Backlog(queued=0, running=0, seconds_per_job=None)
+    assert catalog.backlog().wait_s == 0
+
+
+def test_only_jobs_that_wait_or_run_count(catalog: Catalog, clock: HandClock) -> None:
+    """Those that failed, were canceled or have succeeded are history."""
+    take(catalog, clock, 0, 4)
+    for number in range(1, 6):
+        clock.advance(1)
+        catalog.add_video_with_job("default", new_video(number))
+    failing, token = claim(catalog)
+    catalog.fail_job(failing.id, token, code="c", message="m", retry=False)
+    canceled, _ = claim(catalog)
+    catalog.cancel_job(canceled.id)
+    claim(catalog)
+    assert catalog.backlog() == Backlog(queued=2, running=1, seconds_per_job=4)
+
+
+def test_the_time_a_job_takes_is_that_of_the_last_ones(catalog: Catalog, clock: HandClock) -> None:
+    """Of 34 jobs the two oldest, which took a hundred times as long, count no more."""
+    for number in range(MEASURED + 2):
+        take(catalog, clock, number, 500 if number < 2 else 5)
+        if number == 2:
+            assert catalog.backlog().seconds_per_job == pytest.approx(1005 / 3)
+    assert catalog.backlog().seconds_per_job == 5
+
+
+def test_a_job_that_was_tried_twice_took_its_last_attempt(
+    catalog: Catalog, clock: HandClock
+) -> None:
+    """The pause in between says nothing about how long work takes."""
+    catalog.add_video_with_job("default", new_video(0))
+    job, token = claim(catalog)
+    clock.advance(50)
+    catalog.fail_job(job.id, token, code="c", message="m", retry=True)
+    clock.advance(1000)
+    job, token = claim(catalog)
+    clock.advance(3)
+    complete(catalog, job, token)
+    assert catalog.backlog().seconds_per_job == 3
+
+
+@given(queued=st.integers(0, 50), running=st.integers(0, 8), seconds=st.none() | st.floats(0, 1e4))
+def test_the_wait_is_shared_by_what_runs(queued: int, running: int, seconds: float | None) -> None:
+    """As many workers as have work now will do what waits; with none, one of them comes back."""
+    found = Backlog(queued, running, seconds).wait_s
+    workers = running or 1
+    assert found == pytest.approx(sum(seconds or 0.0 for _ in range(queued)) / workers)
