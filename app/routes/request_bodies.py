@@ -8,13 +8,14 @@ import anyio
 import anyio.to_thread
 from fastapi import Request
 
+from app.content_length import content_length
+
 _PIECE_BYTES = 1 << 20
 
 
 def declared_length(request: Request) -> int:
     """The body's length if it is declared and allowed, else 0: reading it will tell."""
-    declared = request.headers.get("content-length", "")
-    length = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
+    length = content_length(request.headers)
     return length if length <= request.state.body.max_bytes else 0
 
 

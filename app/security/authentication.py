@@ -165,11 +165,16 @@ class Authenticator:
 
 
 def _network(address: str) -> str:
-    """What wrong keys are counted by: an IPv4 address, or the network of an IPv6 one."""
+    """What wrong keys are counted by: an IPv4 address, or the network of an IPv6 one.
+
+    A socket for both families shows an IPv4 client as ::ffff:1.2.3.4.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
+    if isinstance(parsed, ipaddress.IPv4Address):
         return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.catalog.errors import DATABASE_ERRORS
+from app.content_length import content_length
 from app.problems import ProblemDetails, catalog_problem, problem_of, problem_response
 from app.security.access_table import Policy
 from app.security.authentication import Authenticator
@@ -71,8 +72,7 @@ async def _refuse(
 ) -> None:
     """Answer at once, and do not receive a large body that will not be read."""
     answer = problem_response(problem, scope["state"]["request_id"])
-    declared = headers.get("content-length", "0")
-    is_small = declared.isdecimal() and int(declared[:20]) <= _SMALL_BODY_BYTES
+    is_small = content_length(headers) <= _SMALL_BODY_BYTES
     if not is_small or "transfer-encoding" in headers:
         answer.headers["connection"] = "close"
     await answer(scope, receive, send)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
+
+from starlette.requests import cookie_parser
 
 from app.catalog.api_keys import ApiKey
 from app.clock import Clock
@@ -33,11 +34,9 @@ class Sessions:
 
     def owner_of(self, header: str, keys: Mapping[str, ApiKey]) -> ApiKey | None:
         """The key that a Cookie header stands for; None if it stands for none of `keys`."""
-        try:
-            morsel = SimpleCookie(header).get(COOKIE)
-        except CookieError:
-            return None
-        said, _, signature = (morsel.value if morsel else "").rpartition(".")
+        # http.cookies gives up at a neighbour's cookie that it would not write itself, and all
+        # services on one machine share their cookies: ports do not part them.
+        said, _, signature = cookie_parser(header).get(COOKIE, "").rpartition(".")
         if not hmac.compare_digest(self._signature(said).encode(), signature.encode()):
             return None
         key_id, _, end = said.partition(".")

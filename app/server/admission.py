@@ -24,6 +24,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.clock import Clock
+from app.content_length import content_length
 from app.errors import Overloaded, QueueFull
 from app.problems import problem_of, problem_response
 from app.route_table import Cost, RoutePolicy
@@ -166,8 +167,7 @@ class _Body:
         self._messages: deque[Message] = deque()
         policy: RoutePolicy = scope["state"]["route_policy"]
         self._max_bytes = policy.body_bytes
-        declared = Headers(scope=scope).get("content-length", "")
-        self._more = not (declared.isdecimal() and int(declared[:20]) > self._max_bytes)
+        self._more = content_length(Headers(scope=scope)) <= self._max_bytes
 
     async def sizes(self) -> AsyncIterator[int]:
         """Take the body; yields the length of each part."""

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.content_length import content_length
 from app.route_table import JSON_BODY_BYTES, RoutePolicy
 
 FORM_OVERHEAD_BYTES = 1 << 20  # boundaries, part headers and fields around an uploaded file
@@ -38,13 +39,13 @@ class BodyLimit:
         policy: RoutePolicy | None = state.get("route_policy")
         allowance = BodyAllowance(policy.body_bytes if policy else JSON_BODY_BYTES)
         state["body"] = allowance
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = content_length(Headers(scope=scope))
         received = 0
 
         async def counted_receive() -> Message:
             nonlocal received
             # Checked before the first byte is taken: a waiting client is never told to go on.
-            if declared.isdecimal() and int(declared[:20]) > allowance.max_bytes:
+            if declared > allowance.max_bytes:
                 raise _too_large(allowance)
             message = await receive()
             if message["type"] == "http.request":
