@@ -44,7 +44,7 @@ from typing import ClassVar
 class ServiceError(Exception):
     """Root of every error that the API answers with a status; the message is for the caller.
 
-    A class that leaves `status` at 500 is a bug wherever it gets out: it is logged, and the caller
+    A class that leaves `status` at 500 must not reach a client: it is logged, and the caller
     reads neither its code nor its message.
 
     code          : never changes once published
@@ -105,7 +105,7 @@ class IdempotencyKeyReused(AppError):
 
 
 class TusVersionUnsupported(AppError):
-    """The request speaks no version of the tus protocol that is spoken here."""
+    """The request names a version of the tus protocol that is not supported."""
 
     code = "tus_version_unsupported"
     status = 412
@@ -113,14 +113,14 @@ class TusVersionUnsupported(AppError):
 
 
 class UploadOffsetMismatch(AppError):
-    """A piece of an upload does not begin where the upload has come to."""
+    """A chunk does not begin at the upload's current offset."""
 
     code = "upload_offset_mismatch"
     status = 409
 
 
 class UploadExpired(AppError):
-    """Nothing of the upload came for too long."""
+    """No byte of the upload has arrived for too long."""
 
     code = "upload_expired"
     status = 410
@@ -134,7 +134,7 @@ class InvalidChecksum(AppError):
 
 
 class ChecksumMismatch(AppError):
-    """A piece of an upload is not what its sender meant; the status is the tus protocol's."""
+    """A chunk's checksum does not match its bytes; the status is the tus protocol's."""
 
     code = "checksum_mismatch"
     status = 460
@@ -183,21 +183,21 @@ class NotCalibrated(AppError):
 
 
 class JobDidNotSucceed(AppError):
-    """The job whose segments were to be waited for has failed or was canceled."""
+    """The job that a search waits for has failed or was canceled."""
 
     code = "job_did_not_succeed"
     status = 409
 
 
 class DeadlineExceeded(AppError):
-    """What was waited for did not happen in the time the request gave it."""
+    """The job that a search waits for has not ended within the request's deadline."""
 
     code = "deadline_exceeded"
     status = 504
 
 
 class CursorExpired(AppError):
-    """The state that a cursor is pinned to is no longer there."""
+    """The state that a cursor refers to no longer exists."""
 
     code = "cursor_expired"
     status = 410
@@ -211,7 +211,7 @@ class ContentNotFound(AppError):
 
 
 class ThumbnailNotFound(AppError):
-    """No picture of that moment exists (yet)."""
+    """No thumbnail of that moment exists (yet)."""
 
     code = "thumbnail_not_found"
     status = 404
@@ -225,14 +225,14 @@ class ModelNotFound(AppError):
 
 
 class MalformedRequest(AppError):
-    """What came is not HTTP."""
+    """The bytes received are not HTTP."""
 
     code = "malformed_request"
     status = 400
 
 
 class RequestTimeout(AppError):
-    """The head or the body of a request came too slowly."""
+    """The head or the body of a request arrives too slowly."""
 
     code = "request_timeout"
     status = 408
@@ -246,7 +246,7 @@ class HeadTooLarge(AppError):
 
 
 class TooManyConnections(AppError):
-    """Every connection that may be open at once is in use."""
+    """The limit of open connections is reached, and none of them is idle."""
 
     code = "too_many_connections"
     status = 503
@@ -254,7 +254,7 @@ class TooManyConnections(AppError):
 
 
 class TooManyStreams(AppError):
-    """As many clients follow jobs as may."""
+    """The limit of open event streams is reached."""
 
     code = "too_many_streams"
     status = 503
@@ -269,7 +269,7 @@ class Overloaded(AppError):
 
 
 class QueueFull(AppError):
-    """More videos wait to be indexed than may."""
+    """The limit of videos that wait to be indexed is reached."""
 
     code = "queue_full"
     status = 429

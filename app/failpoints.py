@@ -1,6 +1,6 @@
 """Failpoints: named moments at which a test may kill the process or make an operation fail.
 
-A failpoint does nothing unless `configure` was told of it, which the commands do from
+A failpoint does nothing unless `configure` has armed it, which the commands do from
 `XCLIP_TEST_FAILPOINTS` and the fault tests do themselves: `content_kept:kill`, or with several
 `tensors_written:enospc,row_committed:kill@3`, where `@3` is the third time the moment comes.
 """

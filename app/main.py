@@ -99,7 +99,7 @@ def create_app(
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         redoc_url=None,
     )
-    # The last one added is the outermost: what a request costs grows from layer to layer.
+    # The last one added is the outermost, so cheap checks come before costly ones.
     app.add_middleware(BodyLimit)
     app.add_middleware(AdmissionControl, settings=settings, clock=clock, metrics=metrics)
     app.add_middleware(AuthMiddleware)

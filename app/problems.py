@@ -87,7 +87,7 @@ def catalog_problem() -> ProblemDetails:
 
 
 def unexpected_problem() -> ProblemDetails:
-    """What a bug looks like from outside; the log has the rest under the request's id."""
+    """The problem of an unexpected error; the log has the details under the request's id."""
     return ProblemDetails(500, "internal_error", "Something unforeseen failed; it has been logged.")
 
 

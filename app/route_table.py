@@ -47,7 +47,7 @@ _VIDEO = f"{_V1}/videos/{{video_id}}"
 
 ROUTE_TABLE: Mapping[tuple[str, str], RoutePolicy] = {
     ("GET", "/livez"): RoutePolicy("public"),
-    ("GET", "/readyz"): RoutePolicy("public"),  # strangers read only whether, not why
+    ("GET", "/readyz"): RoutePolicy("public"),  # without a key: whether it is ready, not why
     ("GET", "/"): RoutePolicy("public"),
     ("GET", "/static"): RoutePolicy("public"),
     ("GET", "/docs"): RoutePolicy("public"),

@@ -1,7 +1,7 @@
 """Every setting of the service, read from `XCLIP_*` environment variables and passed in from there.
 
-A variable that starts with `XCLIP_` and is no setting refuses the start: a misspelt limit must not
-be a limit that silently does not hold. `XCLIP_TEST_*` belongs to the test suite and
+A variable that starts with `XCLIP_` but is no setting prevents the start: a misspelt limit must not
+silently have no effect. `XCLIP_TEST_*` belongs to the test suite and
 `XCLIP_API_KEY` to the clients; both are left alone.
 An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLIP_MODEL:-}` on.
 """
@@ -31,7 +31,7 @@ PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SettingsError(Exception):
-    """The environment describes no service that can start; the message names each variable."""
+    """The environment has invalid settings; the message names each variable."""
 
     code: ClassVar[str] = "settings_invalid"
 
@@ -47,7 +47,7 @@ class Settings(BaseModel):
     """SQLAlchemy URL of the catalog; not set: the file catalog.sqlite in the data folder."""
 
     host: str = "127.0.0.1"
-    """Address the API listens on; others than this machine's own need a key to exist."""
+    """Address the API listens on; any but a loopback address requires that a key exists."""
     port: Port = 8000
     """Port the API listens on."""
     worker_host: str = "127.0.0.1"
@@ -58,14 +58,14 @@ class Settings(BaseModel):
     """Where the API finds the worker, or several, joined by commas; not set: worker_host and
     worker_port."""
     allowed_hosts: str | None = None
-    """Names, joined by commas, under which browsers may reach the service beside its address, as
-    behind a proxy. Without keys it answers to no others than these and this machine's own."""
+    """Host names, joined by commas, that browsers may use beside the service's address, such as a
+    proxy's name. Without keys the service answers only to these and to this machine's own."""
     key_requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Requests a minute that a key may send which has no number of its own; not set: any number."""
+    """Requests a minute for keys without a limit of their own; not set: no limit."""
     key_concurrent_requests: Annotated[int, Field(ge=1)] | None = None
-    """Requests of a key served at once, if it has no number of its own; not set: any number."""
+    """Requests at once for keys without a limit of their own; not set: no limit."""
     wrong_keys_per_minute: Annotated[int, Field(ge=1)] = 30
-    """Wrong keys a minute that an address may send before it is answered 429 instead of 401."""
+    """Wrong keys a minute from one address; further ones get 429 instead of 401."""
 
     model: str = "motion-tiny"
     """The X-CLIP checkpoint: motion-tiny (in the package), a folder, or a Hugging Face hub id."""
@@ -77,9 +77,9 @@ class Settings(BaseModel):
     """CPU threads for the model and for the index; not set: what PyTorch and FAISS choose."""
 
     window_s: PositiveSeconds = 5.0
-    """Length in seconds of a segment, for collections that do not say."""
+    """Length of a segment in seconds, for collections created without one."""
     stride_s: PositiveSeconds = 2.5
-    """Seconds between the starts of two segments, for collections that do not say."""
+    """Seconds between the starts of two segments, for collections created without them."""
 
     prompt_precision: StoredPrecision = "int8"
     """How the patches that texts are conditioned on are stored: int8 takes half of float16."""
@@ -91,10 +91,10 @@ class Settings(BaseModel):
     max_pixels: Annotated[int, Field(ge=1)] = 36_000_000
     """Largest frame decoded, in pixels (width times height)."""
     url_ingest: str = "off"
-    """Where videos are fetched from when a request names a URL: off, public, or hosts, addresses
-    and networks joined by commas, each perhaps with a port (docs/url-ingest.md)."""
+    """From where the service may fetch videos by URL: off, public, or hosts, addresses and
+    networks joined by commas, each with an optional port (docs/url-ingest.md)."""
     url_timeout_s: PositiveSeconds = 600.0
-    """Wall-clock seconds in which a video that is fetched by its URL must have come."""
+    """Wall-clock seconds that the download of a video by URL may take."""
     decode_timeout_s: PositiveSeconds = 1800.0
     """Wall-clock seconds after which the decoding of one video is killed."""
     decode_memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 1024**3
@@ -103,7 +103,7 @@ class Settings(BaseModel):
     lease_s: PositiveSeconds = 30.0
     """Seconds without a heartbeat after which another worker may take a job over."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
-    """How often a job is begun before it counts as failed."""
+    """How often a job is started before it counts as failed."""
     max_ingests: Annotated[int, Field(ge=0, le=64)] | None = None
     """Videos that a worker ingests at once; 0: it answers queries only; not set: one for each
     processor, at most 8."""
@@ -116,35 +116,35 @@ class Settings(BaseModel):
     head_timeout_s: PositiveSeconds = 10.0
     """Seconds a client has for the head of a request, from its first byte or the connection."""
     body_timeout_s: PositiveSeconds = 30.0
-    """Seconds over which the speed of a body is measured; a silent one is cut after them."""
+    """Seconds over which the speed of a body is measured, and after which a silent one is cut."""
     body_bytes_per_s: Annotated[int, Field(ge=1)] = 1024
     """Least bytes a second that a body must bring, on average over body_timeout_s."""
     answer_timeout_s: PositiveSeconds = 60.0
-    """Seconds without a byte taken after which a client that does not read its answer is cut."""
+    """Seconds after which a client that reads nothing of its answer is disconnected."""
     keep_alive_s: PositiveSeconds = 15.0
     """Seconds a connection stays open without a request."""
     max_connections: Annotated[int, Field(ge=1)] = 512
-    """Connections open at once; beyond it the longest idle one goes, else the new one gets 503."""
+    """Connections open at once; beyond it an idle one is closed, else the new one gets 503."""
 
     max_queries: Annotated[int, Field(ge=1, le=64)] = 2
-    """Searches, classifications and heat maps of what is stored that are worked on at once."""
+    """Searches, classifications and heat maps of stored videos that run at once."""
     max_query_wait_s: PositiveSeconds = 1.0
     """Longest wait of such a query for its turn; one that would wait longer is refused at once."""
     max_clips: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests at once that send a clip to be searched by or classified, and not kept."""
+    """Requests at once that search by, classify or export a clip."""
     max_uploads: Annotated[int, Field(ge=1, le=256)] = 16
     """Videos received at once."""
     max_queue_wait_s: PositiveSeconds = 24 * 3600.0
-    """Seconds a new video may have to wait for its ingest, by what ingests take; beyond: 429."""
+    """Estimated seconds that a new video may wait for its ingest; beyond it uploads get 429."""
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
-    """Ingest jobs that may wait, whatever they take; beyond it uploads are refused with 429."""
+    """Ingest jobs that may wait; beyond it uploads get 429."""
 
     shutdown_grace_s: PositiveSeconds = 10.0
-    """Seconds that work in progress has to end after SIGTERM."""
+    """Seconds that running requests and jobs get to end after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""
     log_format: LogFormat = "text"
-    """How: text for people, or json, one object a line, for collectors."""
+    """Format of the log: text for people, or json, one object per line, for log collectors."""
     otlp_url: str | None = None
     """Where traces are sent by OpenTelemetry over HTTP, such as http://127.0.0.1:4318; not set:
     nowhere. Takes the extra otel."""

@@ -11,14 +11,14 @@ from xclip_search.steps import Call, Flow, Pause, T, refusal
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 PASSING_STATUSES = frozenset({423, 429, 503})  # 423: a chunk of the same upload is arriving
-_IN_FLIGHT = "idempotency_in_flight"  # the same request is being served, and soon will have been
+_IN_FLIGHT = "idempotency_in_flight"  # the same request is still being served
 
 
 def retried(flow: Flow[T], patience_s: float) -> Flow[T]:
-    """The same operation, each of whose calls is sent again for as long as that makes sense.
+    """The same operation, with each of its calls repeated for as long as that makes sense.
 
     patience_s : seconds that one call may spend waiting to be sent again, all together; a service
-        that asks for more time than is left gets no further request
+        that requests a longer wait than is left gets no further request
     """
     answer: httpx.Response | None = None
     error: Exception | None = None
@@ -62,7 +62,7 @@ def _sent(call: Call, patience_s: float) -> Flow[httpx.Response]:
 
 
 def _wait_s(error: ApiError, pause_s: float) -> float:
-    """What the service asks for, or a pause that many clients would not end at the same time."""
+    """The service's `Retry-After`, else a pause with jitter: clients must not return together."""
     if error.retry_after_s is not None:
         return error.retry_after_s
     return pause_s * random.uniform(0.5, 1.0)  # noqa: S311  no secret hangs on it

@@ -111,7 +111,7 @@ def content_of(call: Call) -> Iterator[dict[str, Any]]:
 
 
 def parse(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT:
-    """The body as that kind of answer; fields that a newer service adds are passed over."""
+    """The body as that kind of answer; fields that a newer service adds are ignored."""
     try:
         return kind.model_validate_json(answer.content, extra="ignore")
     except ValidationError:
@@ -119,7 +119,7 @@ def parse(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT:
 
 
 def refusal(answer: httpx.Response) -> ApiError:
-    """The error that an unsuccessful answer tells of."""
+    """The error that an unsuccessful answer describes."""
     try:
         problem = schemas.Problem.model_validate_json(answer.content, extra="ignore")
     except ValidationError:
@@ -168,7 +168,7 @@ def credentials(key: str | None) -> dict[str, str]:
     if key is None:
         return {}
     if not re.fullmatch(r"[!-~]+", key):
-        raise ApiError("key_invalid", "What was given as a key is none: it has other letters.")
+        raise ApiError("key_invalid", "The key is not valid: it has characters that no key has.")
     return {"authorization": f"Bearer {key}"}
 
 

@@ -54,10 +54,10 @@ def upload(
     on_progress: Callable[[int], object] = lambda _: None,
     unfinished: Unfinished | None = None,
 ) -> Flow[Uploaded]:
-    """Send a video; however often the connection breaks, it is taken in once.
+    """Send a video; however often the connection breaks, it is ingested once.
 
-    on_progress : told how many of the file's bytes have arrived
-    unfinished : where to remember what has begun, so that the next process goes on with it
+    on_progress : called with the number of the file's bytes that have arrived
+    unfinished : remembers unfinished uploads, so that a later process can continue them
 
     Raises ApiError, and OSError if the file cannot be read.
     """
@@ -133,7 +133,7 @@ def _offset_if_known(upload_id: str) -> Flow[int | None]:
 
 
 def _offset(upload_id: str) -> Flow[int]:
-    """How many bytes the service certainly has."""
+    """How many bytes the service has on disk."""
     answer = yield from ask(Call("HEAD", f"/v1/uploads/{upload_id}", headers=_TUS))
     return _offset_in(answer)
 
@@ -169,7 +169,7 @@ def _append(upload_id: str, chunk: FileChunk) -> Flow[int]:
 
 
 def _completed(upload_id: str, size: int) -> Flow[Uploaded]:
-    """What became of an upload all of whose bytes are there."""
+    """The result of an upload whose bytes have all arrived."""
     path = f"/v1/uploads/{upload_id}"
     found = yield from get(path, schemas.ResumableUploadAnswer)
     if not found.complete:  # the service died after the last byte; this makes it a video now
@@ -177,7 +177,7 @@ def _completed(upload_id: str, size: int) -> Flow[Uploaded]:
         yield from ask(Call("PATCH", path, headers=headers))
         found = yield from get(path, schemas.ResumableUploadAnswer)
     if found.video is None or found.job is None:
-        raise ApiError("video_not_found", "The video was deleted as soon as it was there.")
+        raise ApiError("video_not_found", "The video was deleted right after the upload.")
     return Uploaded(found.video, found.job, found.job.created_at >= found.created_at)
 
 
@@ -186,5 +186,5 @@ def _offset_in(answer: httpx.Response) -> int:
         return int(answer.headers["upload-offset"])
     except (KeyError, ValueError):
         raise ApiError(
-            "unexpected_answer", "The service does not say how far the upload is."
+            "unexpected_answer", "The service does not report the upload's offset."
         ) from None

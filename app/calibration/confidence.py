@@ -116,7 +116,7 @@ def remove(catalog: Catalog, name: str, folder: Path) -> bool:
 
 
 def _forget(folder: Path, collection_id: str, kept: set[str | None]) -> None:
-    """Delete what earlier runs left, but not the last: searches under way may still need it."""
+    """Delete the models of earlier runs, except the last: running searches may still need it."""
     for path in folder.glob(f"{collection_id}-*.safetensors"):
         if path.stem not in kept:
             path.unlink(missing_ok=True)
@@ -151,7 +151,7 @@ def _matching_rows(shown: Sequence[RankedPair]) -> Ids:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Searches:
-    """What searches for N texts among K segments see.
+    """What searches for N texts among K segments are scored by.
 
     logits : (K, N); features : (K, N, FEATURE_COUNT); match, partly : bool, (K, N)
     """
@@ -199,7 +199,7 @@ class Searches:
     def examples(self, texts: Sequence[int], first: int, random: np.random.Generator) -> Examples:
         """Searches for these texts.
 
-        A segment that shows a part of what was asked for is left out of them: it is neither a
+        A segment that shows a part of the requested event is left out of them: it is neither a
         match nor an example of something else.
         """
         parts = []

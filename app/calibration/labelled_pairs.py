@@ -1,4 +1,4 @@
-"""Labelled pairs: texts, and where in the collection each of them is right."""
+"""Labelled pairs: texts, and the segments or intervals of the collection that show each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabelledPair(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RankedPair:
-    """Where a text is to be seen: the rows of the segments that show it, and those that may."""
+    """A text with the rows of the segments that show it, and of those that show it partly."""
 
     text: str
     matching: frozenset[int]

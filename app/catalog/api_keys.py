@@ -67,7 +67,7 @@ class Keys(Transactions):
         return key
 
     def list_keys(self) -> list[ApiKey]:
-        """Every key there ever was, the oldest first."""
+        """Every key, also revoked ones, the oldest first."""
         with self._read() as connection:
             return [_key(row) for row in connection.execute(select(_KEYS).order_by(_KEYS.c.id))]
 

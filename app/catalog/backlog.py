@@ -35,7 +35,7 @@ class Backlogs(Transactions):
     """What an upload has to know about those before it."""
 
     def backlog(self) -> Backlog:
-        """The state of the queue; cheap, but not free: ask once a second, not for every upload."""
+        """The state of the queue; not free: read it once a second, not for every upload."""
         with self._read() as connection:
             counted = select(T.c.status, func.count()).where(T.c.status.in_(("queued", "running")))
             counts = {row[0]: row[1] for row in connection.execute(counted.group_by(T.c.status))}

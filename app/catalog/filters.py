@@ -108,7 +108,7 @@ EVERYTHING = And(())
 
 
 def parse_filter(raw: Filter | None) -> Condition:
-    """What a filter object says; None says as much as `{}`: everything.
+    """The condition of a filter object; None means the same as `{}`: everything.
 
     Raises InvalidFilter, whose `path` leads into `raw`.
     """

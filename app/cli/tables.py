@@ -86,11 +86,11 @@ def ranking(
 
 
 def nothing_found(answer: schemas.SearchAnswer) -> str:
-    """A sentence in place of a ranking without rows."""
+    """The sentence to print instead of an empty ranking."""
     if not answer.index.segments_total:
-        return "There is nothing to find: the collection holds no searchable video."
+        return "The collection holds no searchable video."
     if not answer.index.segments_eligible:
-        return f"The filter excludes all {answer.index.segments_total} moments."
+        return f"The filter excludes all {answer.index.segments_total} segments."
     if answer.abstained:
         return (
             "Nothing here matches with that confidence. "

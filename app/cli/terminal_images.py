@@ -29,7 +29,7 @@ _SIXEL_ATTRIBUTE = b"4"
 
 
 def find_way(environ: Mapping[str, str]) -> Way | None:
-    """How the terminal at hand shows pictures, if it says that it can; None for pipes and files.
+    """How this terminal shows pictures, if it reports that it can; None for pipes and files.
 
     By what terminals put in the environment, then by asking (DA1), which every terminal answers.
     """

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file on its way; `name` and `content_type` are what strangers call it, nothing more.
+    """A file on its way; `name` and `content_type` are the server's claims, nothing more.
 
     length : what its server declares, in bytes; `chunks` end there or raise UrlUnreachable
     """

@@ -9,7 +9,7 @@
     10.1.0.0/16, fd00::/8          the addresses of a network, likewise
 
 Entries are joined by commas. A host that is listed must still have public addresses, unless those
-are listed as well: the name is the operator's, what it resolves to may be anybody's.
+are listed as well: the operator chose the name, but not what it resolves to.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def back_up(
 ) -> BackupReport:
     """Copy the library to `folder`, which must not exist yet and is there only when it is whole.
 
-    What was deleted is not in it, nor what was half sent. `progress` hears how many files there
-    are. Raises BackupImpossible, NoLibrary.
+    What was deleted is not in it, nor what was half sent. `progress` is called with the number
+    of files. Raises BackupImpossible, NoLibrary.
     """
     check_library(settings)
     if settings.database_url is not None:

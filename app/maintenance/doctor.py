@@ -54,7 +54,7 @@ class Diagnosis:
 
 
 def diagnose(settings: Settings) -> Iterator[Diagnosis]:
-    """Look at everything, the quick things first; each finding as soon as it is known."""
+    """Run every check, the quick ones first; yields each finding as soon as it is known."""
     yield _software()
     yield _data_folder(settings)
     yield _disk(settings)
@@ -111,7 +111,7 @@ def _catalog(settings: Settings) -> Diagnosis:
             "catalog",
             "wrong",
             str(error).splitlines()[0],
-            "Look whether the database runs and XCLIP_DATABASE_URL is right; if its file is "
+            "Check that the database runs and XCLIP_DATABASE_URL is right; if its file is "
             "damaged, `xclip-search verify` says how much, and a backup restores it.",
         )
     return Diagnosis("catalog", "ok", "opens and answers")
@@ -133,7 +133,7 @@ def _ports(settings: Settings) -> Iterator[Diagnosis]:
                 yield Diagnosis(name, "wrong", f"{port} is in use by another program", fix)
         except OSError as error:
             fix = "XCLIP_HOST and XCLIP_WORKER_HOST must be addresses of this machine."
-            yield Diagnosis(name, "wrong", f"{host}:{port} cannot be had: {error.strerror}", fix)
+            yield Diagnosis(name, "wrong", f"{host}:{port} cannot be bound: {error.strerror}", fix)
         else:
             yield Diagnosis(name, "ok", f"{port} on {host} is free")
 
@@ -193,8 +193,8 @@ def _sandbox() -> Diagnosis:
         fix = "Let the service start processes (container limits, `ulimit -u`, memory)."
         return Diagnosis("sandbox", "wrong", f"the decoder's process does not start: {error}", fix)
     if refused:
-        fix = "It needs Linux with seccomp, and a container that does not forbid it; the rest of "
-        fix += "the cage holds. docs/threat-model.md says what that means."
+        fix = "It needs Linux with seccomp, and a container that does not forbid it; the other "
+        fix += "limits hold. docs/threat-model.md says what that means."
         return Diagnosis("sandbox", "note", " ".join(refused), fix)
     return Diagnosis("sandbox", "ok", "system calls, memory, time, files and user are confined")
 
@@ -284,7 +284,7 @@ def _trial(encoder: Encoder, settings: Settings) -> Diagnosis:
         scores = encoder.score(encoder.encode_text([_TEXT]), stored)
     except (XCLIPError, RuntimeError, OSError) as error:
         fix = "Its message says why; `xclip-search models check` looks at the checkpoint alone."
-        return Diagnosis("trial", "wrong", f"a clip does not come through: {error}", fix)
+        return Diagnosis("trial", "wrong", f"a test clip could not be processed: {error}", fix)
     if not np.isfinite(scores).all():
         fix = "`xclip-search models check` looks at the checkpoint; XCLIP_DEVICE=cpu at the GPU."
         return Diagnosis("trial", "wrong", "the model's scores are not numbers", fix)

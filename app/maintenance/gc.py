@@ -12,7 +12,7 @@ from index.protocol import TensorStore
 
 
 def collect(catalog: Catalog, storage: Storage) -> list[Orphan] | None:
-    """Work pending removals off and remove all orphans; what was removed.
+    """Run the pending removals and remove all orphans; returns what was removed.
 
     None, and nothing is removed, while a backup is being made.
     """

@@ -20,8 +20,8 @@ def restore(
 ) -> Manifest:
     """Make the data folder of a backup: all of it, or nothing.
 
-    `progress` hears how many files there are. Raises BackupImpossible (there is something in the
-    data folder already), BackupUnusable (a file is missing or differs).
+    `progress` is called with the number of files. Raises BackupImpossible (the data folder is not
+    empty), BackupUnusable (a file is missing or differs).
     """
     if settings.database_url is not None:
         raise BackupImpossible(

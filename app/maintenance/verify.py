@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at, what of it is damaged, and what could go."""
+    """What was checked, what of it is damaged, and which orphans could be removed."""
 
     videos: int
     segments: int
@@ -67,7 +67,7 @@ def verify(
     storage: Storage,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Look at everything once. `progress` hears how many videos have been looked at."""
+    """Check everything once. `progress` is called with the number of videos checked so far."""
     damage = [Finding("database", "catalog", sentence) for sentence in catalog.damaged_file()]
     if damage:  # nothing that it says can be relied on
         return Report(0, 0, damage, [], 0)
@@ -179,9 +179,9 @@ def _thumbnails(media: MediaStore, stored: Sequence[StoredSegment]) -> Iterator[
             with Image.open(io.BytesIO(webp), formats=["WEBP"]) as picture:
                 picture.load()
         except ObjectMissing:
-            yield segment.row, "thumbnail", segment.id, "has no picture"
+            yield segment.row, "thumbnail", segment.id, "has no thumbnail"
         except (OSError, SyntaxError, ValueError):
-            yield segment.row, "thumbnail", segment.id, "its picture cannot be read"
+            yield segment.row, "thumbnail", segment.id, "its thumbnail cannot be read"
 
 
 def _uploads(catalog: Catalog, partials: PartialUploadStore) -> Iterator[Finding]:
@@ -190,4 +190,4 @@ def _uploads(catalog: Catalog, partials: PartialUploadStore) -> Iterator[Finding
             partials.size_bytes(upload.id)
         except PartialMissing:
             if upload.id in {each.id for each in catalog.list_unfinished_uploads()}:
-                yield Finding("upload", upload.id, "what has come of it is not there")
+                yield Finding("upload", upload.id, "its partial file is missing")

@@ -41,7 +41,7 @@ from app.model_api.messages import (
 )
 from index.protocol import TensorReference
 
-CUT_TIMEOUT_S = 90.0  # longer than a cut may take, which waits for its turn first
+CUT_TIMEOUT_S = 90.0  # longer than a clip export may take, which waits for its turn first
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ T = TypeVar("T")
 class WorkerClient:
     """Calls the workers' internal HTTP. Blocking and safe to share between threads.
 
-    Calls go round the workers that answer. A call that changes nothing is tried once more, on
+    Calls go to the available workers in turn. A call that changes nothing is tried once more, on
     another worker, when the first one is unavailable.
     """
 

@@ -1,4 +1,4 @@
-"""Message schema of the model API: what the API and the worker say to each other.
+"""Message schema of the model API: the requests and answers between API and worker.
 
 Requests and facts are JSON objects of exactly the fields named here, answers of the model are
 safetensors. Both ends use these values, so neither can drift. A message is checked where it is
@@ -204,8 +204,8 @@ class Scores:
     """What the model says of K segments and N texts.
 
     logits : float32 [K, N]
-    confidence : float64 [K, N], the probability of a match; None when not requested
-        for, there are no segments, or nothing is fitted to the model, then of no kind either
+    confidence : float64 [K, N], the probability of a match; None, and `confidence_kind` too, if
+        it was not requested, there are no segments, or the model has no calibration
     rest : float64 [K], log-sum-exp of the logits of all other texts of the bank, if requested
     damaged : bool, of every requested segment, whether its tensors could not be read; the other
         arrays have rows for the rest only. None: all could.

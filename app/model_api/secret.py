@@ -1,7 +1,7 @@
 """Shared secret of API and worker: its name in the catalog, and how a request shows it.
 
 API and worker keep it in the catalog and nowhere else, so no configuration can get it wrong, and
-the worker's port may be one that strangers reach.
+the worker's port may be reachable by others.
 """
 
 from __future__ import annotations

@@ -52,9 +52,9 @@ def create_key(
 
 
 def owner_of(text: bytes, keys: Mapping[str, ApiKey], now: datetime) -> ApiKey | None:
-    """The key that `text` is; None if it is none of `keys`, or its time is over.
+    """The key of `keys` that `text` is; None if there is none or it has expired.
 
-    The time this takes tells nothing: an unknown id is compared with a digest like a known one.
+    Constant time: an unknown id is compared with a digest like a known one.
     """
     form = _FORM.fullmatch(text)
     if form is None:
@@ -71,7 +71,7 @@ def _digest(secret: bytes) -> bytes:
 class KeyRing:
     """The keys in force, read again when they are more than a second old.
 
-    So a key that is made or revoked, by whatever process, counts within about a second.
+    So a key that any process creates or revokes takes effect within about a second.
     """
 
     def __init__(self, catalog: Catalog, clock: Clock) -> None:

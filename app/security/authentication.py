@@ -74,7 +74,7 @@ class Authenticator:
                 "Other machines reach this service, and its last key was revoked. Make one with "
                 "`xclip-search keys create`."
             )
-        return self._admit_anybody(entrance, headers)
+        return self._admit_without_keys(entrance, headers)
 
     @contextmanager
     def serving(self, caller: Principal | None) -> Iterator[None]:
@@ -99,14 +99,14 @@ class Authenticator:
         keys = self._ring.latest
         if not keys:
             is_local = is_loopback(self._settings.host)
-            return self._admit_anybody(entrance, headers) if is_local else None
+            return self._admit_without_keys(entrance, headers) if is_local else None
         try:
             key = self._owner(entrance, method, headers, address, keys)
         except (KeyInvalid, TooManyWrongKeys):
             return None
         return None if key is None else Principal(key.id, key.name, key.scope)
 
-    def _admit_anybody(self, entrance: Entrance | None, headers: Headers) -> Principal:
+    def _admit_without_keys(self, entrance: Entrance | None, headers: Headers) -> Principal:
         """Without keys: admits clients on this machine, unless another site's page sent them."""
         if not is_local_host(headers, self._settings.hosts_allowed):
             raise HostNotAllowed(
@@ -125,7 +125,7 @@ class Authenticator:
         address: str,
         keys: Mapping[str, ApiKey],
     ) -> ApiKey | None:
-        """Whose key or session comes with the request; None if neither does."""
+        """The key of the request, sent itself or by its session; None if there is neither."""
         sent = headers.getlist("authorization")
         if not sent:
             is_media = entrance is not None and entrance.template in MEDIA

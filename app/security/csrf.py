@@ -26,7 +26,7 @@ def is_local_host(headers: Headers, allowed: Collection[str]) -> bool:
 def is_cross_site(method: str, headers: Headers, allowed: Collection[str]) -> bool:
     """Whether a page of another site is behind the request.
 
-    From there only links lead here. A browser says so in Sec-Fetch-Site, which no page can forge;
+    Other sites may only link here. A browser says so in Sec-Fetch-Site, which no page can forge;
     over plain HTTP to another machine it sends Origin alone.
     """
     fetched_from = headers.get("sec-fetch-site")

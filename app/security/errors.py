@@ -51,7 +51,7 @@ class KeyInvalid(Unauthenticated):
 
 
 class Forbidden(SecurityError):
-    """The caller is known, or need not be, and may not do this."""
+    """The caller may not do this, whether it is known or not."""
 
     status = 403
 
@@ -103,12 +103,12 @@ class RateLimited(TooManyRequests):
 
 
 class TooManyConcurrent(TooManyRequests):
-    """As many requests of the key as may be are being served."""
+    """The limit of the key's concurrent requests is reached."""
 
     code = "too_many_concurrent"
 
 
 class TooManyWrongKeys(TooManyRequests):
-    """Wrong keys keep coming from the client's address."""
+    """Too many wrong keys came from the client's address."""
 
     code = "too_many_wrong_keys"

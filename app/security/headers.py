@@ -1,4 +1,4 @@
-"""Security headers: what every response tells a browser to be careful about."""
+"""Security headers: what every response forbids a browser to do with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
-    # What is no page of ours runs and loads nothing; a picture or a video still shows itself.
+    # Answers other than our pages run and load nothing; images and videos still display.
     "content-security-policy": "default-src 'none'; img-src 'self'; media-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }

@@ -9,14 +9,14 @@ from app.catalog.api_keys import Scope
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A key's owner, at `request.state.caller`; None there is a stranger at a public route."""
+    """A key's owner, at `request.state.caller`; None for a client without a key."""
 
     id: str
     name: str
     scope: Scope
     at_once: int | None = None
-    """How many of its requests may be served at once; None is any number."""
+    """How many of its requests may be served at once; None: no limit."""
 
 
-# As long as there are no keys, everybody who reaches the service is this one.
+# Without keys, every client of the service is this principal.
 ANONYMOUS = Principal("anonymous", "anonymous", "admin")

@@ -1,4 +1,4 @@
-"""Rate limiting by token bucket, and concurrency limits, in memory that strangers cannot fill."""
+"""Rate limiting by token bucket, and concurrency limits, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES_KEPT = 4096
 
 
 class TokenBuckets:
-    """A bucket of tokens for each name, as large as what a minute brings, and full at first.
+    """A bucket of tokens for each name; it holds the tokens of a minute, and is full at first.
 
     Only the names seen last are kept: one that is forgotten starts with a full bucket again.
     """

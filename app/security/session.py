@@ -1,7 +1,7 @@
 """Session cookies, in place of a key, for what a browser loads by itself: <img> and <video>.
 
-The cookie names a key and an end, signed with a secret of the catalog: nothing is kept here, and
-a key that is revoked takes its sessions along. It is no key: it opens nothing but media, by GET.
+The cookie names a key and an end, signed with a secret of the catalog: nothing is stored here, and
+the sessions of a revoked key end with it. The cookie is not a key: it only allows GET of media.
 """
 
 from __future__ import annotations

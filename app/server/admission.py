@@ -4,8 +4,8 @@ An ASGI layer behind authentication and before the body is read. Requests are of
 
     query    searches, labels and heat maps of what is stored, texts to be embedded: they share the
              model
-    clip     a video sent along to be searched by or labelled, and not kept: it is decoded first;
-             or an interval of a stored one to be exported
+    clip     a video uploaded only to search by it or label it: it is decoded first; or an
+             interval of a stored video to be exported
     upload   videos received, whose jobs the queue must have room for
     light    everything else; it never waits here, and there are always threads for it
 
@@ -45,7 +45,7 @@ def threads_needed(settings: Settings) -> int:
 
 
 class AdmissionControl:
-    """ASGI layer: a concurrency limiter for each class, and no upload that would wait for days.
+    """ASGI layer: a concurrency limiter for each class, and the limit of the ingest queue.
 
     A request that was let in finds its permit at `request.state.permit`.
     """

@@ -93,7 +93,7 @@ class ConcurrencyLimiter:
 
     @property
     def working(self) -> int:
-        """How many are worked on now."""
+        """How many are running now."""
         return self._working
 
     @property

@@ -116,7 +116,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse, and count what is neither a complete head nor a body.
 
         The parser keeps an unfinished line of a head, or of the trailers behind a chunked body,
-        and shows it to nobody before its end.
+        and shows it to no callback before its end.
         """
         if self._phase is _Phase.REFUSED:
             self._drop(len(data))
@@ -132,7 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The parser gave up: answer what a callback found wrong, or that this is not HTTP."""
-        self._refuse(self._cause or MalformedRequest("What came is not HTTP."))
+        self._refuse(self._cause or MalformedRequest("The bytes received are not HTTP."))
 
     def on_message_begin(self) -> None:
         """The first byte of a request line."""
@@ -154,12 +154,12 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The request is known: from here on it is the body that has to come in time."""
+        """The head is complete: from now on the timeouts of the body apply."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._cause = TooManyConnections("Too many requests are sent ahead of their answers.")
             raise self._cause
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # to nothing we speak: what follows is not parsed
+        if self.parser.should_upgrade():  # no other protocol is supported: stop parsing
             self.cycle.keep_alive = False
         self.registry.leave(self)
         self._unparsed_bytes = 0
@@ -257,7 +257,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _end_head(self) -> None:
-        if self.flow.read_paused:  # it is us who do not read
+        if self.flow.read_paused:  # the service itself has paused reading
             self._arm(self.loop.time() + self.limits.head_timeout_s)
         elif self._heard:
             seconds = self.limits.head_timeout_s
@@ -275,7 +275,7 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._refuse(
                 RequestTimeout(
-                    f"The body brought fewer than {limits.body_bytes_per_s} bytes a second "
+                    f"The body arrived with fewer than {limits.body_bytes_per_s} bytes a second "
                     f"for {limits.body_timeout_s:g} s."
                 )
             )
@@ -291,7 +291,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.transport.get_write_buffer_size():
             return
         if self._taken() == self._acknowledged:
-            logger.info("cut: the answer is not taken, client=%s", self.client)
+            logger.info("closed: the client does not read its answer, client=%s", self.client)
             self.transport.abort()
         else:
             self._watch_answer()

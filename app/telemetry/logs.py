@@ -14,7 +14,7 @@ from app.settings import LogFormat
 from app.telemetry.context import current_ids
 from app.telemetry.tracing import trace_id
 
-# Libraries that report every step they take; from them only what went wrong is of interest.
+# Libraries that report every step they take; only their warnings and errors are logged.
 _TALKATIVE = ("alembic", "faiss.loader", "httpx", "uvicorn.error")
 _TIME = "%Y-%m-%dT%H:%M:%S"
 

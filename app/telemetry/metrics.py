@@ -46,7 +46,7 @@ class Metrics:
         )
         self.limiter_requests = Gauge(
             "xclip_lane_requests",
-            "Requests of a costly class now, at work or in line for their turn.",
+            "Requests of a costly class now, running or waiting for their turn.",
             ["lane", "state"],
             registry=registry,
         )
@@ -62,7 +62,7 @@ class Metrics:
         )
         self.damaged_segments = Counter(
             "xclip_damaged_segments",
-            "Stored segments that could not be read when they were to be scored.",
+            "Stored segments that could not be read to be scored.",
             registry=registry,
         )
         self._add_figures(registry)
@@ -71,7 +71,7 @@ class Metrics:
         self.jobs = Gauge("xclip_jobs", "Ingest jobs now.", ["status"], registry=registry)
         self.queue_wait_seconds = Gauge(
             "xclip_queue_wait_seconds",
-            "Seconds that a video uploaded now would wait for its ingest, by what ingests take.",
+            "Estimated seconds that a video uploaded now would wait for its ingest.",
             registry=registry,
         )
         self.index_segments = Gauge(
@@ -118,7 +118,7 @@ class WorkerMetrics:
             registry=registry,
         )
         self.model_calls_waiting = Gauge(
-            "xclip_model_calls_waiting", "Calls in line for the model now.", registry=registry
+            "xclip_model_calls_waiting", "Calls waiting for the model now.", registry=registry
         )
         self.model = Gauge(
             "xclip_model_info",

@@ -28,7 +28,7 @@ _PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # requested every few se
 
 
 class Telemetry:
-    """ASGI layer: request id, metrics, and the last-resort answer to the unforeseen."""
+    """ASGI layer: request id, metrics, and the last-resort answer to unexpected errors."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float] = time.perf_counter
@@ -68,7 +68,7 @@ class Telemetry:
             status = status or CLIENT_GONE
         except Exception:  # the last resort: a bug fails one request, with its id in the log
             _log.exception("request %s failed", request_id)
-            if status:  # half an answer is out: the server has to cut the connection
+            if status:  # a part of the answer is sent: the server has to close the connection
                 raise
             await problem_response(unexpected_problem(), request_id)(scope, receive, send_with_id)
         finally:

@@ -14,7 +14,7 @@ import { SearchView } from "./views/search.js";
 import { SettingsView } from "./views/settings.js";
 import { VideoView } from "./views/video.js";
 
-const PLACES = [["/", "Search", "search"], ["/library", "Library", "film"], ["/jobs", "Jobs", "list"],
+const TABS = [["/", "Search", "search"], ["/library", "Library", "film"], ["/jobs", "Jobs", "list"],
   ["/settings", "Settings", "gear"]];
 const VIEWS = { "/": SearchView, "/library": LibraryView, "/jobs": JobsView, "/settings": SettingsView };
 
@@ -28,7 +28,7 @@ function App() {
       <a class="brand" href=${href("/")}><img src="/static/icon.svg" alt="" width="26" height="26" />
         <span>X-CLIP Search</span></a>
       <nav class="views" aria-label="Views">
-        ${PLACES.map(([to, word, icon]) => html`
+        ${TABS.map(([to, word, icon]) => html`
           <a href=${href(to)} aria-current=${isIn(path, to) ? "page" : null}>
             <${Icon} name=${icon} /><span>${word}</span>${to === "/library" && html`<${UploadCount} />`}</a>`)}
       </nav>

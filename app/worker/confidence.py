@@ -55,7 +55,7 @@ class ConfidenceEstimator:
         return self._scoring.score(self.bank, stored).astype(np.float16)
 
     def needs_bank(self, request: ConfidenceRequest | None, rest: bool) -> bool:
-        """Whether there is anything to say beside the logits. Raises CalibrationUnusable."""
+        """Whether the answer needs more than the logits. Raises CalibrationUnusable."""
         return rest or self._model_for(request) is not None
 
     def judge(

@@ -24,7 +24,7 @@ from app.errors import ServiceError
 
 
 class NotInClipFolder(ServiceError):
-    """A name that is none of a file in the one folder that requests may name files of."""
+    """A request names no file of the folder for incoming files, the only one it may name."""
 
     code = "invalid_request"
     status = 400
@@ -72,7 +72,7 @@ class ModelLoading(ServiceError):
 
 
 class SchedulerFull(ServiceError):
-    """More calls wait for the model than may.
+    """The limit of calls that wait for the model is reached.
 
     An API admits few queries at once, so it takes many APIs, or a mistake, to get here.
     """

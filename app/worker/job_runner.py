@@ -137,7 +137,7 @@ class JobRunner:
             logger.info("job %s: %s, code=%s message=%s", job.id, after.status, code, message)
 
     def _postpone(self, job: Job, lease: Lease) -> None:
-        """The disk is full, which is not the job's fault."""
+        """Return the job to the queue: the disk is full, which is not the job's fault."""
         try:
             self._catalog.postpone_job(
                 job.id,
@@ -153,7 +153,7 @@ class JobRunner:
 
     def _abandon(self, job: Job) -> None:
         """The job is no longer ours; if its video is gone, so are the pictures just written."""
-        logger.info("job %s: cancelled or taken over, its work is dropped", job.id)
+        logger.info("job %s: canceled or taken over, its work is dropped", job.id)
         try:
             self._catalog.get_video(job.collection, job.video_id)
         except NotFound:

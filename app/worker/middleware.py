@@ -1,4 +1,4 @@
-"""Authentication middleware of the worker: only callers that share the catalog may ask for work."""
+"""Authentication middleware of the worker: only callers that share its catalog may call it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def while_wanted(wanted: Callable[[], bool]) -> Iterator[None]:
 
 
 def still_wanted() -> Callable[[], bool]:
-    """What tells, from any thread, whether the caller at hand still waits."""
+    """A function that tells, from any thread, whether the current caller still waits."""
     return _wanted.get()
 
 
@@ -57,7 +57,7 @@ class _Turn:
 
 
 class ModelScheduler:
-    """The one thread that runs the model, and the two lanes in front of it.
+    """The one thread that runs the model, and the two queues in front of it.
 
     Queries go strictly before batches of ingests, except that a batch goes once none has run for
     `ingest_patience_s`: a stream of queries slows an ingest down but never stops it. A query waits
@@ -81,7 +81,7 @@ class ModelScheduler:
         self._thread.start()
 
     def query(self, call: Callable[[], Result]) -> Future[Result]:
-        """Run `call` for somebody who waits for the answer; raises SchedulerFull."""
+        """Run `call` for a caller that waits for the answer; raises SchedulerFull."""
         now = time.monotonic()
         with self._changed:
             if len(self._queries) >= MAX_TURNS:

@@ -3,7 +3,7 @@
 decode (child process) -> batches of the model -> tensors and pictures -> sync -> one commit
 
 All of these work at the same time, on segments of the same video and on those of other jobs' too;
-what is between two of them is bounded, and the slowest sets the pace for all.
+the queues between them are bounded, and the slowest stage limits the speed of all.
 
 Nothing of a video is visible before the commit, and by then its pictures and the tensors that its
 rows point at are safe on disk. What an interrupted attempt left behind is orphaned, never damaged:

@@ -11,7 +11,7 @@ import anyio.to_thread
 class ModelReadiness:
     """Has the model run until it has done so once; then remembers it.
 
-    Probes that come while it runs wait for the same run, so anybody may ask as often as they like.
+    Probes that come while it runs wait for the same run, so probes may be as frequent as they like.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:

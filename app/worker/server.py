@@ -148,7 +148,7 @@ class _Calls:
             await self._readiness.require()
         except Exception as error:  # noqa: BLE001  whatever keeps the model from running
             logger.warning("the model does not run: %s", error)
-            # the probe may come from a stranger: the reason is in the log only
+            # probes need no secret, so the reason is in the log only
             raise ModelNotReady("The model does not run.") from None
         return Response(status_code=200)
 

@@ -44,7 +44,7 @@ class LabelRequest(Accepted):
     )
     none_of_these: bool = Field(
         default=False,
-        description="in mode single: let what the model knows besides compete with the labels",
+        description="in mode single: let the texts of the model's bank compete with the labels",
     )
 
     @model_validator(mode="after")

@@ -87,8 +87,7 @@ class VideoAnswer(Answer):
     height: int | None
     duration_s: float | None
     lost_s: float | None = Field(
-        description="seconds of the video that could not be decoded and are covered by the last "
-        "picture before"
+        description="seconds of the video that could not be decoded and show the last frame before"
     )
     metadata: dict[str, JsonValue]
     error: Failure | None

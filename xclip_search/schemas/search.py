@@ -86,7 +86,7 @@ class SearchRequest(SearchOptions):
         if self.then is not None and self.merge:
             raise ValueError("the results of then are moments already; leave merge out")
         if self.segment_id is not None and self.min_confidence is not None:
-            raise ValueError("confidence is known for words only; leave min_confidence out")
+            raise ValueError("confidence is known for text queries only; leave min_confidence out")
         return self
 
 

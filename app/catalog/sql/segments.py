@@ -31,7 +31,7 @@ def replace(
     embeddings: Embeddings,
     now: datetime,
 ) -> None:
-    """Give the video these segments (id, segment) and vectors in place of any it has.
+    """Give the video these segments (id, segment) and vectors instead of any it has.
 
     embeddings : float32, shape = (N, D), in the order of `new`
     """

@@ -76,7 +76,7 @@ def set_processing(connection: Connection, video_id: str, job_id: str) -> None:
 
 
 def set_ready(connection: Connection, video_id: str, facts: VideoFacts) -> None:
-    """The video's segments are in place."""
+    """The video's segments are stored."""
     values = {
         "status": "ready",
         "container": facts.container,

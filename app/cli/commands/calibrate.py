@@ -76,7 +76,7 @@ def calibrate(
         console.print(
             f"Confidence is now estimated against {fitted.background} segments of the collection. "
             "Nothing was measured: how often it is right is not known. For a calibrated one, "
-            "give --pairs with at least 20 texts and where in the collection each is to be seen."
+            "give --pairs with at least 20 texts, each with a segment or interval that shows it."
         )
         return
     console.print(_held_out_table(fitted.held_out))

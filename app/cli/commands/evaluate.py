@@ -45,7 +45,9 @@ Kind = Annotated[
 Split = Annotated[str, typer.Option(help="The part of the annotations to read.")]
 Style = Annotated[
     Literal["service", "original"],
-    typer.Option(help="Pictures as a search sees them, or as the published figures were measured."),
+    typer.Option(
+        help="Frames as a search samples them, or as the published figures were measured."
+    ),
 ]
 Ties = Annotated[
     Literal["average", "optimistic", "repeat"],

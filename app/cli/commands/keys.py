@@ -71,7 +71,7 @@ def create(
 
 
 def list_() -> None:
-    """List every key there ever was, without its secret."""
+    """List every key, also revoked ones, without its secret."""
     with _catalog() as catalog:
         keys = catalog.list_keys()
     now = SystemClock().now()

@@ -98,7 +98,10 @@ def search(
     ] = None,
     merge: Annotated[
         bool | None,
-        typer.Option("--merge/--no-merge", help="Whole moments, or the windows they are made of."),
+        typer.Option(
+            "--merge/--no-merge",
+            help="Merge overlapping segments into moments, or list each segment.",
+        ),
     ] = None,
     by_video: Annotated[
         bool, typer.Option("--by-video", help="The best moment of each video only.")
@@ -113,7 +116,7 @@ def search(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Find moments in words or by example; best first."""
+    """Find moments by text or by example, best first."""
     if sum(choice is not None for choice in (text, like, clip)) != 1:
         raise typer.BadParameter("say what to find: TEXT, --like SEGMENT_ID or --clip FILE")
     given: dict[str, Any] = {
@@ -168,7 +171,7 @@ def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
     else:
         _show_with_pictures(client, answer.results, pictures, console)
     looked, total = answer.index.segments_eligible, answer.timings_ms.total
-    remark = f"{looked} moments searched in {total:.0f} ms"
+    remark = f"{looked} segments searched in {total:.0f} ms"
     if answer.confidence_kind == "estimated":
         remark += "; the confidence is an estimate, not calibrated"
     if answer.index.segments_damaged:

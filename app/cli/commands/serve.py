@@ -44,7 +44,7 @@ def serve() -> None:
     """Start the API and a worker, restart what dies, stop both on Ctrl-C or SIGTERM."""
     with _reported_errors():
         settings = _begin()
-        _check_doors(settings)
+        _require_key_if_open(settings)
         for host, port in (
             (settings.host, settings.port),
             (settings.worker_host, settings.worker_port),
@@ -67,7 +67,7 @@ def api() -> None:
     """Start the REST API alone."""
     with _reported_errors():
         settings = _begin()
-        _check_doors(settings)
+        _require_key_if_open(settings)
         _exit_on_signals()
         with bind(settings.host, settings.port) as listener:
             # imported late: a busy port is known by then, and clients never need it
@@ -123,7 +123,7 @@ def _begin() -> Settings:
     return settings
 
 
-def _check_doors(settings: Settings) -> None:
+def _require_key_if_open(settings: Settings) -> None:
     """Refuse to serve other machines without a key. Raises SettingsError."""
     if is_loopback(settings.host):
         return

@@ -95,7 +95,7 @@ class Classify:
             groups = groupby(scored, key=lambda pair: pair[0].video.id)
             found = [_video_labels(group, labelling, options) for _, group in groups]
         if sum(damaged) and part.video_ids is not None and not found:
-            raise VideoNotReady("What is stored of these videos is damaged and has to be remade.")
+            raise VideoNotReady("The stored data of these videos is damaged and must be rebuilt.")
         return Classified(collection.model, labelling.labels, found, sum(damaged))
 
     def clip(

@@ -72,7 +72,7 @@ class Ingest:
             yield
             return
         if sender in self._serving:
-            raise IdempotencyInFlight("A request under this Idempotency-Key is being served.")
+            raise IdempotencyInFlight("Another request with this Idempotency-Key is being served.")
         self._serving.add(sender)
         try:
             yield
@@ -151,7 +151,7 @@ class Ingest:
             return None
         if answered.digest != key.digest:
             raise IdempotencyKeyReused(
-                "This Idempotency-Key came with another request before. Use a new one."
+                "This Idempotency-Key was used with another request. Use a new one."
             )
         try:
             video = self._catalog.get_video(answered.collection, answered.video_id)

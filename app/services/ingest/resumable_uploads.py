@@ -162,7 +162,9 @@ class ResumableUploads:
     def _get(self, upload_id: str, owner: str) -> ResumableUpload:
         upload = self._catalog.get_upload(upload_id, owner)
         if upload.expires_at <= self._clock.now():
-            raise UploadExpired("Nothing of this upload came for too long; begin a new one.")
+            raise UploadExpired(
+                "This upload has expired because no data arrived for too long; start a new one."
+            )
         return upload
 
 
@@ -190,4 +192,4 @@ def _expire(catalog: Catalog, partials: PartialUploadStore, upload_id: str) -> N
 
 def _check_offset(sent: int, received: int) -> None:
     if sent != received:
-        raise UploadOffsetMismatch(f"The upload has come to byte {received}, not to {sent}.")
+        raise UploadOffsetMismatch(f"The upload is at byte {received}, not to {sent}.")

@@ -61,7 +61,7 @@ class UrlFetcher:
         """
         if self._downloader is None:
             raise UrlIngestOff(
-                f"This service fetches no URLs; its operator can allow it by {_VARIABLE}."
+                f"This service fetches no URLs; its operator can allow it with {_VARIABLE}."
             )
         incoming = await anyio.to_thread.run_sync(self._media.receive, self._max_bytes)
         try:
@@ -85,7 +85,9 @@ class UrlFetcher:
                     await _write(download, incoming)
                 return download
         except TimeoutError:
-            raise UrlTooSlow(f"The file did not come within {self._timeout_s:g} seconds.") from None
+            raise UrlTooSlow(
+                f"The file did not arrive within {self._timeout_s:g} seconds."
+            ) from None
         finally:
             self._going_on -= 1
 

@@ -37,7 +37,7 @@ class ClipExport:
         self._worker = worker
 
     def cut(self, video: Video, start_s: float, end_s: float) -> VideoClip:
-        """Copy the interval, from the last key picture at or before its start.
+        """Copy the interval, from the last keyframe at or before its start.
 
         The file is nameless already when this returns: it goes when it is closed.
 

@@ -168,13 +168,13 @@ class LibraryService:
             raise ContentNotFound(f"The bytes of {video.id} are not in the media store.") from None
 
     def thumbnail(self, collection: str, video_id: str, moment_s: float | None) -> OpenObject:
-        """The picture of the segment whose middle is nearest, or of the first one.
+        """The thumbnail of the segment whose middle is nearest, or of the first one.
 
         Raises ThumbnailNotFound as long as there is none.
         """
         segments = self._catalog.list_segments(collection, video_id)
         moment = 0.0 if moment_s is None else moment_s
-        missing = ThumbnailNotFound(f"{video_id} has no picture of that moment yet.")
+        missing = ThumbnailNotFound(f"{video_id} has no thumbnail of that moment yet.")
         if not segments:
             raise missing
         nearest = min(segments, key=lambda segment: abs(middle(segment) - moment))

@@ -89,8 +89,8 @@ class _ModelCheck:
     """Has a worker's model run when it is not known that it can, never twice at the same time.
 
     It is in doubt when it has answered no call for a while, or an answer has failed. An ingest may
-    keep it busy for longer than a probe waits: a model that ran before is trusted until the run
-    that it was asked for has ended.
+    keep it busy for longer than a probe waits: a model that ran before is trusted until the
+    requested run has ended.
     """
 
     def __init__(self, worker: WorkerEndpoint) -> None:

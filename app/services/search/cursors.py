@@ -103,10 +103,10 @@ class Signer:
             padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
             raw = base64.b64decode(padded, altchars=b"-_", validate=True)
         except (UnicodeError, binascii.Error):
-            raise InvalidCursor("The cursor is not one that a search has given.") from None
+            raise InvalidCursor("This service did not issue the cursor.") from None
         signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
-            raise InvalidCursor("The cursor is not one that a search has given.")
+            raise InvalidCursor("This service did not issue the cursor.")
         position = _position(json.loads(body))
         if position is None:
             raise CursorExpired(_EXPIRED)

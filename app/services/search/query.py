@@ -107,7 +107,7 @@ class SearchPage:
 
     exact : every eligible segment was scored by the model, not only the recalled ones
     damaged : how many eligible segments were left out because what is stored of them is unreadable
-    score_kind : what a score is: `COSINE`, or what the encoder computes, with _contrast when a
+    score_kind : what a score is: `COSINE`, or the encoder's kind, with _contrast when a
         negative text was given and _sequence for a chain of events
     confidence_kind : how the confidence was computed; None when there is none
     abstained : there were results, but the confidence of each was below min_confidence

@@ -170,7 +170,7 @@ class Search:
             collection, [text], [SegmentOfVideo(one, video) for one in segments], len(segments)
         )
         if not scored.found:
-            raise VideoNotReady(f"What is stored of {video.id} is damaged and has to be remade.")
+            raise VideoNotReady(f"The stored data of {video.id} is damaged and must be rebuilt.")
         scores = scored.scores
         starts, ends = _bounds([item.segment for item in scored.found])
         curve = moments.score_curve(starts, ends, scores.logits[:, 0].astype(np.float64))
@@ -203,7 +203,7 @@ class Search:
         directions = list(self._catalog.embeddings_by_rows([row]))
         if not directions:
             if self._catalog.existing_segments([row]):
-                raise VideoNotReady(f"{segment_id} is damaged and has to be remade.")
+                raise VideoNotReady(f"{segment_id} is damaged and must be rebuilt.")
             # deleted since it was looked up
             raise SegmentNotFound(f"no segment {segment_id!r} in {collection.name!r}")
         return _Encoded(directions, own_row=row)
@@ -258,7 +258,7 @@ class Search:
         if least is not None and ranking.scored and ranking.confidence_kind is None:
             raise NotCalibrated(
                 "No confidence is known for this collection's model; fit one with "
-                "`xclip-search calibrate`, or ask without min_confidence."
+                "`xclip-search calibrate`, or search without min_confidence."
             )
         kept = [one for one in ranking.segments if least is None or (one.confidence or 0) >= least]
         if query.merge:

@@ -25,7 +25,7 @@ def rebuild(catalog: Catalog, video_ids: Iterable[str], what: str) -> None:
             "%s of %s cannot be read; %s",
             what,
             video_id,
-            f"{job_id} makes it again" if job_id else "no new job was queued, see its latest",
+            f"{job_id} rebuilds it" if job_id else "no new job was queued, see its latest",
         )
 
 

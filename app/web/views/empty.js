@@ -17,7 +17,7 @@ export function EmptyState({ query, collection, found }) {
   }
   const why = query.then
     ? `No video shows “${query.text}” and then “${query.then}” within ${query.within} s.`
-    : "There are no other moments to compare with.";
+    : "There are no other segments to compare with.";
   return html`
     <${Notice} icon="search" title="Nothing found">
       <p>${why}</p>
@@ -36,7 +36,7 @@ const NoVideosYet = () => html`
 
 const FilteredOut = ({ query, total }) => html`
   <${Notice} icon="search" title="The filters leave nothing to search">
-    <p>None of the ${count(total, "moment")} matches all filters.</p>
+    <p>None of the ${count(total, "segment")} matches all filters.</p>
     <p><a class="button" href=${address({ ...query, filters: [] })}>Search without filters</a></p>
   <//>`;
 
@@ -50,7 +50,7 @@ function Abstained({ query, collection, found }) {
   const best = nearest?.results[0];
   return html`
     <${Notice} icon="search" title="Most likely nothing here shows this">
-      <p>The search compared ${count(found.index.segments_eligible, "moment")}, and none reaches
+      <p>The search compared ${count(found.index.segments_eligible, "segment")}, and none reaches
         ${" "}${percent(CONFIDENT)} confidence.
         ${best && html` The nearest, in ${best.filename}, has <b>${percent(best.confidence)}</b> confidence.`}</p>
       <${Advice} query=${query} model=${found.index.model} />
@@ -74,4 +74,4 @@ const Advice = ({ query, model }) => html`
   ${model === "motion-tiny" && html`
     <p class="quiet">The current model, motion-tiny, knows only moving coloured shapes.</p>`}
   ${!isFiltered(query) && model !== "motion-tiny" && html`
-    <p class="quiet">Confidence rises when there are fewer moments to compare: try a filter.</p>`}`;
+    <p class="quiet">Confidence rises when there are fewer segments to compare: try a filter.</p>`}`;

@@ -70,8 +70,8 @@ function Outcome({ query, collection, found }) {
   const ms = Math.round(found.timings_ms.total);
   return html`
     <div class="outcome">
-      <p role="status">${shown ? `${found.next_cursor ? "The best " : ""}${shown} of ${
-        count(searched, "moment")} · ${ms} ms` : "Nothing found"}
+      <p role="status">${shown ? `${found.next_cursor ? "The best " : ""}${count(shown, "moment")} from ${
+        count(searched, "segment")} · ${ms} ms` : "Nothing found"}
         ${damaged > 0 && html` <span class="bad">${damaged} cannot be read right now</span>`}</p>
       ${!query.like && html`
         <button type="button" class="plain" aria-pressed=${isKept}

@@ -55,7 +55,7 @@ function Collections() {
           <span class="name"><a href=${href("/", { c: each.name })}>${each.name}</a>
             <span class="quiet small when">windows of ${each.segmentation.window_s} s, every
               ${" "}${each.segmentation.stride_s} s</span></span>
-          <span class="quiet">${count(each.videos, "video")}, ${count(each.segments, "moment")}</span>
+          <span class="quiet">${count(each.videos, "video")}, ${count(each.segments, "segment")}</span>
           <span class="acts">${each.name !== DEFAULT && html`
             <${IconButton} name="bin" label="Delete ${each.name}" onClick=${() => setGoing(each)} />`}</span>
         </li>`)}</ul>

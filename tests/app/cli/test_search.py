@@ -95,7 +95,7 @@ def test_a_filter_says_where_to_look(search: RunCommand, answer: Ask) -> None:
     results = answer("a blue circle", "--filter", '{"camera": "south"}').results
     assert [result.filename for result in results] == ["short.mp4"]
     nothing = search("a blue circle", "--filter", '{"camera": "west"}')
-    assert "The filter excludes all 5 moments." in nothing.output
+    assert "The filter excludes all 5 segments." in nothing.output
 
 
 def test_events_in_order_are_shown_below_their_moment(search: RunCommand, answer: Ask) -> None:
@@ -198,7 +198,7 @@ def test_minimum_confidence_needs_a_model_with_a_confidence(search: RunCommand) 
     ("total", "eligible", "abstained", "sentence"),
     [
         (0, 0, True, "no searchable video"),
-        (9, 0, True, "excludes all 9 moments"),
+        (9, 0, True, "excludes all 9 segments"),
         (9, 4, True, "Nothing here matches with that confidence"),
         (9, 4, False, "No video shows these events"),
     ],

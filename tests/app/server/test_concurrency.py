@@ -33,112 +33,112 @@ def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
     return run
 
 
-def make_lane(clock: Hand, *, at_once: int = 2, max_wait_s: float = 10.0) -> ConcurrencyLimiter:
+def make_limiter(clock: Hand, *, at_once: int = 2, max_wait_s: float = 10.0) -> ConcurrencyLimiter:
     return ConcurrencyLimiter("queries", at_once=at_once, max_wait_s=max_wait_s, clock=clock)
 
 
-def measured(lane: ConcurrencyLimiter, clock: Hand, seconds: float) -> None:
+def measured(limiter: ConcurrencyLimiter, clock: Hand, seconds: float) -> None:
     """One request that took so long."""
-    place = lane.take()
+    permit = limiter.take()
     clock.now += seconds
-    place.leave(served=True)
+    permit.leave(served=True)
 
 
-def turns(*places: Permit) -> list[bool]:
-    return [place.ready.done() for place in places]
+def turns(*permits: Permit) -> list[bool]:
+    return [permit.ready.done() for permit in permits]
 
 
 @in_loop
 async def test_the_first_come_is_the_first_served() -> None:
     """Two at work; each that leaves lets the next one in, in order."""
-    lane = make_lane(Hand())
-    places = [lane.take() for _ in range(5)]
-    assert turns(*places) == [True, True, False, False, False]
-    places[1].leave(served=True)
-    assert turns(*places) == [True, True, True, False, False]
-    places[0].leave(served=False)
-    assert turns(*places) == [True, True, True, True, False]
+    limiter = make_limiter(Hand())
+    permits = [limiter.take() for _ in range(5)]
+    assert turns(*permits) == [True, True, False, False, False]
+    permits[1].leave(served=True)
+    assert turns(*permits) == [True, True, True, False, False]
+    permits[0].leave(served=False)
+    assert turns(*permits) == [True, True, True, True, False]
 
 
 @in_loop
 async def test_a_wait_too_long_is_refused_when_it_begins() -> None:
     """Requests take 4 s, two at once: the sixth in line would wait 12 s, and hears that now."""
     clock = Hand()
-    lane = make_lane(clock)
-    measured(lane, clock, 4.0)
+    limiter = make_limiter(clock)
+    measured(limiter, clock, 4.0)
     for _ in range(2 + 5):
-        lane.take()
+        limiter.take()
     with pytest.raises(Overloaded, match="2 are worked on, 5 wait") as refused:
-        lane.take()
+        limiter.take()
     assert refused.value.retry_after_s == 12.0
     with pytest.raises(Overloaded):
-        lane.check()
+        limiter.check()
 
 
 @in_loop
 async def test_the_line_is_bounded_when_nothing_is_known_yet() -> None:
     """Before the first request has ended there is no estimate, but there is an end."""
-    lane = make_lane(Hand())
+    limiter = make_limiter(Hand())
     for _ in range(2 + MAX_WAITING):
-        lane.take()
+        limiter.take()
     with pytest.raises(Overloaded):
-        lane.take()
+        limiter.take()
 
 
 @in_loop
 async def test_a_burst_may_wait_and_a_standing_line_may_not_grow() -> None:
     """A line that does not get empty is overload: from then on half as many, and no line."""
     clock = Hand()
-    lane = make_lane(clock, at_once=4)
-    measured(lane, clock, 1.0)
-    places = [lane.take() for _ in range(4 + 10)]  # a burst
+    limiter = make_limiter(clock, at_once=4)
+    measured(limiter, clock, 1.0)
+    permits = [limiter.take() for _ in range(4 + 10)]  # a burst
     clock.now += BURST_S + 0.1
     with pytest.raises(Overloaded):  # the line stands: one more would wait 2.75 s
-        lane.take()
-    for place in places:
-        place.leave(served=False)
+        limiter.take()
+    for permit in permits:
+        permit.leave(served=False)
     for _ in range(2):  # overload is not over because the line is empty once
-        lane.take()
+        limiter.take()
     with pytest.raises(Overloaded):
-        lane.take()
+        limiter.take()
 
 
 @in_loop
-async def test_calm_returns_when_nobody_had_to_be_refused_for_a_while() -> None:
+async def test_calm_returns_when_no_request_was_refused_for_a_while() -> None:
     """After that a burst may wait again."""
     clock = Hand()
-    lane = make_lane(clock, at_once=1)
-    measured(lane, clock, 1.0)
-    places = [lane.take() for _ in range(3)]
+    limiter = make_limiter(clock, at_once=1)
+    measured(limiter, clock, 1.0)
+    permits = [limiter.take() for _ in range(3)]
     clock.now += BURST_S + 0.1
     with pytest.raises(Overloaded):
-        lane.take()
-    for place in places:
-        place.leave(served=False)
+        limiter.take()
+    for permit in permits:
+        permit.leave(served=False)
     clock.now += CALM_S + 0.1
     for _ in range(1 + 10):
-        lane.take()
+        limiter.take()
 
 
 @in_loop
 async def test_who_leaves_the_line_makes_room() -> None:
-    """A client that vanishes while it waits costs nobody a turn, however often it is told."""
-    lane = make_lane(Hand(), at_once=1)
-    first, second, third = (lane.take() for _ in range(3))
+    """A client that vanishes while it waits costs no other request its turn."""
+    limiter = make_limiter(Hand(), at_once=1)
+    first, second, third = (limiter.take() for _ in range(3))
     second.leave(served=False)
     second.leave(served=False)
     first.leave(served=True)
     assert third.ready.done()
     third.leave(served=True)
-    assert lane.take().ready.done()
+    assert limiter.take().ready.done()
 
 
 @in_loop
 async def test_who_stands_aside_lets_others_work_and_goes_on_next() -> None:
     """What it waited for does not count as what a request takes."""
     clock = Hand()
-    lane = make_lane(clock, at_once=1, max_wait_s=3.0)
-    first, second, third = (lane.take() for _ in range(3))
+    limiter = make_limiter(clock, at_once=1, max_wait_s=3.0)
+    first, second, third = (limiter.take() for _ in range(3))
     clock.now += 1.0
     async with first.released():
         assert turns(second, third) == [True, False]
@@ -148,31 +148,31 @@ async def test_who_stands_aside_lets_others_work_and_goes_on_next() -> None:
     clock.now += 1.0
     first.leave(served=True)  # two seconds of work: one waits, so the next would wait 4 s
     assert third.ready.done()
-    lane.take()
+    limiter.take()
     with pytest.raises(Overloaded) as refused:
-        lane.take()
+        limiter.take()
     assert refused.value.retry_after_s == 4.0
 
 
 @in_loop
 async def test_an_error_while_aside_needs_no_place() -> None:
-    """The place stays with those that work."""
-    lane = make_lane(Hand(), at_once=1)
-    first, second = lane.take(), lane.take()
+    """The permit stays with those that work."""
+    limiter = make_limiter(Hand(), at_once=1)
+    first, second = limiter.take(), limiter.take()
     with pytest.raises(ValueError, match="gone"):
         async with first.released():
             raise ValueError("gone")
     first.leave(served=False)
     assert second.ready.done()
     second.leave(served=True)
-    assert lane.take().ready.done()
+    assert limiter.take().ready.done()
 
 
 @in_loop
 async def test_a_cancelled_wait_leaves_the_line_whole() -> None:
-    """The server cancels requests when it ends: nobody else may stumble over that."""
-    lane = make_lane(Hand(), at_once=1)
-    first, second, third = (lane.take() for _ in range(3))
+    """The server cancels requests when it ends: no other request may fail by that."""
+    limiter = make_limiter(Hand(), at_once=1)
+    first, second, third = (limiter.take() for _ in range(3))
     waiting = asyncio.create_task(second.turn())
     await asyncio.sleep(0)
     waiting.cancel()
