@@ -28,6 +28,9 @@ AppError
 ├── TooManyStreams         503 too_many_streams
 ├── Overloaded             503 overloaded
 ├── QueueFull              429 queue_full
+├── CatalogUnavailable     503 catalog_unavailable
+├── PreconditionFailed     412 precondition_failed
+├── RangeNotSatisfiable    416 range_not_satisfiable
 └── ThumbnailNotFound      404 thumbnail_not_found
 
 Errors of the catalog, the files, the downloads, the worker and of access are defined in their own
@@ -38,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
 
 
 class ServiceError(Exception):
@@ -55,13 +58,20 @@ class ServiceError(Exception):
 
     code: str = "internal_error"
     status: int = 500
-    headers: ClassVar[Mapping[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     retry_after_s: float | None = None
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
+        if headers is not None:
+            self.headers = headers
 
     def invalid_fields(self) -> Sequence[InvalidField] | None:
         """What of the request is invalid, where the error says so."""
@@ -109,7 +119,7 @@ class TusVersionUnsupported(AppError):
 
     code = "tus_version_unsupported"
     status = 412
-    headers: ClassVar[Mapping[str, str]] = {"tus-version": "1.0.0"}
+    headers = MappingProxyType({"tus-version": "1.0.0"})
 
 
 class UploadOffsetMismatch(AppError):
@@ -273,3 +283,25 @@ class QueueFull(AppError):
 
     code = "queue_full"
     status = 429
+
+
+class CatalogUnavailable(AppError):
+    """The database does not answer."""
+
+    code = "catalog_unavailable"
+    status = 503
+    retry_after_s = 5.0
+
+
+class PreconditionFailed(AppError):
+    """The file is not the one that the request's conditions name."""
+
+    code = "precondition_failed"
+    status = 412
+
+
+class RangeNotSatisfiable(AppError):
+    """The file has none of the requested bytes; `headers` say how many it has."""
+
+    code = "range_not_satisfiable"
+    status = 416

@@ -11,10 +11,9 @@ from typing import TypedDict
 
 from starlette.responses import Response
 
-from app.errors import ChecksumMismatch, InvalidField, ServiceError
+from app.errors import CatalogUnavailable, ChecksumMismatch, InvalidField, ServiceError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_S = 5
 _MAX_ECHO = 200
 
 
@@ -82,8 +81,7 @@ def _printable_path(path: Sequence[str | int]) -> list[str | int]:
 def catalog_problem() -> ProblemDetails:
     """The database does not answer."""
     detail = "The catalog does not answer; nothing was changed. Try again later."
-    headers = {"retry-after": str(_RETRY_AFTER_S)}
-    return ProblemDetails(503, "catalog_unavailable", detail, headers=headers)
+    return problem_of(CatalogUnavailable(detail))
 
 
 def unexpected_problem() -> ProblemDetails:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from app.routes.dependencies import ClipExportDep, CollectionName, LibraryDep, VideoId
-from app.routes.error_responses import problem_responses
-from app.routes.files import FileHeaders, file_response, video_media_type
+from app.routes.files import FileHeaders, file_response, file_responses, video_media_type
 from app.services.library.clip_export import ClipExport, VideoClip
 from app.services.library.library import LibraryService
 
@@ -19,13 +18,7 @@ router = APIRouter(prefix="/v1/collections/{collection}/videos/{video_id}", tags
 CLIP_START_HEADER = "x-clip-start"
 CLIP_END_HEADER = "x-clip-end"
 _CACHE = "private, max-age=86400, immutable"
-_CONTENT: dict[str, dict[str, object]] = {"video/mp4": {}, "video/webm": {}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": _CONTENT, "description": "The clip"},
-    206: {"content": _CONTENT, "description": "The range asked for"},
-    304: {"description": "As the client has it"},
-    **problem_responses(404, 409, 412, 413, 416, 422, 502, 507),
-}
+_RESPONSES = file_responses(("video/mp4", "video/webm"), 404, 409, 413, 422, 502, 507)
 Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 
 
@@ -47,7 +40,9 @@ async def get_clip(
     clip, described = await anyio.to_thread.run_sync(
         _cut, library, clip_export, collection, video_id, start, end
     )
-    request.state.permit.leave(served=True)  # the work is done: others may cut while this is sent
+    request.state.permit.leave(
+        served=True
+    )  # the clip is cut: another may be while this one is sent
     return file_response(request, clip.content, described)
 
 

@@ -13,6 +13,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
 from app.clock import Clock
+from app.security.authentication import Authenticator
 from app.security.principal import Principal
 from app.services.classify.classify import Classify
 from app.services.ingest.incoming_files import IncomingFiles
@@ -39,8 +40,20 @@ def _service(name: str) -> Callable[[Request], Coroutine[Any, Any, Any]]:
     return provide
 
 
-async def _owner(request: Request) -> str:
+async def _caller(request: Request) -> Principal:
     caller: Principal = request.state.caller
+    return caller
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+async def _authenticator(request: Request) -> Authenticator:
+    authenticator: Authenticator = request.state.authenticator
+    return authenticator
+
+
+async def _owner(caller: Caller) -> str:
     return caller.id
 
 
@@ -79,6 +92,7 @@ SearchDep = Annotated[Search, Depends(_service("search"))]
 UploadsDep = Annotated[ResumableUploads, Depends(_service("uploads"))]
 UrlFetcherDep = Annotated[UrlFetcher, Depends(_service("url_fetcher"))]
 
+CurrentAuthenticator = Annotated[Authenticator, Depends(_authenticator)]
 Owner = Annotated[str, Depends(_owner)]  # whose uploads and Idempotency-Keys these are
 CollectionName = Annotated[str, Path(pattern=NAME_PATTERN)]
 VideoId = Annotated[str, Path(pattern=_ID_PATTERN)]

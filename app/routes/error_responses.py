@@ -24,6 +24,7 @@ from app.problems import (
     problem_response,
     status_phrase,
 )
+from app.storage.media_store import StorageFull
 from xclip_search.schemas import Problem
 
 _MAX_FIELD_ERRORS = 20
@@ -79,7 +80,7 @@ async def _answer_system_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         raise error
-    return _answer(request, ProblemDetails(507, "storage_full", "The data folder's disk is full."))
+    return _answer(request, problem_of(StorageFull("The data folder's disk is full.")))
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:

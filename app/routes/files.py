@@ -7,11 +7,11 @@ player sends one, and an answer in parts would cost more than it saves.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
@@ -20,7 +20,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.problems import ProblemDetails, problem_response
+from app.errors import PreconditionFailed, RangeNotSatisfiable
+from app.routes.error_responses import problem_responses
 from app.storage.object_store import OpenObject
 
 _BY_CONTAINER: Mapping[str, str] = {
@@ -68,8 +69,22 @@ class FileHeaders:
     extra: Mapping[str, str] | None = None
 
 
+def file_responses(media_types: Iterable[str], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route that answers with a file, or these statuses."""
+    content: dict[str, dict[str, object]] = {name: {} for name in media_types}
+    return {
+        200: {"content": content, "description": "The whole file"},
+        206: {"content": content, "description": "The requested range"},
+        304: {"description": "The client has the current file already"},
+        **problem_responses(412, 416, *statuses),
+    }
+
+
 def file_response(request: Request, content: OpenObject, described: FileHeaders) -> Response:
-    """The answer to a GET or HEAD: 200, 206, 304, 412 or 416. Closes the file in the end."""
+    """The answer to a GET or HEAD: 200, 206 or 304. Closes the file in the end.
+
+    Raises PreconditionFailed, RangeNotSatisfiable.
+    """
     headers = _headers(content, described)
     given = request.headers
     refused = _precondition(given, headers)
@@ -77,14 +92,13 @@ def file_response(request: Request, content: OpenObject, described: FileHeaders)
         content.close()
         if refused == 304:
             return Response(status_code=304, headers=_without_content(headers))
-        return _problem(request, 412, "precondition_failed", "The file is another one by now.")
+        raise PreconditionFailed("The file is another one by now.")
     size = content.stat.size_bytes
     chosen = _range(given, headers, size) if request.method == "GET" else None
     if chosen == _UNSATISFIABLE:
         content.close()
         detail = f"The file has {size} bytes; the Range header asks for none of them."
-        named = {"content-range": f"bytes */{size}"}
-        return _problem(request, 416, "range_not_satisfiable", detail, named)
+        raise RangeNotSatisfiable(detail, headers={"content-range": f"bytes */{size}"})
     start, end = chosen or (0, size)
     headers["content-length"] = str(end - start)
     if chosen:
@@ -192,13 +206,6 @@ def _date(value: str | None) -> datetime | None:
 
 def _known(value: str) -> datetime:
     return parsedate_to_datetime(value)
-
-
-def _problem(
-    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
-) -> Response:
-    problem = ProblemDetails(status, code, detail, headers=headers or {})
-    return problem_response(problem, request.state.request_id)
 
 
 async def _chunks(content: OpenObject, start: int, end: int) -> AsyncIterator[bytes]:

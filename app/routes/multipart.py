@@ -1,7 +1,7 @@
 """Multipart parser: the file goes to disk as it arrives, small text fields beside it.
 
 The form parsers of the web framework spool the whole file before a route runs. Here memory stays
-flat: pieces of about a mebibyte are parsed, hashed and written by one worker thread call each.
+flat: chunks of about a mebibyte are parsed, hashed and written by one worker thread call each.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TypeVar
 
 import anyio.to_thread
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
-from app.routes.request_bodies import declared_length, receive_body
+from app.routes.request_bodies import declared_length, receive_body, validating_body
 from app.server.body_limit import FORM_OVERHEAD_BYTES
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from app.storage.media_store import IncomingFile
@@ -60,7 +59,7 @@ class _FormReceiver:
         self._seen: set[str] = set()
         self._fields: dict[str, str] = {}
         self._file_headers: dict[bytes, bytes] = {}
-        self._pieces: list[bytes] = []
+        self._file_chunks: list[bytes] = []
         self._ended = False
         self._parser = MultipartParser(
             boundary,
@@ -76,14 +75,14 @@ class _FormReceiver:
             },
         )
 
-    def feed(self, piece: bytes) -> None:
-        """Parse one piece of the body and write what belongs to the file."""
+    def feed(self, chunk: bytes) -> None:
+        """Parse one chunk of the body and write what belongs to the file."""
         try:
-            self._parser.write(piece)
+            self._parser.write(chunk)
         except FormParserError as error:
             raise InvalidRequest("The multipart body is malformed.") from error
-        self._incoming.write(b"".join(self._pieces))
-        self._pieces.clear()
+        self._incoming.write(b"".join(self._file_chunks))
+        self._file_chunks.clear()
 
     def finish(self) -> MultipartForm:
         """Check that the body was whole; returns what came beside the file."""
@@ -128,7 +127,7 @@ class _FormReceiver:
 
     def _part_bytes(self, buffer: bytes, start: int, end: int) -> None:
         if self._part.is_file:
-            self._pieces.append(buffer[start:end])
+            self._file_chunks.append(buffer[start:end])
             return
         self._part.text += buffer[start:end]
         if len(self._part.text) > _MAX_FIELD_BYTES:
@@ -176,11 +175,8 @@ def parse_fields(form: MultipartForm, kind: type[Fields]) -> Fields:
         except (ValueError, RecursionError):
             error = {"loc": ("body", name), "msg": "must be JSON", "type": "json_invalid"}
             raise RequestValidationError([error]) from None
-    try:
+    with validating_body():
         return kind.model_validate(values)
-    except ValidationError as refused:
-        errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
-        raise RequestValidationError(errors) from refused
 
 
 def form_body(kind: type[Accepted]) -> dict[str, object]:

@@ -1,16 +1,19 @@
-"""Request bodies received as a stream: files, and chunks of files."""
+"""Request bodies: received as a stream of chunks, and validated where the framework does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 import anyio.to_thread
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from app.content_length import content_length
 
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 def declared_length(request: Request) -> int:
@@ -27,16 +30,26 @@ async def receive_body(request: Request, write: Callable[[bytes], object]) -> No
     gathered = bytearray()
 
     async def pass_on() -> None:
-        piece = bytes(gathered)
+        chunk = bytes(gathered)
         gathered.clear()
-        if piece:
-            await anyio.to_thread.run_sync(write, piece)
+        if chunk:
+            await anyio.to_thread.run_sync(write, chunk)
 
     try:
-        async for piece in request.stream():
-            gathered += piece
-            if len(gathered) >= _PIECE_BYTES:
+        async for part in request.stream():
+            gathered += part
+            if len(gathered) >= _CHUNK_BYTES:
                 await pass_on()
     finally:
         with anyio.CancelScope(shield=True):
             await pass_on()
+
+
+@contextmanager
+def validating_body() -> Iterator[None]:
+    """Turn a ValidationError within the block into a RequestValidationError about the body."""
+    try:
+        yield
+    except ValidationError as refused:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
+        raise RequestValidationError(errors) from refused

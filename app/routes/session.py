@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from app.security.authentication import Authenticator
-from app.security.principal import ANONYMOUS, Principal
+from app.routes.dependencies import Caller, CurrentAuthenticator
+from app.security.principal import ANONYMOUS
 from app.security.session import COOKIE, LIFE_S
 
 router = APIRouter(prefix="/v1/session", tags=["system"])
-
-
-async def _caller(request: Request) -> Principal:
-    caller: Principal = request.state.caller
-    return caller
-
-
-async def _authenticator(request: Request) -> Authenticator:
-    authenticator: Authenticator = request.state.authenticator
-    return authenticator
 
 
 @router.post("", status_code=204)
 async def begin_session(
     request: Request,
     response: Response,
-    caller: Annotated[Principal, Depends(_caller)],
-    authenticator: Annotated[Authenticator, Depends(_authenticator)],
+    caller: Caller,
+    authenticator: CurrentAuthenticator,
 ) -> None:
     """Set a cookie that shows contents and thumbnails for twelve hours, and does nothing else."""
     if caller == ANONYMOUS:  # there are no keys, so no cookie is needed

@@ -58,7 +58,7 @@ def create_upload(
     upload_length: Length,
     upload_metadata: Described = None,
 ) -> schemas.ResumableUploadAnswer:
-    """Announce a video that will come in pieces, to the address in Location."""
+    """Announce a video that will come in chunks, to the address in Location."""
     new = tus.parse_metadata(upload_metadata, upload_length)
     progress = uploads.create(collection, owner, new)
     response.headers.update(_headers(progress))

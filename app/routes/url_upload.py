@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from app.routes.multipart import COMPONENT
+from app.routes.request_bodies import validating_body
 from app.services.ingest.ingest import Upload
 from app.services.ingest.url_fetch import UrlFetcher
 from xclip_search import schemas
@@ -34,11 +33,8 @@ async def receive_url(request: Request, fetcher: UrlFetcher) -> AsyncIterator[Up
     UrlFetcher raises.
     """
     raw = await request.body()
-    try:
+    with validating_body():
         body = schemas.UrlUpload.model_validate_json(raw)
-    except ValidationError as refused:
-        errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.errors()]
-        raise RequestValidationError(errors) from refused
     with _while_connected(request):
         fetched = await fetcher.fetch(body.url, body.filename)
     with fetched.incoming as incoming:

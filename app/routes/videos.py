@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -30,7 +30,13 @@ from app.routes.dependencies import (
     VideoId,
 )
 from app.routes.error_responses import problem_responses
-from app.routes.files import FILE_MEDIA_TYPES, FileHeaders, file_response, video_media_type
+from app.routes.files import (
+    FILE_MEDIA_TYPES,
+    FileHeaders,
+    file_response,
+    file_responses,
+    video_media_type,
+)
 from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
@@ -44,27 +50,9 @@ from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
 
-_FILE_CONTENT: dict[str, dict[str, object]] = {name: {} for name in FILE_MEDIA_TYPES}
-_FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": _FILE_CONTENT, "description": "The whole file"},
-    206: {"content": _FILE_CONTENT, "description": "The range asked for"},
-    304: {"description": "As the client has it"},
-    **problem_responses(404, 412, 416, 422),
-}
-
-
-def _responses(media_type: str) -> dict[int | str, dict[str, Any]]:
-    content = {200: "All of it", 206: "The range asked for"}
-    return {
-        **{
-            status: {"content": {media_type: {}}, "description": sentence}
-            for status, sentence in content.items()
-        },
-        304: {"description": "As the client has it"},
-        **problem_responses(404, 412, 416, 422),
-    }
-
-
+_CONTENT_RESPONSES = file_responses(FILE_MEDIA_TYPES, 404, 422)
+_PICTURE_RESPONSES = file_responses(["image/webp"], 404, 422)
+_INDEX_RESPONSES = file_responses(["text/vtt"], 404, 422)
 # Not for longer: who may see a video today may not for ever.
 _FOR_A_DAY = "private, max-age=86400, immutable"
 _NOT_AT_ALL = "private, max-age=0"
@@ -215,7 +203,11 @@ def list_segments(
 
 
 @router.head("/{video_id}/content", include_in_schema=False)
-@router.get("/{video_id}/content", response_class=Response, responses=_FILE_RESPONSES)
+@router.get(
+    "/{video_id}/content",
+    response_class=Response,
+    responses=_CONTENT_RESPONSES,
+)
 def get_content(
     request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:
@@ -231,7 +223,11 @@ def get_content(
 
 
 @router.head("/{video_id}/thumbnail", include_in_schema=False)
-@router.get("/{video_id}/thumbnail", response_class=Response, responses=_responses("image/webp"))
+@router.get(
+    "/{video_id}/thumbnail",
+    response_class=Response,
+    responses=_PICTURE_RESPONSES,
+)
 def get_thumbnail(
     request: Request,
     library: LibraryDep,
@@ -245,7 +241,11 @@ def get_thumbnail(
 
 
 @router.head("/{video_id}/sprite", include_in_schema=False)
-@router.get("/{video_id}/sprite", response_class=Response, responses=_responses("image/webp"))
+@router.get(
+    "/{video_id}/sprite",
+    response_class=Response,
+    responses=_PICTURE_RESPONSES,
+)
 def get_sprite(
     request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:
@@ -255,7 +255,11 @@ def get_sprite(
 
 
 @router.head("/{video_id}/sprite.vtt", include_in_schema=False)
-@router.get("/{video_id}/sprite.vtt", response_class=Response, responses=_responses("text/vtt"))
+@router.get(
+    "/{video_id}/sprite.vtt",
+    response_class=Response,
+    responses=_INDEX_RESPONSES,
+)
 def get_sprite_index(
     request: Request, library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> Response:

@@ -18,8 +18,7 @@ SecurityError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from types import MappingProxyType
 
 from app.errors import ServiceError
 
@@ -34,7 +33,7 @@ class Unauthenticated(SecurityError):
     """The route needs a key, and none that is in force was sent."""
 
     status = 401
-    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+    headers = MappingProxyType({"www-authenticate": "Bearer"})
 
 
 class KeyMissing(Unauthenticated):
@@ -47,7 +46,7 @@ class KeyInvalid(Unauthenticated):
     """What was sent is not a key that is in force."""
 
     code = "key_invalid"
-    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": 'Bearer error="invalid_token"'}
+    headers = MappingProxyType({"www-authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(SecurityError):

@@ -24,7 +24,7 @@ from app.worker.job_runner import JobRunner
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
-from app.worker.server import create_worker_app
+from app.worker.server import ModelCalls, create_worker_app
 from app.worker.text_cache import TextCache
 from xclip.encoder import Encoder
 
@@ -75,7 +75,7 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
         clips = ClipScoring(
             encoder, scheduler, scoring, confidence, decoder, media.tmp, runner.stopping
         )
-        app = create_worker_app(
+        calls = ModelCalls(
             encoder,
             tensors,
             texts,
@@ -84,6 +84,6 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
             clips,
             ClipExporter(media, decoder),
             metrics,
-            secret=catalog.secret(SECRET),
         )
+        app = create_worker_app(calls, metrics, secret=catalog.secret(SECRET))
         yield WorkerParts(app, runner, catalog, storage)

@@ -81,21 +81,8 @@ SCORE_BATCH = 256
 CLIPS_AT_ONCE = 2
 
 
-def create_worker_app(
-    encoder: Encoder,
-    store: TensorStore,
-    texts: TextCache,
-    scoring: Scoring,
-    confidence: ConfidenceEstimator,
-    clips: ClipScoring,
-    cutter: ClipExporter,
-    metrics: WorkerMetrics,
-    *,
-    secret: bytes,
-) -> Starlette:
+def create_worker_app(calls: ModelCalls, metrics: WorkerMetrics, *, secret: bytes) -> Starlette:
     """The ASGI application of one worker, for clients that know `secret`."""
-    calls = _Calls(encoder, store, texts, scoring, confidence, clips, cutter, metrics)
-    metrics.model.labels(encoder.name, encoder.fingerprint, encoder.device, encoder.dtype).set(1)
     return Starlette(
         routes=[
             Route("/livez", calls.livez),
@@ -117,7 +104,9 @@ def create_worker_app(
     )
 
 
-class _Calls:
+class ModelCalls:
+    """The handlers of the worker's calls; the module's docstring has their messages."""
+
     def __init__(
         self,
         encoder: Encoder,
@@ -139,11 +128,15 @@ class _Calls:
         self._metrics = metrics
         self._readiness = ModelReadiness(scoring.check)
         self._clip_slots = anyio.CapacityLimiter(CLIPS_AT_ONCE)
+        identity = (encoder.name, encoder.fingerprint, encoder.device, encoder.dtype)
+        metrics.model.labels(*identity).set(1)
 
     async def livez(self, _: Request) -> Response:
+        """The process answers."""
         return Response(status_code=200)
 
     async def readyz(self, _: Request) -> Response:
+        """Whether the model has run; raises ModelNotReady."""
         try:
             await self._readiness.require()
         except Exception as error:  # noqa: BLE001  whatever keeps the model from running
@@ -153,6 +146,7 @@ class _Calls:
         return Response(status_code=200)
 
     async def model(self, _: Request) -> Response:
+        """What the model is, and how many calls wait for it."""
         encoder = self._encoder
         facts = ModelFacts(
             name=encoder.name,
@@ -169,13 +163,16 @@ class _Calls:
         return Response(facts.to_json(), media_type="application/json")
 
     async def metrics(self, _: Request) -> Response:
+        """Counts and durations of the worker, for Prometheus."""
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def check(self, _: Request) -> Response:
+        """Run the model on next to nothing; raises ModelUnsound."""
         await anyio.to_thread.run_sync(self._scoring.check)
         return Response(status_code=200)
 
     async def text(self, request: Request) -> Response:
+        """Embed texts."""
         message = TextRequest.from_json(await request.body())
         async with _watched(request):
             embeddings = await self._embed(message.texts)
@@ -185,6 +182,7 @@ class _Calls:
         return self._answer(arrays)
 
     async def score(self, request: Request) -> Response:
+        """Score texts against stored segments; raises ModelMismatch."""
         message = ScoreRequest.from_json(await request.body())
         if message.fingerprint != self._encoder.fingerprint:
             raise ModelMismatch(
@@ -196,6 +194,7 @@ class _Calls:
         return self._answer(scores.arrays(), scores.confidence_kind)
 
     async def embed(self, request: Request) -> Response:
+        """Embed the segments of a file that is not kept."""
         message = EmbedRequest.from_json(await request.body())
         async with _watched(request):
             embeddings = await anyio.to_thread.run_sync(
@@ -204,6 +203,7 @@ class _Calls:
         return self._answer({"embeddings": embeddings})
 
     async def clip(self, request: Request) -> Response:
+        """Score texts against the segments of a file that is not kept."""
         message = ClipScoreRequest.from_json(await request.body())
         async with _watched(request):
             scored = await anyio.to_thread.run_sync(
@@ -220,6 +220,7 @@ class _Calls:
         )
 
     async def cut(self, request: Request) -> Response:
+        """Write an interval of a stored video into a file."""
         order = ClipExportRequest.from_json(await request.body())
         done = await anyio.to_thread.run_sync(self._cutter.cut, order, limiter=self._clip_slots)
         return Response(done.to_json(), media_type="application/json")

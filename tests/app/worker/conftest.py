@@ -34,7 +34,7 @@ from app.worker.job_runner import JobRunner
 from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
-from app.worker.server import create_worker_app
+from app.worker.server import ModelCalls, create_worker_app
 from app.worker.text_cache import TextCache
 from index.protocol import TensorStore
 from tests.app.stored_files import content_file
@@ -155,7 +155,8 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
         parts.encoder, parts.gate, scoring, certainty, parts.decoder, parts.media.tmp, lambda: False
     )
     secret = parts.catalog.secret(SECRET)
-    app = create_worker_app(
+    metrics = WorkerMetrics()
+    calls = ModelCalls(
         parts.encoder,
         parts.tensors,
         texts,
@@ -163,9 +164,9 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
         certainty,
         clips,
         ClipExporter(parts.media, parts.decoder),
-        WorkerMetrics(),
-        secret=secret,
+        metrics,
     )
+    app = create_worker_app(calls, metrics, secret=secret)
     with serving(app) as url:
         worker = WorkerClient(url, secret=secret)
         yield worker
