@@ -22,7 +22,7 @@ demo: $(VENV)/installed ## generate clips, ingest and search them, leave the ser
 serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
 	$(RUN)/xclip-search serve $(ARGS)
 
-test: $(VENV)/installed ## run all tests, in three processes: many of them wait for others
+test: $(VENV)/installed ## run all tests, in three processes
 	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/installed ## lint, format and types
@@ -31,7 +31,7 @@ check: $(VENV)/installed ## lint, format and types
 	$(RUN)/mypy
 	$(RUN)/oxlint --deny-warnings app/web
 
-format: $(VENV)/installed ## put the code into its format
+format: $(VENV)/installed ## format the code
 	$(RUN)/ruff check --fix $(SOURCES)
 	$(RUN)/ruff format $(SOURCES)
 
@@ -59,7 +59,7 @@ faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 
 	$(RUN)/python -m benchmarks.big_upload
 	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py
 
-check-image: $(VENV)/installed ## go through the Dockerfile's installation in a clean environment (minutes)
+check-image: $(VENV)/installed ## run the Dockerfile's installation steps in a clean environment (minutes)
 	$(RUN)/python -m tests.deploy.image_install
 
 motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an hour and a half on two cores)
@@ -68,5 +68,5 @@ motion-tiny: $(VENV)/installed ## train the embedded checkpoint again (about an 
 	$(RUN)/python -m xclip.motion.recipe.stage3_wider build/motion-tiny-second build/motion-tiny
 	$(RUN)/python -m xclip.motion.recipe.stage4_confidence build/motion-tiny
 
-clean: ## remove what the targets made
+clean: ## remove everything that the targets made
 	rm -rf $(VENV) build .demo-data .training

@@ -68,7 +68,7 @@ ROUTE_TABLE: Mapping[tuple[str, str], RoutePolicy] = {
     ("POST", f"{_V1}/search:batch"): RoutePolicy("read", Cost.QUERY),
     ("POST", f"{_V1}/search:clip"): RoutePolicy(
         "read", Cost.CLIP
-    ),  # what is sent along is not kept
+    ),  # the uploaded clip is not stored
     ("POST", f"{_V1}/classify"): RoutePolicy("read", Cost.QUERY, body_bytes=LABELS_BODY_BYTES),
     ("POST", "/v1/classify"): RoutePolicy("read", Cost.CLIP, body_bytes=LABELS_BODY_BYTES),
     ("GET", f"{_V1}/videos"): RoutePolicy("read"),

@@ -20,7 +20,7 @@ JobStatus: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canc
 VideoStatus: TypeAlias = Literal["processing", "ready", "failed"]
 
 _ENDED = frozenset({"succeeded", "failed", "canceled"})
-_LONGEST_WAIT_S = 30.0  # in one request; well below the patience of proxies
+_LONGEST_WAIT_S = 30.0  # in one request; well below the timeouts of proxies
 _LOOK_AGAIN_S = 0.25
 
 
@@ -139,7 +139,7 @@ def wait(
     timeout_s: float | None = None,
     on_change: Callable[[schemas.JobAnswer], object] | None = None,
 ) -> Flow[schemas.JobAnswer]:
-    """The job once it has ended, however it did; `on_change` is told of it about every second.
+    """The job once it has ended, however it did; `on_change` is called with it about every second.
 
     Raises StillWaiting after `timeout_s`.
     """
@@ -200,7 +200,7 @@ def _act(job_id: str, action: str) -> Flow[schemas.JobAnswer]:
 
 
 def _delete(path: str) -> Flow[int]:
-    # a second one would be told that nothing is there, which is not what happened
+    # a second one would get 404, although the first one succeeded
     answer = yield from ask(Call("DELETE", path, repeatable=False))
     return parse(answer, schemas.DeletedAnswer).pending_removals if answer.content else 0
 

@@ -39,7 +39,7 @@ def retried(flow: Flow[T], patience_s: float) -> Flow[T]:
 
 
 def _sent(call: Call, patience_s: float) -> Flow[httpx.Response]:
-    """A successful answer to the call; raises the ApiError that patience ended with."""
+    """A successful answer to the call; raises the last ApiError once no time to wait is left."""
     pause_s = FIRST_PAUSE_S
     while True:
         try:

@@ -120,7 +120,7 @@ class Queue(Transactions):
     def postpone_job(
         self, job_id: str, lease_token: str, *, code: str, message: str, wait_s: float
     ) -> Job:
-        """Give a job back for reasons that are not its own: to be begun again after `wait_s`.
+        """Return a job to the queue for reasons that are not its own; due again after `wait_s`.
 
         The attempt is not counted. `message` is as for `fail_job`. Raises LeaseLost.
         """

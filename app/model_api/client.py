@@ -115,7 +115,7 @@ class WorkerClient:
         """Exact logits of N texts over K stored segments; N·K ≤ MAX_SCORES.
 
         With templates, each with one `{}`, a text is the mean of itself in each of them.
-        Segments whose tensors cannot be read are told apart in the answer.
+        The answer marks segments whose tensors cannot be read.
         `fingerprint` is the model that made the segments; a worker with another model answers
         WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """

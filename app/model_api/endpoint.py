@@ -60,7 +60,7 @@ class WorkerUnavailable(WorkerError):
 class WorkerFailed(WorkerError):
     """The worker answered with an error of this `code`.
 
-    `status` is what the API's own caller is told: 502, unless the code names something that the
+    `status` is what the API's own caller gets: 502, unless the code names something that the
     caller can change. `worker_status` is the HTTP status that the worker gave.
     """
 

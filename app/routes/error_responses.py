@@ -51,7 +51,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def document_problems(schema: dict[str, Any]) -> None:
-    """Give the problems in an OpenAPI schema their media type, which FastAPI cannot be told."""
+    """Give the problems in an OpenAPI schema their media type, which FastAPI cannot set."""
     for operations in schema["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():

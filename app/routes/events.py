@@ -26,7 +26,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {}},
         "description": "Events named `job`, whose data is the job and whose id its revision",
     },
-    204: {"description": "The job has ended, and its end was told already"},
+    204: {"description": "The job has ended, and the client has seen its end"},
     **problem_responses(404, 422),
 }
 LastEventId = Annotated[

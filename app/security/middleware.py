@@ -14,7 +14,7 @@ from app.security.access_table import Policy
 from app.security.authentication import Authenticator
 from app.security.errors import SecurityError
 
-_SMALL_BODY_BYTES = 64 << 10  # what the server has taken in already, or may as well
+_SMALL_BODY_BYTES = 64 << 10  # what the server has received already, or may as well receive
 
 
 class AuthMiddleware:

@@ -1,4 +1,4 @@
-"""Session cookies, in place of a key, for what a browser loads by itself: <img> and <video>.
+"""Session cookies, instead of a key, for what a browser loads by itself: <img> and <video>.
 
 The cookie names a key and an end, signed with a secret of the catalog: nothing is stored here, and
 the sessions of a revoked key end with it. The cookie is not a key: it only allows GET of media.

@@ -44,7 +44,7 @@ class BodyLimit:
 
         async def counted_receive() -> Message:
             nonlocal received
-            # Checked before the first byte is taken: a waiting client is never told to go on.
+            # Checked before the first byte is read, so a client that waits gets no 100 Continue.
             if declared > allowance.max_bytes:
                 raise _too_large(allowance)
             message = await receive()

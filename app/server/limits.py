@@ -19,7 +19,7 @@ MAX_LINGERING: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """The limits that are settings; their meaning is told there."""
+    """The limits that are settings; `app.settings` describes them."""
 
     head_timeout_s: float
     body_timeout_s: float

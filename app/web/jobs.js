@@ -37,7 +37,7 @@ function serve() {
   }
 }
 
-// True when there is nothing more to hear of this job.
+// True when this job cannot change any more.
 async function attend({ id, onJob, stop }) {
   const leaving = new AbortController();
   const turn = setTimeout(() => waiting.length && leaving.abort(), TURN_MS);

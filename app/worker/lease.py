@@ -47,7 +47,7 @@ class Lease:
         stopping: threading.Event,
         on_stage: Callable[[str], None],
     ) -> None:
-        """`on_stage` is told the stage with each report."""
+        """`on_stage` is called with the stage of each report."""
         if job.lease_token is None:
             raise ValueError(f"job {job.id} has no lease")
         self.token = job.lease_token

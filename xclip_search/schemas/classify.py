@@ -21,7 +21,7 @@ from xclip_search.schemas.values import (
 
 
 class LabelRequest(Accepted):
-    """Which labels to score, and how much of the result to answer."""
+    """Which labels to score, and how much of the result to return."""
 
     labels: Labels | None = None
     label_set: LabelSetName | None = Field(
@@ -29,14 +29,14 @@ class LabelRequest(Accepted):
     )
     templates: Templates | None = Field(
         default=None,
-        description="texts that hold {} once: each label is put in all of them and their "
-        "embeddings are averaged; left out: the label set's, or the labels as they are",
+        description="texts with one {} each: every label is inserted into each of them, and the "
+        "embeddings are averaged; default: the label set's templates, or the labels alone",
         examples=[["a video of {}", "{}"]],
     )
     top: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="answer only so many labels, the most probable first"
+        default=None, description="return only this many labels, the most probable first"
     )
-    segments: bool = Field(default=True, description="answer the scores of each segment too")
+    segments: bool = Field(default=True, description="return the scores of each segment too")
     mode: Literal["single", "multi"] = Field(
         default="single",
         description="single: one label fits, probabilities add up to 1. multi: each label has a "
@@ -74,7 +74,7 @@ class ClassifyRequest(LabelRequest):
 
 
 class ClipRequest(LabelRequest):
-    """The fields beside an upload that is classified and not kept."""
+    """The fields beside an upload that is classified but not stored."""
 
     window_s: Seconds | None = None
     stride_s: Seconds | None = None
@@ -85,7 +85,8 @@ class LabelSetPut(Accepted):
 
     labels: Labels
     templates: Templates = Field(
-        default_factory=list, description="what each label is put in, unless a request says other"
+        default_factory=list,
+        description="texts into which each label is inserted, unless a request has its own",
     )
 
 
@@ -118,13 +119,13 @@ class ClassifyAnswer(Answer):
     labels: list[str]
     model: str
     segments_damaged: int = Field(
-        description="left out because their stored data cannot be read; they are made again"
+        description="left out because their stored data cannot be read; they are rebuilt"
     )
     videos: list[ClassifiedVideo]
 
 
 class ClassifiedStretch(Answer):
-    """One segment of an upload that was not kept."""
+    """One segment of an upload that was not stored."""
 
     start: float
     end: float
@@ -133,7 +134,7 @@ class ClassifiedStretch(Answer):
 
 
 class ClipAnswer(Answer):
-    """Probabilities over the labels for an upload that was not kept."""
+    """Probabilities over the labels for an upload that was not stored."""
 
     labels: list[str]
     model: str
@@ -147,7 +148,7 @@ class ClipAnswer(Answer):
 
 
 class LabelSetAnswer(Answer):
-    """Labels under a name; with templates, each label is put in all of them."""
+    """Labels under a name; with templates, each label is inserted into each of them."""
 
     name: str
     labels: list[str]

@@ -31,7 +31,7 @@ class UploadFields(Accepted):
 
 
 class UrlUpload(Accepted):
-    """A video that the service fetches from where it is."""
+    """A video that the service fetches by its URL."""
 
     url: str = Field(
         min_length=1,
@@ -40,7 +40,7 @@ class UrlUpload(Accepted):
         "hosts it may name",
     )
     filename: Annotated[Text, Field(max_length=255)] | None = Field(
-        default=None, description="what the video is called; left out: as its URL ends"
+        default=None, description="the video's file name; default: the last part of the URL"
     )
     metadata: Metadata = Field(default_factory=dict)
 
@@ -98,9 +98,9 @@ class VideoAnswer(Answer):
 
 
 class JobAnswer(Answer):
-    """Slow work in the background; once `searchable_at` is set, searches find the video.
+    """An ingest in the background; once `searchable_at` is set, searches find the video.
 
-    `error` is why it failed or, before its end, why it has to be begun again.
+    `error` is why it failed or, before its end, why it must be started again.
     """
 
     id: str
@@ -113,10 +113,12 @@ class JobAnswer(Answer):
     progress: float = Field(description="from 0 to 1")
     seconds_done: float | None = Field(description="seconds of the video indexed so far")
     seconds_total: float | None = Field(description="length of the video in seconds")
-    eta_s: float | None = Field(description="seconds until it is done, if it goes on as it began")
+    eta_s: float | None = Field(
+        description="estimated seconds until it is done, at its speed so far"
+    )
     attempts: int
     not_before: datetime | None = Field(
-        description="when it may be begun, if it waits after an attempt that did not succeed"
+        description="the earliest time of the next attempt, after one that failed"
     )
     error: Failure | None
     created_at: datetime
@@ -133,7 +135,7 @@ class UploadAnswer(Answer):
 
 
 class SegmentAnswer(Answer):
-    """An interval of a video that is found as one, in seconds from the video's start."""
+    """A stored window of a video, in seconds from the video's start."""
 
     id: str
     video_id: str

@@ -21,22 +21,23 @@ ScoreKind = Annotated[
 
 
 class SearchOptions(Accepted):
-    """What is searched, and how the answer is cut and arranged."""
+    """What is searched, and how the results are paged and arranged."""
 
     top_k: Annotated[int, Field(ge=1, le=1_000)] = Field(
         default=10, description="results on a page; with group_by, videos"
     )
     filter: Filter | None = Field(
-        default=None, description="what is searched: the segments this allows, or all"
+        default=None, description="which segments are searched; default: all"
     )
     group_by: Literal["video"] | None = Field(
-        default=None, description="bring results together by video, the best video first"
+        default=None, description="group results by video, the best video first"
     )
     max_per_video: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
-        default=None, description="with group_by: at most so many results of each video, else 1"
+        default=None,
+        description="with group_by: at most this many results of each video; default 1",
     )
     merge: bool = Field(
-        default=False, description="make one moment with tightened bounds of overlapping segments"
+        default=False, description="merge overlapping segments into one moment with narrowed bounds"
     )
     cursor: Annotated[str, Field(max_length=100_000, pattern=r"^[!-~]*$")] | None = Field(
         default=None, description="next_cursor of the page before; the rest of the body unchanged"
@@ -72,7 +73,7 @@ class SearchRequest(SearchOptions):
         default=None, description="with then: seconds from one event to the next at most, else 30"
     )
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="leave out results with less confidence; there may be none left"
+        default=None, description="leave out results with a lower confidence, perhaps all"
     )
 
     @model_validator(mode="after")
@@ -108,7 +109,7 @@ class SearchStep(Answer):
 
 
 class SearchResult(Answer):
-    """A ranked moment: a segment, what overlapping segments were merged into, or a sequence."""
+    """A ranked moment: a segment, overlapping segments merged into one, or a sequence."""
 
     segment_id: str = Field(description="the segment that represents the moment")
     video_id: str
@@ -134,7 +135,7 @@ class IndexState(Answer):
     segments_total: int
     segments_eligible: int
     segments_damaged: int = Field(
-        description="left out because their stored data cannot be read; they are made again"
+        description="left out because their stored data cannot be read; they are rebuilt"
     )
     exact: bool
     recall: float | None = Field(

@@ -15,8 +15,8 @@ class QueueAnswer(Answer):
 
     jobs_queued: int
     jobs_running: int
-    seconds_per_job: float | None = Field(description="what the last ingests took on average")
-    wait_seconds: float = Field(description="what a video uploaded now would wait for its ingest")
+    seconds_per_job: float | None = Field(description="average of the latest ingests")
+    wait_seconds: float = Field(description="estimated wait of a video uploaded now")
     calls_waiting: int = Field(description="searches and other calls waiting for the model")
 
 
@@ -75,13 +75,13 @@ class ReadyAnswer(Answer):
 
 
 class RemovalsAnswer(Answer):
-    """What deletions have still to take off the disk; the service goes on trying."""
+    """What deletions still have to remove from the disk; the service keeps trying."""
 
     pending: int
     oldest: datetime | None = Field(description="when the oldest of them was deleted")
 
 
 class DeletedAnswer(Answer):
-    """Deleted, and shown by nothing any more, but some of it is not off the disk yet."""
+    """Deleted and hidden, but partly still on the disk."""
 
     pending_removals: int

@@ -11,7 +11,7 @@ from xclip_search.schemas.values import Answer
 
 
 class ResumableUploadAnswer(Answer):
-    """An upload that comes in chunks; once all of it is here, the video and the job it became.
+    """A resumable upload; once it is complete, its video and its job.
 
     The video is null again when it has been deleted.
     """

@@ -105,7 +105,7 @@ Filter = Annotated[
     dict[str, JsonValue],
     AfterValidator(_check_filter),
     Field(
-        description="Fields to what they must be: a value, a list of values, or an object of the "
+        description="Fields and their conditions: a value, a list of values, or an object of the "
         "operators eq, ne, in, gt, gte, lt, lte, exists; all must hold. and, or (lists of filters) "
         "and not (a filter) combine. Fields are video_id, duration, created, start, end and the "
         "keys of the video's metadata; metadata.KEY always means the metadata.",
@@ -115,19 +115,19 @@ Filter = Annotated[
 
 
 class Accepted(BaseModel):
-    """A body that is accepted: closed, so a misspelt option never silently does nothing."""
+    """A request body; closed, so that a misspelt option is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Answer(BaseModel):
-    """A body that is answered."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Page(Answer, Generic[Item]):
-    """One page of a list; hand `next_cursor` back for the next."""
+    """One page of a list; send `next_cursor` as `cursor` to get the next."""
 
     items: list[Item]
     next_cursor: str | None

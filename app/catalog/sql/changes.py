@@ -76,7 +76,7 @@ def vectors_after(
 ) -> VectorBatch:
     """The collection's next vectors after that row, ascending by row; at the end none, and `row`.
 
-    Rows without a vector, or with bytes that cannot be one, are told apart.
+    Rows without a vector, or with bytes that cannot be one, are returned separately.
     """
     statement = (
         select(SEGMENTS.c.row, VECTORS.c.vector)

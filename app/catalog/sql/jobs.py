@@ -154,7 +154,7 @@ def beat(
 
 
 def succeed(connection: Connection, job_id: str, duration_s: float, now: datetime) -> None:
-    """The work is done. The token stays, so that the same worker may ask again and hear so."""
+    """The work is done. The token stays, so that a repeated call of the same worker succeeds."""
     _set(
         connection,
         job_id,

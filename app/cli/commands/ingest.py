@@ -165,7 +165,7 @@ class _Following:
         self.outcome = Outcome()
 
     def look_up_stored(self, items: Sequence[Item]) -> None:
-        """Ask what the collection holds; one that does not exist is told of for each file."""
+        """List what the collection holds; if it does not exist, each file reports so."""
         if not any(isinstance(item.source, Path) for item in items):
             return
         try:

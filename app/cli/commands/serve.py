@@ -27,7 +27,7 @@ from app.settings import (
 from app.telemetry.logs import configure_logging
 from xclip_search.addresses import is_loopback
 
-# A supervisor that sees one of these stops: starting the same thing again would end the same way.
+# A supervisor that sees one of these stops, because a restart would fail the same way.
 EXIT_CONFIG = os.EX_CONFIG
 EXIT_PORT_BUSY = os.EX_UNAVAILABLE
 

@@ -1,7 +1,7 @@
 """Vector port: what the services need of an engine that finds the nearest vectors.
 
 The catalog is the source of truth for every vector; what stands behind the port may be dropped and
-made again from it. The catalog numbers a collection's changes (`Collection.sequence`), and an
+rebuilt from it. The catalog numbers a collection's changes (`Collection.sequence`), and an
 implementation has to know every change up to the number that the caller has read. It may do so
 in its own way: `app.services.vectors.replica` keeps the vectors in memory and follows the
 changes; an engine that stores vectors itself would wait for them to arrive.
