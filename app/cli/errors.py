@@ -30,8 +30,11 @@ def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()
         _end(f"{error} ({getattr(error, 'code', type(error).__name__)})")
     except database as error:
         _end(f"the catalog cannot be read: {str(error).splitlines()[0]}")
+    except BrokenPipeError:
+        raise  # whatever read the output, such as `head`, has had enough: typer ends without a word
     except OSError as error:
-        _end(f"{error.filename}: {error.strerror}")
+        why = error.strerror or str(error)
+        _end(why if error.filename is None else f"{error.filename}: {why}")
 
 
 def _end(line: str, status: int = 1) -> None:

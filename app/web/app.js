@@ -45,7 +45,7 @@ const isIn = (path, to) => path === to || (to === "/library" && path.startsWith(
 function View({ path }) {
   const [, id] = path.match(/^\/video\/([\w-]+)$/) ?? [];
   if (id) return html`<${VideoView} key=${id} id=${id} />`;
-  if (VIEWS[path]) return html`<${VIEWS[path]} />`;
+  if (Object.hasOwn(VIEWS, path)) return html`<${VIEWS[path]} />`;
   return html`<h1 class="unseen">Not found</h1>
     <${Notice} icon="search" title="This page does not exist"><p><a href=${href("/")}>Go to search</a></p><//>`;
 }

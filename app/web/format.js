@@ -23,13 +23,15 @@ export function percent(share) {
 export function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let step = 0;
-  while (count >= 1000 && step < units.length - 1) [count, step] = [count / 1000, step + 1];
-  return `${step && count < 10 ? count.toFixed(1) : Math.round(count)} ${units[step]}`;
+  // 999.6 kB would be rounded to 1000 kB, and 9.96 kB to 10.0 kB
+  while (Math.round(count) >= 1000 && step < units.length - 1) [count, step] = [count / 1000, step + 1];
+  return `${step && count < 9.95 ? count.toFixed(1) : Math.round(count)} ${units[step]}`;
 }
 
 export function duration(seconds) {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  // by what it is rounded to: 59.7 s is a minute
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 59.5 * 60) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 360) / 10} h`;
 }
 

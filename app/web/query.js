@@ -5,6 +5,7 @@ import { keptStore } from "./store.js";
 
 export const CONFIDENT = 0.5; // the confidence from which the page calls a result confident
 const WITHIN_S = 30;
+const LONGEST_WITHIN_S = 86_400;
 const OWN_FIELDS = ["video_id", "duration", "created", "start", "end"];
 const RECENT = 8;
 
@@ -24,7 +25,7 @@ export function fromParams(params) {
     ...EMPTY,
     text: params.get("q") ?? "",
     then: params.get("then") ?? "",
-    within: Number(params.get("within") ?? WITHIN_S),
+    within: withinOf(params.get("within")),
     not: params.get("not") ?? "",
     like: params.get("like") ?? "",
     confident: params.has("sure"), // as in addresses that people have kept
@@ -34,10 +35,16 @@ export function fromParams(params) {
   };
 }
 
+function withinOf(written) {
+  const seconds = Number(written || WITHIN_S);
+  return seconds >= 0 ? Math.min(seconds, LONGEST_WITHIN_S) : WITHIN_S;
+}
+
 function parsed(written) {
   try {
     const filter = JSON.parse(written);
-    return Array.isArray(filter) && filter.length === 3 && OPERATORS[filter[1]] ? filter : null;
+    return Array.isArray(filter) && filter.length === 3 && Object.hasOwn(OPERATORS, filter[1])
+      ? filter : null;
   } catch {
     return null; // a truncated address
   }

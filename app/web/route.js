@@ -19,7 +19,7 @@ for (const name of ["popstate", "hashchange"]) {
 
 const address = ({ path, params }) => `${path}?${params}`;
 
-export const collectionOf = ({ params }) => params.get("c") ?? DEFAULT;
+export const collectionOf = ({ params }) => params.get("c") || DEFAULT;
 
 // An address of the page, in the collection the reader is in unless `params` names another one.
 export function href(path, params = {}) {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import mimetypes
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser
 
-from app.routes.page import WEB_FOLDER
+from tests.web.modules import Evaluate, importing
 
-ORIGIN = "http://page.test"
 TEXT_QUERY = {
     "text": "a dog",
     "then": "",
@@ -24,33 +21,12 @@ TEXT_QUERY = {
     "filters": [],
 }
 
-Evaluate = Callable[..., Any]
-
-
-def serve(route: Route) -> None:
-    """Answer with a file of the page, or with an empty document for the root."""
-    name = route.request.url.removeprefix(f"{ORIGIN}/").partition("?")[0]
-    if not name.startswith("static/"):
-        route.fulfill(body="<!doctype html><title>test</title>", content_type="text/html")
-        return
-    path = WEB_FOLDER / name.removeprefix("static/")
-    route.fulfill(body=path.read_bytes(), content_type=mimetypes.guess_type(path.name)[0])
-
 
 @pytest.fixture
 def evaluate(browser: Browser) -> Iterator[Evaluate]:
-    """`evaluate("query.js", "({ valueOf }, x) => valueOf(x)", x)` calls what a module exports."""
-    context = browser.new_context(locale="en-GB")
-    context.route(f"{ORIGIN}/**", serve)
-    page = context.new_page()
-    page.goto(f"{ORIGIN}/")
-
-    def call(module: str, function: str, argument: object = None) -> Any:
-        script = f"async (given) => ({function})(await import('/static/{module}'), given)"
-        return page.evaluate(script, argument)
-
-    yield call
-    context.close()
+    """A page of its own, with nothing kept."""
+    with importing(browser) as call:
+        yield call
 
 
 def test_a_query_survives_its_address(evaluate: Evaluate):

@@ -35,6 +35,7 @@ STATES = {
     "settings": ("/settings", "All checks pass."),
     "gone": ("/video/vid_none", "This collection has no such video"),
     "lost": ("/nowhere", "This page does not exist"),
+    "lost-name": ("constructor", "This page does not exist"),  # which every object has
 }
 
 

@@ -175,9 +175,8 @@ def _orphan_table(orphans: Sequence[Orphan]) -> Table:
 
 
 def _bytes(count: int) -> str:
-    if count < 1 << 20:
-        return f"{count / (1 << 10):.0f} KiB"
-    return f"{count / (1 << 20):.1f} MiB"
+    kibibytes = round(count / (1 << 10))
+    return f"{kibibytes} KiB" if kibibytes < 1 << 10 else f"{count / (1 << 20):.1f} MiB"
 
 
 @contextmanager
