@@ -22,6 +22,7 @@ from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
 from app.services.library.label_sets import LabelSets
 from app.services.library.library import LibraryService
+from app.services.library.segmentation import SegmentationDefaults
 from app.services.operations.metrics import MetricsCollector
 from app.services.operations.model_status import ModelStatus
 from app.services.operations.periodic_tasks import PeriodicTask
@@ -63,9 +64,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that is opened at the start."""
+    """Everything that is opened at the start, below the services."""
 
-    services: Services
     catalog: Catalog
     storage: Storage
     worker: WorkerClient
@@ -80,31 +80,43 @@ class Parts:
         self.catalog.close()
 
 
-def open_parts(
+def open_service(
     settings: Settings,
     worker: WorkerClient | None,
     clock: Clock,
     metrics: Metrics,
     stopping: threading.Event,
-) -> Parts:
+) -> tuple[Parts, Services]:
     """Open what is on disk and bring the vectors up to date; blocks for as long as that takes."""
+    parts = _open_parts(settings, worker, clock)
+    services = _wire_services(parts, settings, clock, metrics, stopping)
+    services.library.ensure_default()
+    parts.vectors.prepare()
+    return parts, services
+
+
+def _open_parts(settings: Settings, worker: WorkerClient | None, clock: Clock) -> Parts:
     storage = open_storage(settings.layout, writer_id="api", min_free_bytes=settings.min_free_bytes)
-    media = storage.media
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
+    return Parts(catalog, storage, worker, vectors, DeletionRunner(catalog, storage))
+
+
+def _wire_services(
+    parts: Parts, settings: Settings, clock: Clock, metrics: Metrics, stopping: threading.Event
+) -> Services:
+    catalog, media, worker = parts.catalog, parts.storage.media, parts.worker
     damage = Damage(catalog, metrics.damaged_segments)
-    deletion = DeletionRunner(catalog, storage)
-    library = LibraryService(catalog, media, deletion, vectors, settings)
-    library.ensure_default()
+    segmentation = SegmentationDefaults(settings.window_s, settings.stride_s)
     ingest = Ingest(catalog, media, metrics.upload_bytes)
-    vectors.prepare()
-    services = Services(
+    return Services(
         classify=Classify(
             catalog,
             worker,
             damage,
             model=settings.model,
+            segmentation=segmentation,
             decode_timeout_s=settings.decode_timeout_s,
         ),
         clip_export=ClipExport(media, worker),
@@ -114,15 +126,22 @@ def open_parts(
         ingest=ingest,
         job_watcher=JobWatcher(catalog, stopping),
         label_sets=LabelSets(catalog),
-        library=library,
+        library=LibraryService(
+            catalog,
+            media,
+            parts.deletion,
+            parts.vectors,
+            model=settings.model,
+            segmentation=segmentation,
+        ),
         metrics=MetricsCollector(
-            catalog, vectors, worker, storage.tensors, settings.data_dir, metrics
+            catalog, parts.vectors, worker, parts.storage.tensors, settings.data_dir, metrics
         ),
         model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         search=Search(
             catalog,
-            vectors,
+            parts.vectors,
             worker,
             clock,
             damage,
@@ -133,7 +152,7 @@ def open_parts(
         uploads=ResumableUploads(
             catalog,
             media,
-            storage.partial_uploads,
+            parts.storage.partial_uploads,
             ingest,
             clock,
             max_bytes=settings.max_upload_bytes,
@@ -145,12 +164,10 @@ def open_parts(
             timeout_s=settings.url_timeout_s,
         ),
     )
-    return Parts(services, catalog, storage, worker, vectors, deletion)
 
 
-def periodic_tasks(parts: Parts) -> Sequence[PeriodicTask]:
+def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     """The work that the API repeats at intervals, in this order, first at start-up."""
-    services = parts.services
 
     def expire() -> None:
         expire_uploads(parts.catalog, parts.storage.partial_uploads)

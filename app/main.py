@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.clock import Clock, SystemClock
-from app.composition import Parts, Services, open_parts, periodic_tasks
+from app.composition import Parts, Services, open_service, periodic_tasks
 from app.model_api.client import WorkerClient
 from app.routes import (
     classify,
@@ -127,15 +127,15 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads_needed(settings)
-        parts = await anyio.to_thread.run_sync(
-            open_parts, settings, worker, clock, metrics, stopping
+        parts, services = await anyio.to_thread.run_sync(
+            open_service, settings, worker, clock, metrics, stopping
         )
         authenticator = await anyio.to_thread.run_sync(
             Authenticator, parts.catalog, clock, settings
         )
-        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(parts)).run())
+        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(parts, services)).run())
         try:
-            yield State(parts=parts, services=parts.services, authenticator=authenticator)
+            yield State(parts=parts, services=services, authenticator=authenticator)
         finally:
             tasks.cancel()
             with suppress(asyncio.CancelledError):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
-from app.routes.dependencies import ClassifyDep, CollectionName, IncomingFilesDep, LibraryDep
+from app.routes.dependencies import ClassifyDep, CollectionName, IncomingFilesDep
 from app.routes.error_responses import problem_responses
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import classify_answer, clip_answer
 from app.services.classify.classify import Classify
 from app.services.classify.types import ClassifyOptions, Part
-from app.services.library.library import LibraryService
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 
@@ -38,20 +37,20 @@ def classify(
     response_model_exclude_none=True,
 )
 async def classify_clip(
-    request: Request, labeller: ClassifyDep, library: LibraryDep, files: IncomingFilesDep
+    request: Request, labeller: ClassifyDep, files: IncomingFilesDep
 ) -> schemas.ClipAnswer:
     """Label a video that is sent along and forgotten."""
     async with files.receive() as incoming:
         form = await receive_form(request, incoming, fields=schemas.ClipRequest)
-        return await anyio.to_thread.run_sync(_classify_clip, labeller, library, incoming, form)
+        return await anyio.to_thread.run_sync(_classify_clip, labeller, incoming, form)
 
 
 def _classify_clip(
-    labeller: Classify, library: LibraryService, incoming: IncomingFile, form: MultipartForm
+    labeller: Classify, incoming: IncomingFile, form: MultipartForm
 ) -> schemas.ClipAnswer:
     fields = parse_fields(form, schemas.ClipRequest)
-    window_s, stride_s = library.segmentation(fields.window_s, fields.stride_s)
-    labelled = labeller.clip(incoming.path, _options(fields), window_s, stride_s)
+    options = _options(fields)
+    labelled = labeller.clip(incoming.path, options, fields.window_s, fields.stride_s)
     return clip_answer(form.filename, labelled)
 
 

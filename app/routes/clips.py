@@ -8,7 +8,13 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.routes.dependencies import ClipExportDep, CollectionName, LibraryDep, VideoId
+from app.routes.dependencies import (
+    ClipExportDep,
+    CollectionName,
+    CurrentPermit,
+    LibraryDep,
+    VideoId,
+)
 from app.routes.files import FileHeaders, file_response, file_responses, video_media_type
 from app.services.library.clip_export import ClipExport, VideoClip
 from app.services.library.library import LibraryService
@@ -26,6 +32,7 @@ Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
 @router.get("/clip", response_class=Response, responses=_RESPONSES)
 async def get_clip(
     request: Request,
+    permit: CurrentPermit,
     library: LibraryDep,
     clip_export: ClipExportDep,
     collection: CollectionName,
@@ -40,9 +47,7 @@ async def get_clip(
     clip, described = await anyio.to_thread.run_sync(
         _cut, library, clip_export, collection, video_id, start, end
     )
-    request.state.permit.leave(
-        served=True
-    )  # the clip is cut: another may be while this one is sent
+    permit.leave(served=True)  # the clip is cut: another may be while this one is sent
     return file_response(request, clip.content, described)
 
 

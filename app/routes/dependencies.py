@@ -15,6 +15,7 @@ from starlette.requests import Request
 from app.clock import Clock
 from app.security.authentication import Authenticator
 from app.security.principal import Principal
+from app.server.concurrency import Permit
 from app.services.classify.classify import Classify
 from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
@@ -46,6 +47,11 @@ async def _caller(request: Request) -> Principal:
 
 
 Caller = Annotated[Principal, Depends(_caller)]
+
+
+async def _permit(request: Request) -> Permit:
+    permit: Permit = request.state.permit
+    return permit
 
 
 async def _authenticator(request: Request) -> Authenticator:
@@ -92,6 +98,7 @@ SearchDep = Annotated[Search, Depends(_service("search"))]
 UploadsDep = Annotated[ResumableUploads, Depends(_service("uploads"))]
 UrlFetcherDep = Annotated[UrlFetcher, Depends(_service("url_fetcher"))]
 
+CurrentPermit = Annotated[Permit, Depends(_permit)]  # on routes with a cost class, see ROUTE_TABLE
 CurrentAuthenticator = Annotated[Authenticator, Depends(_authenticator)]
 Owner = Annotated[str, Depends(_owner)]  # whose uploads and Idempotency-Keys these are
 CollectionName = Annotated[str, Path(pattern=NAME_PATTERN)]

@@ -11,6 +11,7 @@ from app.catalog.errors import InvalidFilter
 from app.catalog.filters import parse_filter
 from app.routes.dependencies import (
     CollectionName,
+    CurrentPermit,
     IncomingFilesDep,
     JobWatcherDep,
     LibraryDep,
@@ -41,20 +42,20 @@ WITHIN_S = 30.0
 
 @router.post("/search", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
 async def search(
-    request: Request,
+    permit: CurrentPermit,
     searcher: SearchDep,
     watcher: JobWatcherDep,
     collection: CollectionName,
     body: schemas.SearchRequest,
 ) -> schemas.SearchAnswer:
     """The moments that the model finds most like the query, best first."""
-    await _wait_for_job(request, watcher, collection, body)
+    await _wait_for_job(permit, watcher, collection, body)
     return await anyio.to_thread.run_sync(_search, searcher, collection, body)
 
 
 @router.post("/search:batch", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
 async def search_batch(
-    request: Request,
+    permit: CurrentPermit,
     searcher: SearchDep,
     watcher: JobWatcherDep,
     collection: CollectionName,
@@ -62,7 +63,7 @@ async def search_batch(
 ) -> schemas.SearchBatchAnswer:
     """Several searches in one request, answered in their order; all or none succeed."""
     for query in body.queries:
-        await _wait_for_job(request, watcher, collection, query)
+        await _wait_for_job(permit, watcher, collection, query)
     return await anyio.to_thread.run_sync(_search_batch, searcher, collection, body)
 
 
@@ -73,6 +74,7 @@ async def search_batch(
 )
 async def search_clip(
     request: Request,
+    permit: CurrentPermit,
     searcher: SearchDep,
     library: LibraryDep,
     watcher: JobWatcherDep,
@@ -84,7 +86,7 @@ async def search_clip(
     async with files.receive() as incoming:
         form = await receive_form(request, incoming, fields=schemas.SearchOptions)
         options = parse_fields(form, schemas.SearchOptions)
-        await _wait_for_job(request, watcher, collection, options)
+        await _wait_for_job(permit, watcher, collection, options)
         return await anyio.to_thread.run_sync(
             _search_clip, searcher, collection, incoming, form, options
         )
@@ -162,11 +164,10 @@ def _question(
 
 
 async def _wait_for_job(
-    request: Request, watcher: JobWatcher, collection: str, options: schemas.SearchOptions
+    permit: Permit, watcher: JobWatcher, collection: str, options: schemas.SearchOptions
 ) -> None:
     """Return once the job's segments can be found; holds no thread and no permit meanwhile."""
     if options.after_job is None:
         return
-    permit: Permit = request.state.permit
     async with permit.released():
         await watcher.wait_searchable(collection, options.after_job, options.deadline_ms)

@@ -19,6 +19,7 @@ from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import (
     ClockDep,
     CollectionName,
+    CurrentPermit,
     Cursor,
     IncomingFilesDep,
     IngestDep,
@@ -99,7 +100,7 @@ ReceivedUpload = Annotated[AbstractAsyncContextManager[Upload], Depends(_receive
     },
 )
 async def upload_video(
-    request: Request,
+    permit: CurrentPermit,
     response: Response,
     received: ReceivedUpload,
     library: LibraryDep,
@@ -120,7 +121,7 @@ async def upload_video(
                 partial(ingest.admit, collection, upload, sender=sender)
             )
     if (seconds := prefer_wait(prefer)) is not None:
-        request.state.permit.leave(served=True)  # the video is here: others may be received
+        permit.leave(served=True)  # the video is here: others may be received
         admission = await _wait(watcher, library, admission, seconds)
         response.headers.update(wait_applied(seconds))
     return _admission_answer(response, admission, clock.now())

@@ -36,6 +36,7 @@ from app.services.classify.types import (
     SegmentLabels,
     VideoLabels,
 )
+from app.services.library.segmentation import SegmentationDefaults
 from app.services.vectors.damage import Damage
 from index.protocol import TensorReference
 
@@ -70,12 +71,14 @@ class Classify:
         damage: Damage,
         *,
         model: str,
+        segmentation: SegmentationDefaults,
         decode_timeout_s: float,
     ) -> None:
         self._catalog = catalog
         self._worker = worker
         self._damage = damage
         self._model = model
+        self._segmentation = segmentation
         self._decode_timeout_s = decode_timeout_s
 
     def stored(self, name: str, part: Part, options: ClassifyOptions) -> Classified:
@@ -99,12 +102,18 @@ class Classify:
         return Classified(collection.model, labelling.labels, found, sum(damaged))
 
     def clip(
-        self, path: Path, options: ClassifyOptions, window_s: float, stride_s: float
+        self,
+        path: Path,
+        options: ClassifyOptions,
+        window_s: float | None = None,
+        stride_s: float | None = None,
     ) -> ClipLabels:
         """Label a file in the media store's tmp folder; nothing of it is kept.
 
-        Raises LabelSetNotFound, InvalidRequest (too much for one answer), NotCalibrated.
+        Raises LabelSetNotFound, InvalidRequest (too much for one answer, or a stride longer than
+        the window), NotCalibrated.
         """
+        window_s, stride_s = self._segmentation.fill(window_s, stride_s)
         labelling = self._labelling(options, None)
         scored = self._score_clip(path, labelling, window_s, stride_s)
         _check_size(labelling.labels, options, 1, len(scored.starts))

@@ -20,11 +20,10 @@ from app.errors import (
     CollectionDiffers,
     CollectionProtected,
     ContentNotFound,
-    InvalidRequest,
     ThumbnailNotFound,
 )
+from app.services.library.segmentation import SegmentationDefaults
 from app.services.vectors.port import VectorPort
-from app.settings import Settings
 from app.storage.deletion import DeletionRunner
 from app.storage.media_store import MediaStore, content_key, sprite_keys, thumbnail_key
 from app.storage.object_store import ObjectMissing, OpenObject
@@ -50,13 +49,16 @@ class LibraryService:
         media: MediaStore,
         deletion: DeletionRunner,
         vectors: VectorPort,
-        settings: Settings,
+        *,
+        model: str,
+        segmentation: SegmentationDefaults,
     ) -> None:
         self._catalog = catalog
         self._media = media
         self._deletion = deletion
         self._vectors = vectors
-        self._settings = settings
+        self._model = model
+        self._segmentation = segmentation
 
     def ensure_default(self) -> None:
         """Create the default collection unless it is there."""
@@ -74,10 +76,10 @@ class LibraryService:
         None takes the default when creating and matches anything afterwards. Raises
         CollectionDiffers, InvalidRequest (stride longer than window).
         """
-        window, stride = self.segmentation(window_s, stride_s)
+        window, stride = self._segmentation.fill(window_s, stride_s)
         collection, created = self._catalog.create_collection(
             name,
-            model=self._settings.model,
+            model=self._model,
             window_s=window,
             stride_s=stride,
             metadata=metadata or {},
@@ -89,14 +91,6 @@ class LibraryService:
         ):
             raise CollectionDiffers(f"The collection {name!r} exists with other properties.")
         return self._view(collection), created
-
-    def segmentation(self, window_s: float | None, stride_s: float | None) -> tuple[float, float]:
-        """Window and stride in seconds, defaults filled in; a lone window caps the stride."""
-        window = self._settings.window_s if window_s is None else window_s
-        stride = min(self._settings.stride_s, window) if stride_s is None else stride_s
-        if stride > window:
-            raise InvalidRequest("stride_s must not be longer than window_s.")
-        return window, stride
 
     def collection(self, name: str) -> CollectionView:
         """One collection; raises CollectionNotFound."""
