@@ -23,7 +23,7 @@ IDS_PER_BITMAP_BYTE = 64  # a bitmap sparser than one allowed id in 64 bytes cos
 
 @contextmanager
 def capped_threads(threads: int) -> Iterator[None]:
-    """The cap belongs to the calling thread, so it is set for the call and put back."""
+    """The cap belongs to the calling thread, so it is set for the call and restored."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads)
     try:
@@ -34,7 +34,7 @@ def capped_threads(threads: int) -> Iterator[None]:
 
 @contextmanager
 def narrowed_to(allowed: Ids | None, largest_id: int) -> Iterator[Any]:
-    """Search parameters that hide every other row from the scan, so that none takes a place."""
+    """Search parameters that hide every other row from the scan, so that none takes up a hit."""
     if allowed is None:
         yield None
         return

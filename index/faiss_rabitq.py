@@ -51,7 +51,7 @@ class FaissRabitqIndex:
 
     @property
     def recall(self) -> float | None:
-        """The recall that `trust` was told last; None before."""
+        """The recall last given to `trust`; None before."""
         return self._recall
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class FaissRabitqIndex:
             missed.update(dict.fromkeys(ids.tolist(), True))
 
     def reserve(self, rows: int) -> None:
-        """Take the memory of so many rows now, not twice what is there whenever it is full."""
+        """Allocate memory for so many rows now, instead of doubling it whenever it is full."""
         self._rows.reserve(rows)
 
     def remove(self, ids: Ids) -> int:
@@ -88,11 +88,11 @@ class FaissRabitqIndex:
         return self._search_by_codes(queries, check_k(k), allowed)
 
     def coding(self, lock: AbstractContextManager[bool]) -> Iterator[None]:
-        """Make new codes of all rows, a step with each item; leave off by closing the iterator.
+        """Make new codes of all rows, a step with each item; closing the iterator stops it.
 
         Searches, additions and removals may go on between and during the steps: `lock`, under which
         the owner does all of these, is held only for copying rows and for taking the codes in.
-        Codes are not searched by before `trust` says what they recall.
+        Searches use the codes only after `trust` says what they recall.
         """
         with lock:
             ids, self._missed = self._rows.ids, {}
@@ -150,7 +150,7 @@ class FaissRabitqIndex:
         return Hits(hits.ids, hits.scores, exact=False)
 
     def _taken_over(self, codes: _Codes, lock: AbstractContextManager[bool]) -> bool:
-        """Whether the codes have what was missed and are in use; else some more was missed."""
+        """Whether the codes hold the missed rows and are in use; else more rows were missed."""
         with lock:
             missed, self._missed = self._missed or {}, {}
             gone = np.array([id_ for id_, there in missed.items() if not there], np.int64)
@@ -167,7 +167,7 @@ class FaissRabitqIndex:
 
 
 class _Codes:
-    """What a code says a row scores: near enough to propose rows, not to rank them.
+    """Approximate scores by codes: near enough to propose rows, not to rank them.
 
     Every call uses one thread: codes are made beside searches, and must not take their cores.
 
@@ -180,7 +180,7 @@ class _Codes:
         self._index = faiss.IndexIDMap2(codes)
 
     def put(self, ids: Ids, vectors: Vectors, known: Ids | None = None) -> None:
-        """Put codes in, in place of those `known` that are there. ids (N,), vectors (N, D)."""
+        """Put codes in, replacing those `known` that exist. ids (N,), vectors (N, D)."""
         if known is not None:
             self.remove(known)
         if ids.size:

@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 class MaintainedIndex:
     """A vector index whose codes are kept up to date in the background.
 
-    Every method is called under `lock`, as `VectorIndex` asks of its owner.
+    Every method is called under `lock`, as `VectorIndex` requires of its owner.
 
     lock : the owner's; the background thread takes it too, a few milliseconds at a time
     """
@@ -122,7 +122,7 @@ class IndexMaintenance:
                 self._code(maintained)
             self._measure(maintained)
         except Exception:  # searches stay exact, and the thread goes on with other indexes
-            _logger.exception("making the codes of an index failed")
+            _logger.exception("an index could not be given codes; its searches stay exact")
         else:
             maintained.busy = False
 
@@ -149,7 +149,7 @@ class IndexMaintenance:
             index.trust(recall)
             maintained.measured_rows = len(index)
             maintained.measured_by_queries = by_queries
-        _logger.info("codes of %d rows recall %.4f", maintained.measured_rows, recall)
+        _logger.info("the codes of %d rows have a recall of %.4f", maintained.measured_rows, recall)
 
 
 _: type[VectorIndex] = MaintainedIndex

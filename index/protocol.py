@@ -105,7 +105,7 @@ class TensorStore(Protocol):
         """
 
     def read_each(self, references: Sequence[TensorReference]) -> list[Record | VectorStoreError]:
-        """Like `read`, with the error in place of each record that it would be raised for."""
+        """Like `read`, with the error instead of each record for which `read` would raise it."""
 
     def local_copy(self, name: str) -> AbstractContextManager[Path]:
         """Within the block: a file with the bytes of a whole file, to be read only.

@@ -43,7 +43,7 @@ class PackedTensorStore:
 
     def __init__(self, folder: Path, *, writer_id: str, roll_bytes: int = 1 << 30) -> None:
         if not NAME.fullmatch(writer_id):
-            raise ValueError(f"writer id {writer_id!r}: use a-z, 0-9, '_' and '-'")
+            raise ValueError(f"writer id {writer_id!r} may hold only a-z, 0-9, '_' and '-'")
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writer_id = writer_id
@@ -64,7 +64,7 @@ class PackedTensorStore:
     def sync(self) -> None:
         """Return once everything appended would survive a loss of power.
 
-        Raises FileNotFoundError when somebody has removed the file that was appended to.
+        Raises FileNotFoundError when the file that was appended to has been removed.
         """
         with self._lock:
             if self._file is None:
@@ -87,12 +87,12 @@ class PackedTensorStore:
         return records
 
     def read_each(self, references: Sequence[TensorReference]) -> list[Record | VectorStoreError]:
-        """Like `read`, with what is wrong with a record in its place."""
+        """Like `read`, with the error instead of a record that has one."""
         with ExitStack() as stack:
             names = {reference.file for reference in references}
             files = {name: self._open_to_read(name, stack) for name in names}
-            # The kernel is told of all of them first, so a disk serves them side by side. Threads
-            # would do the same for three times the time of records that are in memory already.
+            # The kernel gets all of them first, so that a disk serves them in parallel. Threads
+            # would do the same, but take three times as long for records already in memory.
             for reference in references:
                 _announce(files[reference.file], reference)
             return [_read_or_say(files[reference.file], reference) for reference in references]
@@ -136,7 +136,7 @@ class PackedTensorStore:
             os.fsync(file)
 
     def written_bytes(self, name: str, offset: int, length: int) -> int:
-        """How much of a run has not been erased, counted in pieces; 0 without the file."""
+        """How much of a run has not been erased, in whole blocks; 0 without the file."""
         with suppress(FileNotFoundError), ExitStack() as stack:
             file = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, file)
@@ -178,7 +178,7 @@ class PackedTensorStore:
         try:
             _write(self._file, blob)
         except OSError:
-            self._end_file()  # where a torn write left the end is unknown: never write there again
+            self._end_file()  # a torn write leaves the end unknown: never write there again
             raise
         self._size += len(blob)
         return TensorReference(self._name, offset, len(blob), zlib.crc32(blob))
@@ -193,7 +193,7 @@ class PackedTensorStore:
             except FileExistsError:  # an earlier process had this writer's name
                 continue
             fcntl.flock(file, fcntl.LOCK_EX)
-            if self._is_removed(file):  # taken for a dead writer's before it was locked
+            if self._is_removed(file):  # before it was locked, as if its writer had died
                 os.close(file)
                 continue
             self._file, self._name, self._size = file, name, 0
@@ -222,7 +222,7 @@ class PackedTensorStore:
         return file
 
     def _not_found(self, name: str) -> TensorNotFound:
-        return TensorNotFound(f"no tensor file {name!r} in {self._folder}")
+        return TensorNotFound(f"{self._folder} holds no tensor file {name!r}")
 
     def _path(self, name: str) -> Path:
         # References come over the network: only a plain name of our own making reaches the disk.
@@ -267,11 +267,11 @@ def _read(file: int, reference: TensorReference) -> Record:
         raise TensorCorrupt(f"{reference} lies outside its file of {size} bytes")
     blob = _pread(file, reference.length, reference.offset)
     if zlib.crc32(blob) != reference.crc32:
-        raise TensorCorrupt(f"{reference}: the checksum of the {len(blob)} bytes read differs")
+        raise TensorCorrupt(f"the {len(blob)} bytes of {reference} do not match its checksum")
     try:
         return load(blob)
     except SafetensorError:  # whole bytes of something else, such as none at all
-        raise TensorCorrupt(f"{reference} is not the place of a record") from None
+        raise TensorCorrupt(f"{reference} does not refer to a record") from None
 
 
 def _pread(file: int, length: int, offset: int) -> bytes:

@@ -15,7 +15,7 @@ from xclip.errors import WeightsError
 CONFIG_FILE = "config.json"
 PACKAGED = Path(__file__).parent / "checkpoints"
 
-# Told of each file that is being downloaded: its name, bytes that are here, all of them if known.
+# Called as a file is downloaded: its name, the bytes so far, and the total if known.
 Report: TypeAlias = Callable[[str, int, "int | None"], None]
 _report: ContextVar[Report | None] = ContextVar("report", default=None)
 
@@ -74,19 +74,21 @@ def locate(source: str | Path, revision: str | None = None) -> Checkpoint:
 
 
 def fetch_from_dataset(repository: str, name: str) -> Path:
-    """Path of one file of a hub repository that holds data; WeightsError when it cannot be had."""
+    """Download one file of a hub repository that holds data. Raises WeightsError."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
         return Path(huggingface_hub.hf_hub_download(repository, name, repo_type="dataset"))
     except (EntryNotFoundError, OSError, ValueError) as error:
-        raise WeightsError(f"{name} of the hub's {repository!r} cannot be had: {error}") from error
+        raise WeightsError(
+            f"cannot download {name} of the hub's {repository!r}: {error}"
+        ) from error
 
 
 @contextmanager
 def reporting(report: Report) -> Iterator[None]:
-    """Within the block `report` is called as downloads go on, in place of the hub's own bars."""
+    """Within the block `report` is called as downloads go on, instead of the hub's own bars."""
     token = _report.set(report)
     try:
         yield
@@ -95,7 +97,7 @@ def reporting(report: Report) -> Iterator[None]:
 
 
 def _meter(name: str) -> type[Any] | None:
-    """What the hub is to tell its progress of a file to; None leaves it to the hub's own bar."""
+    """The progress bar class that the hub is given for a file; None for the hub's own bar."""
     reported = _report.get()
     if reported is None:
         return None
@@ -134,7 +136,7 @@ def _fetch(repository: str, name: str, revision: str | None) -> Path | None:
             return None
         raise WeightsError(
             f"no folder is called {repository!r}, and {name} of the hub repository of that name"
-            f"{f' at revision {revision!r}' if revision else ''} cannot be had: {error}"
+            f"{f' at revision {revision!r}' if revision else ''} cannot be downloaded: {error}"
         ) from error
 
 

@@ -203,7 +203,7 @@ class TextEmbeddings(nn.Module):
 
 
 class XCLIPTextModel(nn.Module):
-    """CLIP's causal text tower, pooled where the end-of-text token stands."""
+    """CLIP's causal text tower, pooled at the end-of-text token."""
 
     def __init__(self, config: XCLIPTextConfig) -> None:
         super().__init__()

@@ -156,7 +156,7 @@ class XCLIPProcessor:
 
 
 def _as_batch(videos: Video | Sequence[Video]) -> Sequence[Video]:
-    """A list of videos from either one video or several, told apart by depth."""
+    """A list of videos from either one video or several, distinguished by depth."""
     depth = 0
     inner: object = videos
     while isinstance(inner, Sequence) and len(inner) > 0:
@@ -166,7 +166,7 @@ def _as_batch(videos: Video | Sequence[Video]) -> Sequence[Video]:
     elif isinstance(inner, Image.Image):
         depth += 1
     if depth not in (2, 3):
-        raise ValueError("videos are a list of frames, or a list of lists of frames")
+        raise ValueError("videos must be a list of frames, or a list of lists of frames")
     return cast("Sequence[Video]", videos if depth == 3 else [videos])
 
 

@@ -30,7 +30,7 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 DEFAULT_MAX_LENGTH = 77
 
 _WORD_END = "</w>"
-_PIECES = (
+_PRE_TOKENS = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
 
@@ -140,16 +140,18 @@ class XCLIPTokenizer:
     def decode(self, ids: Iterable[int] | Tensor, skip_special_tokens: bool = False) -> str:
         """Text of one row of ids, one space between words; ValueError for an unknown id."""
         special = {self.start_id, self.end_id, self.pad_id}
-        pieces: list[str] = []
+        symbols: list[str] = []
         for token in ids.tolist() if isinstance(ids, Tensor) else ids:
             if skip_special_tokens and token in special:
                 continue
-            piece = self._tokenizer.id_to_token(int(token))
-            if piece is None:
+            symbol = self._tokenizer.id_to_token(int(token))
+            if symbol is None:
                 raise ValueError(f"id {token} is not in the vocabulary of {self.vocab_size}")
             # "Ġ" is how the byte alphabet writes a space.
-            pieces.append(piece[: -len(_WORD_END)] + "Ġ" if piece.endswith(_WORD_END) else piece)
-        text: str = self._bytes.decode(pieces)
+            symbols.append(
+                symbol[: -len(_WORD_END)] + "Ġ" if symbol.endswith(_WORD_END) else symbol
+            )
+        text: str = self._bytes.decode(symbols)
         return text.strip()
 
     def batch_decode(
@@ -206,9 +208,9 @@ def build_tokenizer(words: Iterable[str], max_length: int = DEFAULT_MAX_LENGTH) 
     ranks: dict[tuple[str, str], int] = {}
     for part in parts:
         # Earlier words keep their merges: a new merge ranks last, and BPE applies the lowest rank.
-        while len(pieces := _apply_merges(part, ranks)) > 1:
-            ranks[pieces[0], pieces[1]] = len(ranks)
-            vocabulary.setdefault(pieces[0] + pieces[1], len(vocabulary))
+        while len(symbols := _apply_merges(part, ranks)) > 1:
+            ranks[symbols[0], symbols[1]] = len(ranks)
+            vocabulary.setdefault(symbols[0] + symbols[1], len(vocabulary))
     vocabulary[START] = len(vocabulary)
     vocabulary[END] = len(vocabulary)
     return XCLIPTokenizer(_assemble(vocabulary, list(ranks)), max_length)
@@ -216,15 +218,17 @@ def build_tokenizer(words: Iterable[str], max_length: int = DEFAULT_MAX_LENGTH) 
 
 def _apply_merges(part: str, ranks: Mapping[tuple[str, str], int]) -> list[str]:
     """Split a word as BPE does: always merge the leftmost pair of the lowest rank."""
-    pieces = [*part[:-1], part[-1] + _WORD_END]
+    symbols = [*part[:-1], part[-1] + _WORD_END]
     while True:
         known = [
-            (ranks[pair], place) for place, pair in enumerate(pairwise(pieces)) if pair in ranks
+            (ranks[pair], position)
+            for position, pair in enumerate(pairwise(symbols))
+            if pair in ranks
         ]
         if not known:
-            return pieces
-        place = min(known)[1]
-        pieces[place : place + 2] = [pieces[place] + pieces[place + 1]]
+            return symbols
+        position = min(known)[1]
+        symbols[position : position + 2] = [symbols[position] + symbols[position + 1]]
 
 
 def _byte_alphabet() -> list[str]:
@@ -251,7 +255,7 @@ def _assemble(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Toke
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),
+            pre_tokenizers.Split(Regex(_PRE_TOKENS), behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )

@@ -70,7 +70,7 @@ class BesideTheOracle(RuleBasedStateMachine):
 
 
 class VectorIndexContract:
-    """The promises of `VectorIndex`, whatever stands behind it."""
+    """The promises of `VectorIndex`, whatever implements it."""
 
     def make(self, dim: int) -> VectorIndex:
         raise NotImplementedError

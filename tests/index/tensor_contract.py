@@ -43,7 +43,7 @@ def assert_same(expected: list[Record], actual: list[Record]) -> None:
 
 
 def prompts(count: int) -> list[Record]:
-    """Records that can be told apart."""
+    """Records that differ."""
     return [{"prompt": np.full((5, 8), number, np.float16)} for number in range(count)]
 
 
@@ -55,7 +55,7 @@ class TensorStoreContract:
 
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
-        """Opens stores over one place, which is empty at first."""
+        """Opens stores over one location, which is empty at first."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -81,8 +81,8 @@ class TensorStoreContract:
         written = [record for batch in batches for record in batch]
         references = [reference for batch in batches for reference in store.append(batch)]
         order = data.draw(st.permutations(range(len(written))))
-        read = store.read([references[place] for place in order])
-        assert_same([written[place] for place in order], read)
+        read = store.read([references[index] for index in order])
+        assert_same([written[index] for index in order], read)
 
     def test_views_are_stored_by_their_values(self, store: TensorStore) -> None:
         """A transposed or strided view is stored as what it shows, not as what lies below it."""

@@ -1,4 +1,4 @@
-"""The index factory: an index of the width asked for, exact while small, with codes when large."""
+"""The index factory: an index of the requested width, exact while small, with codes when large."""
 
 from __future__ import annotations
 

@@ -39,18 +39,18 @@ def test_uses_its_threads_and_leaves_the_callers_setting(
     """Every call runs under the cap, and the calling thread has its own setting back after."""
     index = FaissFlatIndex(4, threads=threads)
     faiss.omp_set_num_threads(3)
-    asked: list[int] = []
+    threads_set: list[int] = []
     really_set = faiss.omp_set_num_threads
 
     def set_and_note(count: int) -> None:
-        asked.append(count)
+        threads_set.append(count)
         really_set(count)
 
     monkeypatch.setattr(faiss, "omp_set_num_threads", set_and_note)
     index.add(ids_of(1), random_rows(1, 4, 0))
     index.search(random_rows(1, 4, 0), 1)
     index.remove(ids_of(1))
-    assert [threads, 3] * 3 == asked
+    assert [threads, 3] * 3 == threads_set
     assert faiss.omp_get_max_threads() == 3
     really_set(1)
 
@@ -61,10 +61,10 @@ def test_room_is_taken_once_and_loses_nothing() -> None:
     index.add(ids[:1_000], rows[:1_000])
     before = index.vectors(ids[:1_000])
     index.reserve(5_000)
-    place = address(index)
+    first_row = address(index)
     for start in range(1_000, 5_000, 500):
         index.add(ids[start : start + 500], rows[start : start + 500])
-    assert address(index) == place
+    assert address(index) == first_row
     index.reserve(10)
     assert len(index) == 5_000
     assert np.array_equal(index.vectors(ids[:1_000]), before)

@@ -123,7 +123,7 @@ def test_a_filter_narrows_before_rows_are_proposed() -> None:
 
 
 def test_is_exact_until_it_is_told_what_its_codes_recall() -> None:
-    """No codes, codes that nobody measured, and codes that recall too little are not used."""
+    """No codes, codes that were not measured, and codes that recall too little are not used."""
     index = filled(2_000)
     expected = oracle_of(clustered(2_000, 64, 0)).search(QUERIES, 5)
     for prepare in (

@@ -79,7 +79,7 @@ def test_only_a_large_index_gets_codes(maintenance: IndexMaintenance) -> None:
 
 
 def test_says_the_recall_that_a_measurement_gives(maintenance: IndexMaintenance) -> None:
-    """By the queries that were asked: the mean share of an exact scan's rows that are found."""
+    """By the queries so far: the mean share of an exact scan's rows that are found."""
     maintained = maintained_by(maintenance, 6_000)
     queries = vectors_of(MEASURED_QUERIES, 3)
     maintained.recent_queries.extend(queries)
@@ -90,7 +90,7 @@ def test_says_the_recall_that_a_measurement_gives(maintenance: IndexMaintenance)
 
 
 def test_is_measured_again_by_queries_and_when_it_has_grown(maintenance: IndexMaintenance) -> None:
-    """First by rows; by what was asked once that is enough; then not before a fifth was added."""
+    """First by rows; by the queries once there are enough; then not before a fifth was added."""
     maintained = maintained_by(maintenance, 4_000)
     keep_up(maintained)
     assert not maintained.measured_by_queries

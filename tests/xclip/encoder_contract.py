@@ -75,7 +75,7 @@ class EncoderContract:
     def test_a_batch_is_its_members(self, encoder: Encoder, frames: NDArray[np.uint8]) -> None:
         """A segment is stored alike whatever it is encoded with."""
         together = encoder.encode_video(frames)
-        alone = [encoder.encode_video(frames[place : place + 1]) for place in range(3)]
+        alone = [encoder.encode_video(frames[row : row + 1]) for row in range(3)]
         whole = StoredSegments.concatenate(alone)
         np.testing.assert_allclose(whole.embedding, together.embedding, atol=1e-5)
         for name, array in together.arrays.items():
@@ -90,7 +90,7 @@ class EncoderContract:
         np.testing.assert_allclose(alone, encoder.encode_video(frames).embedding, atol=1e-5)
 
     def test_read_only_frames_are_taken(self, encoder: Encoder, frames: NDArray[np.uint8]) -> None:
-        """Frames come from a buffer that nobody may write to."""
+        """Frames come from a read-only buffer."""
         frames.flags.writeable = False
         assert len(encoder.encode_video(frames)) == 3
 

@@ -144,7 +144,7 @@ def test_a_revision_with_a_pickle(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_an_unknown_revision_is_a_weights_error(hub: Hub, tmp_path: Path) -> None:
-    """The error names the repository and what was asked for."""
+    """The error names the repository and what was requested."""
     missing = run(FIND.format(revision="nowhere"), hub.url, tmp_path / "cache")
     assert missing.returncode == 1
     assert "xclip.errors.WeightsError" in missing.stderr

@@ -73,7 +73,7 @@ def test_ids_and_texts_are_those_of_transformers(
 def test_any_text_encodes_as_in_transformers(
     text: str, built: XCLIPTokenizer, twin: CLIPTokenizer
 ) -> None:
-    """Whatever Unicode a text holds, the ids agree; special tokens are told below."""
+    """Whatever Unicode a text holds, the ids agree; special tokens are tested below."""
     assume(START not in text.lower() and END not in text.lower())
     assert built.encode(text) == twin(text, truncation=True).input_ids
 
@@ -134,8 +134,8 @@ def test_each_word_of_a_built_vocabulary_is_one_token(words: list[str]) -> None:
     assert tokenizer.end_id == tokenizer.vocab_size - 1
     assert tokenizer.start_id == tokenizer.vocab_size - 2
     for word in words:
-        pieces = tokenizer.decode(tokenizer.encode(word), skip_special_tokens=True).split()
-        assert len(tokenizer.encode(word)) == len(pieces) + 2
+        words = tokenizer.decode(tokenizer.encode(word), skip_special_tokens=True).split()
+        assert len(tokenizer.encode(word)) == len(words) + 2
 
 
 def test_the_order_of_words_does_not_matter(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def as_shards(folder: Path) -> None:
     tensors = load_file(folder / WEIGHTS)
     keys = sorted(tensors)
     names = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-    placed = {key: names[place % 2] for place, key in enumerate(keys)}
+    placed = {key: names[index % 2] for index, key in enumerate(keys)}
     for name in names:
         save_file({key: tensors[key].clone() for key in keys if placed[key] == name}, folder / name)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placed}))

@@ -80,13 +80,13 @@ def test_a_batch_is_its_members(encoder: Encoder, frames: NDArray[np.uint8]) -> 
     for row, text in zip(together, TEXTS, strict=True):
         assert np.abs(encoder.encode_text([text])[0] - row).max() < 1e-5
     stored = encoder.encode_video(frames)
-    for place in range(3):
-        alone = encoder.encode_video(frames[place : place + 1])
-        assert np.abs(alone.embedding[0] - stored.embedding[place]).max() < 1e-5
+    for row in range(3):
+        alone = encoder.encode_video(frames[row : row + 1])
+        assert np.abs(alone.embedding[0] - stored.embedding[row]).max() < 1e-5
 
 
 def test_many_videos_are_scored_in_parts(encoder: Encoder, frames: NDArray[np.uint8]) -> None:
-    """However many rows are asked for, each score is that of its own pair."""
+    """However many rows are requested, each score is that of its own pair."""
     stored = encoder.encode_video(frames)
     times = 500
     many = StoredSegments(

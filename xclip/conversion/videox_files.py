@@ -103,7 +103,7 @@ def read_original(path: Path) -> dict[str, Tensor]:
 
     No code from the file is run: one that needs any to be read is refused. The settings object that
     the original saves beside its weights is of a class of the package yacs; a plain dictionary
-    takes its place.
+    replaces it.
 
     Raises WeightsError naming whatever is neither weights nor training state.
     """

@@ -95,7 +95,7 @@ def plot_confusion(path: Path, classified: Classification) -> None:
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, fraction=0.04, label="share of the label's clips")
     if len(labels) <= _MOST_NAMES:
-        # Labels are anybody's text: a $ in one is no formula.
+        # Labels are free text: a $ in one is no formula.
         axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6, parse_math=False)
         axes.set_yticks(range(len(labels)), labels, fontsize=6, parse_math=False)
     axes.set_xlabel("taken for")

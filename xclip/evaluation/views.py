@@ -16,7 +16,7 @@ from xclip.preprocess import FrameGeometry
 from xclip.training.readers.clips import AnnotatedClip
 from xclip.video.containers import Limits, SeekableFile
 from xclip.video.decode import DecodedSegment, DecodeRequest
-from xclip.video.frames import shown_pictures
+from xclip.video.frames import shown_frames
 from xclip.video.probe import probe
 from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
@@ -66,10 +66,10 @@ class Viewing:
                 if isinstance(message, VideoError):
                     raise message
                 if not isinstance(message, DecodedSegment):
-                    raise DecoderCrashed("The decoder process sent nonsense.")
+                    raise DecoderCrashed("The decoder process sent an invalid message.")
                 views.append(message.frames)
         if len(views) != self.protocol.views:
-            raise DecoderCrashed("The decoder process sent nonsense.")
+            raise DecoderCrashed("The decoder process sent an invalid message.")
         return np.stack(views)
 
 
@@ -114,7 +114,7 @@ class _Look:
         order = np.argsort(wanted, kind="stable")
         edge = viewing.geometry.crop
         taken = np.empty((protocol.crops, len(wanted), edge, edge, 3), np.uint8)
-        for shown in shown_pictures(file, found, wanted[order], viewing.limits):
+        for shown in shown_frames(file, found, wanted[order], viewing.limits):
             stored = np.asarray(shown.frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
             squares = protocol.squares(found.orientation.apply(stored), viewing.geometry)
             taken[:, order[shown.first : shown.last]] = squares[:, None]

@@ -200,8 +200,8 @@ class TextTower:
     def encode(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Token ids of N texts -> (N, D).
 
-        A text ends with its largest id and is pooled there. Padding stands behind it, where a
-        causal tower does not look, so no mask is needed.
+        A text ends with its largest id and is pooled there. Padding follows it, where a causal
+        tower does not look, so no mask is needed.
         """
         longest = max(map(len, texts))
         rows = [[*text, *[0] * (longest - len(text))] for text in texts]
@@ -214,7 +214,7 @@ class TextTower:
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group texts by length: their positions, few enough at once and with little padding."""
+    """Group texts by length: their rows, few enough at once and with little padding."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lengths.__getitem__):
         is_padded = batch and lengths[row] > _MOST_PADDING * lengths[batch[0]]

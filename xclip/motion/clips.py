@@ -91,13 +91,13 @@ class KindPlan:
         """Write the clip as `name` into the folder; returns the file."""
         path = folder / self.name
         random = np.random.default_rng(self.seed)
-        pictures = (
+        frames = (
             render_composition(self.composition, np.array([time]), self.width, self.height, random)[
                 0
             ]
             for time in np.linspace(0, 1, round(self.seconds * self.frame_rate))
         )
-        _encode(path, pictures, self.width, self.height, self.frame_rate)
+        _encode(path, frames, self.width, self.height, self.frame_rate)
         return path
 
 
@@ -193,26 +193,26 @@ def write_clip(
     width, height : pixels, even numbers; frame_rate : frames per second; random : draws the grain.
     The mp4 has its index in front, so it plays while it still loads.
     """
-    pictures = _pictures(scenes, width, height, frame_rate, random)
-    _encode(path, pictures, width, height, frame_rate)
+    frames = _frames(scenes, width, height, frame_rate, random)
+    _encode(path, frames, width, height, frame_rate)
 
 
 def _encode(
-    path: Path, pictures: Iterable[NDArray[np.uint8]], width: int, height: int, frame_rate: int
+    path: Path, frames: Iterable[NDArray[np.uint8]], width: int, height: int, frame_rate: int
 ) -> None:
     with av.open(path, "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=frame_rate, options=_ENCODING)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.gop_size = frame_rate  # a seek lands within a second
         stream.codec_context.thread_count = 1  # the frames are small, the bytes the same anywhere
-        for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, frame_rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def _pictures(
+def _frames(
     scenes: Sequence[tuple[Scene, float]],
     width: int,
     height: int,

@@ -170,7 +170,7 @@ class Count:
         for quarter in random.permutation(4)[: self.number]:
             row, column = divmod(int(quarter), 2)
             x, y = (
-                0.5 + (place - 0.5) * 0.48 + random.uniform(-0.02, 0.02) for place in (column, row)
+                0.5 + (index - 0.5) * 0.48 + random.uniform(-0.02, 0.02) for index in (column, row)
             )
             actors.append(Actor(replace(scene, x=x, y=y)))
         return Composition(tuple(actors), _maybe_waves(random))
@@ -266,7 +266,7 @@ class Relation:
         apart = random.uniform(0.4, 0.56)
         x, y = 0.5 + random.uniform(-0.06, 0.06, 2)
         aside = random.uniform(-0.08, 0.08)
-        places = [
+        centres = [
             (
                 x + side * (across * apart + down * aside) / 2,
                 y + side * (down * apart + across * aside) / 2,
@@ -275,7 +275,7 @@ class Relation:
         ]
         scenes = [
             _resting(look, *at, random)
-            for look, at in zip((self.first, self.second), places, strict=True)
+            for look, at in zip((self.first, self.second), centres, strict=True)
         ]
         return Composition(tuple(Actor(scene) for scene in scenes), _maybe_waves(random))
 

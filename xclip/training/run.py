@@ -49,7 +49,7 @@ class Finished:
 def train(
     config: TrainingConfig, watch: Callable[[int, Taken], None] = lambda step, taken: None
 ) -> Finished:
-    """Train to the last step; `watch` is told of every step, counted from 1.
+    """Train to the last step; `watch` is called after every step, counted from 1.
 
     Writes into `config.run.output`: the state, a checkpoint folder as transformers reads it, a line
     for each step, and the list of files that could not be used. Under torchrun all processes call

@@ -1,7 +1,7 @@
 """AV1 header parser: which frames no other frame refers to.
 
-libdav1d can be told once, when it opens, to leave such frames out, not frame by frame as
-other decoders can. But a frame that refreshes no reference leaves no trace in a decoder: its packet
+libdav1d accepts an order to leave such frames out only once, when it opens, not frame by frame as
+other decoders do. But a frame that refreshes no reference leaves no trace in a decoder: its packet
 need not go in. Section numbers are those of the AV1 specification, version 1.0.0 with errata 1.
 """
 
@@ -17,7 +17,7 @@ _LONGEST_HEADER = 128  # bytes looked at
 
 
 class AV1References:
-    """Told every packet of a stream in order, says which ones no later packet depends on."""
+    """Reads every packet of a stream in order and finds those that no later packet depends on."""
 
     def __init__(self) -> None:
         self._sequence: _Sequence | None = None
@@ -25,7 +25,7 @@ class AV1References:
     def unreferenced(self, packet: bytes) -> bool:
         """Whether nothing changes for other frames if `packet` is not decoded.
 
-        False where that cannot be told: in doubt it is decoded.
+        False in doubt: then the packet is decoded.
         """
         frames = []
         try:
@@ -65,7 +65,7 @@ class AV1References:
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """What of a sequence header frame headers depend on.
+    """The fields of a sequence header that frame headers depend on.
 
     plain : whether it has one layer, no decoder model and no numbers for frames, which would make
         headers longer or count frames that are left out

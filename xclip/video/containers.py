@@ -50,9 +50,9 @@ DECODERS = frozenset(
     }
 )
 
-# Most sizes are known before decoding. A GIF's never is, and of others opening the file tells none
-# that is too much there already; then these decoders say "invalid argument" to the size, and others
-# say that of much else.
+# Most sizes are known before decoding. A GIF's never is, and opening other files does not reveal a
+# size that is too large already there; then these decoders answer "invalid argument" to the size,
+# which other decoders answer to much else.
 _REFUSING_SIZES = frozenset({"gif", "mpeg4", "mpeg2video", "mjpeg"})
 
 # Frames that accompany a video without being it.
@@ -67,7 +67,7 @@ _BEFORE_INDEX = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip", b"uuid",
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file may ask for; beyond a `max_` the file is refused as VideoTooLarge.
+    """How much one file may need; beyond a `max_` the file is refused as VideoTooLarge.
 
     max_pixels : int
         Width times height of a frame, rows padded as decoders pad them. The default takes 8K.
@@ -117,7 +117,7 @@ class _Upload:
         try:
             return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
-            return -errno.EINVAL  # a damaged offset: libav deals with it, where it knows about it
+            return -errno.EINVAL  # a damaged offset: libav handles it where it has the context
 
     def tell(self) -> int:
         return self._file.tell()
@@ -147,15 +147,15 @@ def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContaine
         ) as container:
             yield container
     except MemoryError as error:
-        raise VideoTooLarge("The file asks for more memory than one video may use.") from error
+        raise VideoTooLarge("The file needs more memory than one video may use.") from error
     except av.error.FFmpegError as error:
         if _lacks_index(file):
             raise UnreadableVideo(
-                "The file is incomplete: its index (moov) is missing, as after an upload or a "
-                "recording that was cut off."
+                "The file is incomplete: its index (moov) is missing, as after an interrupted "
+                "upload or recording."
             ) from error
         raise UnreadableVideo(
-            "The file is damaged, incomplete or not a video format this service reads."
+            "The file is damaged, incomplete or in a format that this service does not read."
         ) from error
 
 
@@ -182,7 +182,7 @@ def choose_stream(container: InputContainer) -> VideoStream:
     """
     moving = [stream for stream in container.streams.video if not stream.disposition & _STILLS]
     if not moving:
-        raise NoVideoStream("The file holds no moving picture.")
+        raise NoVideoStream("The file holds no video.")
     playable = [stream for stream in moving if _decoder_name(stream) in DECODERS]
     if not playable:
         names = ", ".join(sorted({_decoder_name(stream) or "unknown" for stream in moving}))
@@ -227,7 +227,7 @@ class TolerantDecoder:
         context = stream.codec_context
         if context.width * context.height > limits.max_pixels:
             raise VideoTooLarge(
-                f"Pictures of {context.width}x{context.height} exceed {limits.max_pixels} pixels."
+                f"Frames of {context.width}x{context.height} exceed {limits.max_pixels} pixels."
             )
         # The container's option of the same name reaches only its own probing, not this decoder.
         context.options = {"max_pixels": str(limits.max_pixels)}
@@ -252,18 +252,18 @@ class TolerantDecoder:
                 return []
         else:
             self._context.skip_frame = "DEFAULT" if wanted else "NONREF"
-        return self._pictures(packet)
+        return self._decode(packet)
 
     def flush(self) -> list[VideoFrame]:
         """Frames still held back for reordering; what follows must begin with `restart`."""
-        return self._pictures(None)
+        return self._decode(None)
 
     def restart(self) -> None:
         """Forget all that went in, as if the next packet were the first."""
         if self._context.is_open:
             self._context.flush_buffers()
 
-    def _pictures(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
             return self._context.decode(packet)
         except MemoryError:

@@ -1,8 +1,8 @@
 """Clip cutting by stream copy: an interval of a video as a file, without decoding.
 
-A copy can only begin at a frame that needs no other, so it begins at the last such one at or
-before the start that was requested. Seconds count from the first frame shown; stamps are in units
-of the frames' time base.
+A copy can only begin at a frame that needs no other, so it begins at the last such frame at or
+before the requested start. Seconds count from the first frame shown; stamps are in units of the
+frames' time base.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from xclip.video.containers import Limits, SeekableFile, choose_stream, open_con
 CutContainer: TypeAlias = Literal["mp4", "webm"]
 _AnyPacket: TypeAlias = "Packet[VideoStream] | Packet[AudioStream]"
 
-# What players expect in each; the muxers would take more, which few can show.
-_WEBM_PICTURES = frozenset({"vp8", "vp9", "av1"})
-_WEBM_SOUND = frozenset({"opus", "vorbis"})
-_MP4_PICTURES = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
-_MP4_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
+# The codecs that players expect in each; the muxers take more, which few players can show.
+_WEBM_VIDEO = frozenset({"vp8", "vp9", "av1"})
+_WEBM_AUDIO = frozenset({"opus", "vorbis"})
+_MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
+_MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 
-# The index is in front, so that a copy plays while it comes. Its room is set aside before its size
-# is known. In an mp4 a packet takes at most 8 bytes of duration, 8 of delay, 4 of size, 4 if it is
-# a key and 20 of the chunk that it is in; in a webm a key takes about half of this.
+# The index is in front, so that a copy plays while it arrives. Its space is reserved before its
+# size is known. In an mp4 a packet takes at most 8 bytes of duration, 8 of delay, 4 of size, 4 if
+# it is a key and 20 of the chunk that it is in; in a webm a key takes about half of this.
 _INDEX_BYTES_PER_PACKET = 44
 _INDEX_BYTES = 8192
 _CUE_BYTES = 64
 
-_STEPS_BACK_S = (0, 2, 8, 30, 120)  # where a seek finds a key that is shown too late
+_STEPS_BACK_S = (0, 2, 8, 30, 120)  # tried in turn while a seek finds a key that is shown too late
 _FIRST_PACKETS = 100  # among which the first frame shown must be
 _INTERLEAVED_S = 10  # how far sound may lie behind its frames: as long as fragments are
 
@@ -66,8 +66,8 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """A packet of the frames; `hidden` ones are decoded for others' sake and never shown."""
+class _FramePacket:
+    """A packet of the video stream; `hidden` ones are decoded for others' sake and never shown."""
 
     stamp: int
     lasts: int
@@ -77,9 +77,9 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What came after a seek: so many packets, these of frames, the others of sound."""
+    """What followed a seek: `packets` in all, of which `frames` are video and the others sound."""
 
-    pictures: list[_Picture]
+    frames: list[_FramePacket]
     packets: int
 
 
@@ -91,7 +91,7 @@ class _Plan:
     seek : the stamp to seek to
     packets : how many are read from there
     skipped : packets of frames after the seek, before the first one that is copied
-    pictures : those from there on in the order of decoding, None for one that is left out
+    frames : those from there on in the order of decoding, None for one that is left out
     start, end : stamps of the first frame shown, and of the end of the last
     sounds : at most so many packets of sound
     """
@@ -100,14 +100,14 @@ class _Plan:
     seek: int
     packets: int
     skipped: int
-    pictures: list[_Picture | None]
+    frames: list[_FramePacket | None]
     start: int
     end: int
     sounds: int
 
 
 def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
-    """Copy the interval to `output`, an empty file that can be sought in.
+    """Copy the interval to `output`, an empty seekable file.
 
     Raises NotCuttable where neither an mp4 nor a webm can hold the frames as they are,
     VideoTooLarge, and the leaves of VideoError that opening and reading cause.
@@ -129,21 +129,21 @@ def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
 
 def _container(source: InputContainer, stream: VideoStream) -> CutContainer:
     codec, kind = stream.codec_context.codec.canonical_name, source.format.name
-    if kind.startswith("matroska") and codec in _WEBM_PICTURES:
+    if kind.startswith("matroska") and codec in _WEBM_VIDEO:
         return "webm"
-    # Early x264 coded 4:4:4 in a way of its own, and says so once, at the very beginning: a decoder
-    # that begins later takes it for the standard's and shows noise.
-    whimsical = codec == "h264" and (stream.pix_fmt or "").startswith("yuv444")
-    if kind.startswith(("matroska", "mov")) and codec in _MP4_PICTURES and not whimsical:
+    # Early x264 coded 4:4:4 in its own way, and says so once, at the very beginning: a decoder that
+    # begins later takes it for the standard's and shows noise.
+    is_nonstandard = codec == "h264" and (stream.pix_fmt or "").startswith("yuv444")
+    if kind.startswith(("matroska", "mov")) and codec in _MP4_VIDEO and not is_nonstandard:
         return "mp4"
     raise NotCuttable(
-        f"{codec} pictures in {kind} cannot be copied into an mp4 or a webm as they are."
+        f"{codec} frames in {kind} cannot be copied into an mp4 or a webm without re-encoding."
     )
 
 
 def _sound(source: InputContainer, container: CutContainer) -> AudioStream | None:
     """The sound that a player would choose, if the copy can hold it."""
-    held = _WEBM_SOUND if container == "webm" else _MP4_SOUND
+    held = _WEBM_AUDIO if container == "webm" else _MP4_AUDIO
     for stream in source.streams.audio:
         # PyAV's stubs promise a context, but a stream without any decoder has None.
         if stream.codec_context and stream.codec_context.codec.canonical_name in held:
@@ -156,12 +156,12 @@ def _options(
 ) -> dict[str, str]:
     options = {"fflags": "+bitexact"}  # the same cut is the same bytes
     if container == "webm":
-        keys = sum(each is not None and each.is_key for each in plan.pictures)
+        keys = sum(each is not None and each.is_key for each in plan.frames)
         return {**options, "reserve_index_space": str(_CUE_BYTES * (keys + 1))}
     described = sum(
         len(each.codec_context.extradata or b"") for each in (stream, sound) if each is not None
     )
-    packets = len(plan.pictures) + plan.sounds
+    packets = len(plan.frames) + plan.sounds
     index = _INDEX_BYTES + described + packets * _INDEX_BYTES_PER_PACKET
     return {**options, "moov_size": str(index)}
 
@@ -176,36 +176,36 @@ def _plan(
     for step_s in _STEPS_BACK_S:
         seek = start - ceil(step_s / tick)
         read = _look_through(source, stream, sound, seek, end, request.limits)
-        pictures = read.pictures
-        keys = [n for n, each in enumerate(pictures) if each.is_key and each.stamp <= start]
+        frames = read.frames
+        keys = [n for n, each in enumerate(frames) if each.is_key and each.stamp <= start]
         if keys or seek <= origin:
             break
     if not keys:  # it begins late, or with frames that need others
-        keys = [n for n, each in enumerate(pictures) if each.is_key][:1]
-    wanted = [n for n, each in enumerate(pictures) if each.stamp < end and keys and n >= keys[-1]]
+        keys = [n for n, each in enumerate(frames) if each.is_key][:1]
+    wanted = [n for n, each in enumerate(frames) if each.stamp < end and keys and n >= keys[-1]]
     if not wanted:
-        raise NoDecodableFrame("There is no picture to begin with in that stretch.")
+        raise NoDecodableFrame("The interval has no frame that a copy can start with.")
     first, last = wanted[0], wanted[-1]
-    # What was decoded ahead of the last one is shown after it: then so is all that comes between.
-    top = max(each.stamp for each in pictures[first : last + 1])
-    last = max(n for n, each in enumerate(pictures) if n >= last and each.stamp <= top)
+    # Frames decoded before the last one may be shown after it; then copy all that lie between, too.
+    top = max(each.stamp for each in frames[first : last + 1])
+    last = max(n for n, each in enumerate(frames) if n >= last and each.stamp <= top)
     # Shown before the key but decoded after it: they need frames from before it.
     copied = [
-        each if each.stamp >= pictures[first].stamp else None for each in pictures[first : last + 1]
+        each if each.stamp >= frames[first].stamp else None for each in frames[first : last + 1]
     ]
     shown = [each for each in copied if each is not None and not each.hidden]
     ends = max((each.stamp + each.lasts for each in shown), default=start)
     if ends <= start:
-        raise NoDecodableFrame("There is no picture in that stretch.")
+        raise NoDecodableFrame("The interval has no frame.")
     return _Plan(
         origin=origin,
         seek=seek,
         packets=read.packets,
         skipped=first,
-        pictures=copied,
+        frames=copied,
         start=min(each.stamp for each in shown),
         end=ends,
-        sounds=read.packets - len(pictures),
+        sounds=read.packets - len(frames),
     )
 
 
@@ -223,7 +223,7 @@ def _origin(source: InputContainer, stream: VideoStream) -> int:
             stamp = _stamp(packet)
             lowest = stamp if lowest is None else min(lowest, stamp)
     if lowest is None:
-        raise NoDecodableFrame("Not one picture of the video is shown.")
+        raise NoDecodableFrame("The video shows none of its frames.")
     return lowest
 
 
@@ -235,9 +235,9 @@ def _look_through(
     end: int,
     limits: Limits,
 ) -> _Read:
-    """What a seek to `seek` finds, until nothing that belongs before `end` can come any more."""
+    """The packets after a seek to `seek`, until none that belongs before `end` can follow."""
     _seek(source, stream, seek)
-    pictures: list[_Picture] = []
+    frames: list[_FramePacket] = []
     packets = 0
     tick = _tick(stream)
     far = end + ceil(_INTERLEAVED_S / tick)
@@ -247,13 +247,13 @@ def _look_through(
             decoded = stamp if packet.dts is None and packet.is_keyframe else packet.dts
             if decoded is not None and decoded >= far:
                 break
-            pictures.append(
-                _Picture(stamp, packet.duration or 0, packet.is_keyframe, packet.is_discard)
+            frames.append(
+                _FramePacket(stamp, packet.duration or 0, packet.is_keyframe, packet.is_discard)
             )
-            if len(pictures) > limits.max_packets:
-                raise VideoTooLarge(f"The stretch has more than {limits.max_packets} pictures.")
+            if len(frames) > limits.max_packets:
+                raise VideoTooLarge(f"The interval has more than {limits.max_packets} frames.")
         packets += 1
-    return _Read(pictures, packets)
+    return _Read(frames, packets)
 
 
 def _seek(source: InputContainer, stream: VideoStream, stamp: int) -> None:
@@ -262,7 +262,7 @@ def _seek(source: InputContainer, stream: VideoStream, stamp: int) -> None:
 
 def _stamp(packet: _AnyPacket) -> int:
     if packet.pts is None:
-        raise NotCuttable("The file does not say when its pictures are shown.")
+        raise NotCuttable("The file does not say when its frames are shown.")
     return packet.pts
 
 
@@ -287,13 +287,13 @@ def _copy(
     if shown.codec_context.name == "hevc" and copy.format.name == "mp4":
         shown.codec_context.codec_tag = "hvc1"  # the only one of its names that Apple plays
     heard = None if sound is None else copy.add_stream_from_template(sound, opaque=True)
-    decoded = iter(_decode_stamps([each.stamp for each in plan.pictures if each is not None]))
+    decoded = iter(_decode_stamps([each.stamp for each in plan.frames if each is not None]))
     number = -plan.skipped
     _seek(source, stream, plan.seek)
     for packet in islice(_packets(source, stream, sound), plan.packets):
         target.check()
         if packet.stream.index == stream.index:
-            if 0 <= number < len(plan.pictures) and plan.pictures[number] is not None:
+            if 0 <= number < len(plan.frames) and plan.frames[number] is not None:
                 packet.dts = next(decoded)
                 _mux(packet, shown, plan.start, copy)
             number += 1
@@ -304,7 +304,7 @@ def _copy(
 def _mux(
     packet: _AnyPacket, stream: VideoStream | AudioStream, start: int, copy: OutputContainer
 ) -> None:
-    assert packet.pts is not None, "what has no time is not copied"
+    assert packet.pts is not None, "packets without a time are not copied"
     packet.pts -= start
     packet.dts = packet.pts if packet.dts is None else packet.dts - start
     packet.stream = stream
@@ -312,9 +312,9 @@ def _mux(
 
 
 def _decode_stamps(stamps: list[int]) -> list[int]:
-    """When to decode frames that are shown at `stamps`: in this order, each before it is shown.
+    """The stamps at which frames shown at `stamps` are decoded: in order, none after it is shown.
 
-    The file's own are not taken: a matroska has none.
+    The file's own are not used: a matroska has none.
     """
     ordered = sorted(stamps)
     delay = max(late - stamp for late, stamp in zip(ordered, stamps, strict=True))
@@ -330,14 +330,14 @@ def _on_clock(packet: _AnyPacket, stream: VideoStream) -> int:
 
 def _tick(timed: _AnyPacket | VideoStream | AudioStream) -> Fraction:
     """Seconds per unit of its stamps."""
-    assert timed.time_base is not None, "what is demuxed has a time base"
+    assert timed.time_base is not None, "a demuxed packet or stream has a time base"
     return timed.time_base
 
 
 class _Target:
-    """The file to write, up to so many bytes. What is too much goes nowhere, and `check` tells.
+    """The file to write, up to a number of bytes. It drops what exceeds them, and `check` raises.
 
-    An error raised while libav writes would be told at another place, as another one.
+    An error raised while libav writes would surface elsewhere, as a different error.
     """
 
     name = "<cut>"
@@ -347,12 +347,12 @@ class _Target:
         self._max_bytes = max_bytes
         self._is_full = False
 
-    def write(self, piece: bytes) -> int:
-        self._is_full |= self._file.tell() + len(piece) > self._max_bytes
-        view = memoryview(b"" if self._is_full else piece)
+    def write(self, chunk: bytes) -> int:
+        self._is_full |= self._file.tell() + len(chunk) > self._max_bytes
+        view = memoryview(b"" if self._is_full else chunk)
         while view:
             view = view[self._file.write(view) :]
-        return len(piece)
+        return len(chunk)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
@@ -363,4 +363,4 @@ class _Target:
     def check(self) -> None:
         """Raise VideoTooLarge if something did not fit."""
         if self._is_full:
-            raise VideoTooLarge(f"The stretch has more than {self._max_bytes} bytes.")
+            raise VideoTooLarge(f"The interval has more than {self._max_bytes} bytes.")

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits, SeekableFile, open_container
-from xclip.video.frames import ShownPicture, shown_pictures
+from xclip.video.frames import ShownFrame, shown_frames
 from xclip.video.hdr import is_hdr, tone_mapped
 from xclip.video.orientation import Orientation
 from xclip.video.probe import Probe, probe, scan
@@ -83,8 +83,8 @@ def decode_window(
     start, end : seconds from the first frame; an end behind the video's is the video's
     threads : libav's; two take less time over large frames where the processor is otherwise idle
 
-    Of the request's segmentation nothing is used. The first frame of the interval decides how all
-    are turned. Raises what `decode_segments` raises, and ValueError for an interval that is empty
+    The request's segmentation is not used. The first frame of the interval decides how all are
+    turned. Raises what `decode_segments` raises, and ValueError for an interval that is empty
     or lies behind the video's end.
     """
     limits = request.limits
@@ -92,12 +92,12 @@ def decode_window(
         found = scan(container, limits)
         duration_s = round(found.timeline.duration_s, 6)
         if not 0 <= start < min(end, duration_s):
-            raise ValueError(f"nothing lies from {start} s to {end} s of a video of {duration_s} s")
+            raise ValueError(f"a video of {duration_s} s has no interval from {start} s to {end} s")
         assembly = _Assembly([Window(start, min(end, duration_s))], request)
-        for shown in shown_pictures(file, found, assembly.moments, limits, threads, container):
-            for segment in assembly.place(shown):
+        for shown in shown_frames(file, found, assembly.moments, limits, threads, container):
+            for segment in assembly.add(shown):
                 return segment
-    raise AssertionError("every moment is served")
+    raise AssertionError("a frame is shown at every moment")
 
 
 class Segments:
@@ -107,9 +107,9 @@ class Segments:
 
     threads : libav's
     lost_s : how many seconds of the video are damaged, as far as it has been iterated: those for
-        which another frame stands in, told at the instants that were looked at, and those that
-        its index promises behind the end of the file. Damage that leaves no trace in the packets
-        that can be read is not in it.
+        which another frame is shown instead, judged at the sampled instants, and those that the
+        index promises after the end of the file. Damage that leaves no trace in the readable
+        packets is not counted.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class Segments:
         planned = windows(self._found.info.duration_s, self._request.segmentation)
         assembly = _Assembly(planned, self._request, self._found.orientation)
         moments, limits = assembly.moments, self._request.limits
-        for shown in shown_pictures(self._file, self._found, moments, limits, self._threads):
+        for shown in shown_frames(self._file, self._found, moments, limits, self._threads):
             self.lost_s += shown.lost_s
-            yield from assembly.place(shown)
+            yield from assembly.add(shown)
 
 
 @dataclass(slots=True)
@@ -164,12 +164,12 @@ class _Assembly:
         self._reformatter = VideoReformatter()  # sets libswscale up once, not once a frame
         self._open: dict[int, _OpenSegment] = {}
 
-    def place(self, shown: ShownPicture) -> Iterator[DecodedSegment]:
-        """Put one frame wherever it is on screen; segments it completes leave at once."""
+    def add(self, shown: ShownFrame) -> Iterator[DecodedSegment]:
+        """Fill every slot at which the frame is on screen; yields segments that it completes."""
         if self._orientation is None:
             self._orientation = Orientation.of(shown.frame)
-        picture = self._orientation.apply(self._rgb(shown.frame))
-        pixels = resize_and_crop(picture, self._request.geometry)  # (S, S, 3)
+        upright = self._orientation.apply(self._rgb(shown.frame))  # (H, W, 3)
+        pixels = resize_and_crop(upright, self._request.geometry)  # (S, S, 3)
         thumbnail: NDArray[np.uint8] | None = None
         served: set[int] = set()
         for position in self._order[shown.first : shown.last].tolist():
@@ -184,7 +184,7 @@ class _Assembly:
             served.add(index)
             if slot == self._request.num_frames // 2:
                 if thumbnail is None:
-                    thumbnail = self._thumbnail(picture, shown.aspect_ratio)
+                    thumbnail = self._thumbnail(upright, shown.aspect_ratio)
                 segment.thumbnail = thumbnail
             if segment.filled == self._request.num_frames:
                 yield self._close(index)
@@ -210,9 +210,9 @@ class _Assembly:
             unique_frames=segment.unique_frames,
         )
 
-    def _thumbnail(self, picture: NDArray[np.uint8], aspect_ratio: float) -> NDArray[np.uint8]:
-        """picture : as displayed but with the stored pixels' shape → small, with square pixels."""
-        shown_height, shown_width = float(picture.shape[0]), float(picture.shape[1])
+    def _thumbnail(self, upright: NDArray[np.uint8], aspect_ratio: float) -> NDArray[np.uint8]:
+        """upright : as displayed but with the stored pixels' shape → small, with square pixels."""
+        shown_height, shown_width = float(upright.shape[0]), float(upright.shape[1])
         if self._orientation is not None and self._orientation.transpose:
             shown_height *= aspect_ratio
         else:
@@ -221,7 +221,7 @@ class _Assembly:
         scale = min(1.0, most_height / shown_height, most_width / shown_width)
         height = max(1, round(shown_height * scale))
         width = max(1, round(shown_width * scale))
-        channels_first = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, H, W)
+        channels_first = torch.from_numpy(upright).permute(2, 0, 1)[None]  # (1, 3, H, W)
         small = functional.interpolate(
             channels_first, size=(height, width), mode="bilinear", antialias=True
         )

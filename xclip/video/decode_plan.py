@@ -15,8 +15,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-# What lies between two runs must be worth the restart of the decoder, and all that is saved worth
-# the second reading of a damaged file, in which a single pass takes over.
+# The packets between two runs must be worth a restart of the decoder, and all those saved worth the
+# second reading of a damaged file, for which a single pass takes over.
 _FEWEST_PASSED_OVER = 2
 LARGEST_SHARE = 0.8
 
@@ -62,18 +62,22 @@ def plan(
     """
     due = np.unique(due)
     by_stamp = np.argsort(order.stamps)
-    places = by_stamp[np.searchsorted(order.stamps[by_stamp], due)]  # (M,) of packets
+    positions = by_stamp[np.searchsorted(order.stamps[by_stamp], due)]  # (M,) of packets
     entry_stamps = order.stamps[order.entries]
     before = np.searchsorted(entry_stamps, due, side="right") - 1  # (M,) of entries
     if (np.diff(entry_stamps) < 0).any() or before[0] < 0:
         return []
     entries = order.entries[before]  # (M,) of packets
-    if (entries > places).any():
+    if (entries > positions).any():
         return []
-    reached = np.maximum.accumulate(places)
+    reached = np.maximum.accumulate(positions)
     begins = np.flatnonzero(entries[1:] > reached[:-1] + _FEWEST_PASSED_OVER) + 1
     runs = [
-        Run(int(entries[members[0]]), int(places[members].max()), frozenset(due[members].tolist()))
+        Run(
+            int(entries[members[0]]),
+            int(positions[members].max()),
+            frozenset(due[members].tolist()),
+        )
         for members in np.split(np.arange(len(due)), begins)
     ]
     decoded = sum(run.last - run.first + 1 for run in runs)

@@ -19,28 +19,29 @@ from xclip.video.packet_reader import PacketReader
 from xclip.video.probe import Scan
 from xclip.video.sampling import TIME_TOLERANCE_S, shown_at
 
-# Decoders that leave wanted frames bit-identical when they are told, before a packet, to skip
-# frames no other depends on. Skipping saves 25-45 % of decoding.
+# Decoders that leave wanted frames bit-identical when set, before a packet, to skip frames that
+# no other depends on. Skipping saves 25-45 % of decoding.
 _SKIPPING_DECODERS = frozenset({"h264", "hevc", "libdav1d", "mpeg4", "mpeg2video"})
 
-# A frame so little before or after the one that is due passes for it: some codecs spread one
-# frame over two packets, or send some that are never shown.
+# A frame this close to the one that is due counts as that one: some codecs spread one frame over
+# two packets, or send some that are never shown.
 _TOLERATED_S = 0.1
 
-# Broadcasts have a constant rate: a frame that stands for longer stands in for missing packets.
-# Elsewhere a gap may be meant, as in recordings of a screen on which nothing moves; by its stamps a
-# hole in a WebM or an ASF file is no different. H.264 counts its frames: its decoder tells holes.
+# Broadcasts have a constant rate: a frame that is shown for longer covers missing packets.
+# Elsewhere a gap may be intended, as in recordings of a screen on which nothing moves; by its
+# stamps a hole in a WebM or an ASF file looks the same. H.264 counts its frames: its decoder
+# reports holes.
 _CONSTANT_RATE = frozenset({"mpegts", "mpeg"})
-_LONGEST_STANDING_S = 0.5
+_LONGEST_SHOWN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPicture:
+class ShownFrame:
     """A decoded frame that is on screen at `moments[first:last]`.
 
     aspect_ratio : width of a stored pixel over its height
-    lost_s : seconds, of those these moments stand for, that another frame belongs to, which could
-        not be decoded, or for which this one is damaged
+    lost_s : seconds, of those around these moments, at which another frame should be shown that
+        could not be decoded, or at which this one is damaged
     """
 
     frame: VideoFrame
@@ -50,14 +51,14 @@ class ShownPicture:
     lost_s: float
 
 
-def shown_pictures(
+def shown_frames(
     file: SeekableFile,
     found: Scan,
     moments: NDArray[np.float64],
     limits: Limits,
     threads: int = 1,
     container: InputContainer | None = None,
-) -> Iterator[ShownPicture]:
+) -> Iterator[ShownFrame]:
     """Pair every moment with the frame shown then, decoding no more of `file` than that takes.
 
     moments : float64, shape = (M,), ascending seconds
@@ -111,10 +112,10 @@ class _Pass:
 
 def _of_runs(
     reading: _Pass, order: PacketOrder, runs: list[Run], moments: NDArray[np.float64]
-) -> Iterator[ShownPicture]:
-    """Frames from runs of packets, as long as each is whole: what is damaged takes a full pass.
+) -> Iterator[ShownFrame]:
+    """Frames from runs of packets, up to the first damage, which takes a full pass.
 
-    Only that tells what a player would show instead, so this stops short of it.
+    Only a full pass finds what a player would show instead.
     """
     timeline = reading.found.timeline
     assert timeline.stamps is not None, "without stamps there is no plan"
@@ -127,20 +128,20 @@ def _of_runs(
         skips = stream.codec_context.name in _SKIPPING_DECODERS
         served = 0
         for run in runs:
-            for frame in _pictures_of(run, reader, decoder, skips=skips):
+            for frame in _frames_of(run, reader, decoder, skips=skips):
                 if frame.pts is None or frame.pts not in run.due:
                     continue
                 first, last = np.searchsorted(due, frame.pts), np.searchsorted(due, frame.pts + 1)
                 if first != served or frame.is_corrupt or decoder.damaged_packets:
                     return
                 lost_s = losses.between(served, int(last), frame, timeline.time_of(0, frame.pts))
-                yield ShownPicture(frame, aspect_ratio, served, int(last), lost_s)
+                yield ShownFrame(frame, aspect_ratio, served, int(last), lost_s)
                 served = int(last)
             if served < len(due) and due[served] in run.due:
                 return
 
 
-def _pictures_of(
+def _frames_of(
     run: Run, reader: PacketReader, decoder: TolerantDecoder, *, skips: bool
 ) -> Iterator[VideoFrame]:
     decoder.restart()
@@ -149,33 +150,33 @@ def _pictures_of(
     yield from decoder.flush()
 
 
-def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterator[ShownPicture]:
+def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterator[ShownFrame]:
     """Frames from one pass over the whole file, for `moments[served:]`."""
     losses = _Losses(reading.found, moments)
     current: VideoFrame | None = None
     begun: float | None = None
     with reading.opened() as (container, stream, decoder):
         aspect_ratio = float(stream.codec_context.sample_aspect_ratio or 1)
-        for time, frame in _timed_pictures(container, stream, decoder, reading, moments[served:]):
+        for time, frame in _timed_frames(container, stream, decoder, reading, moments[served:]):
             if current is not None and time is not None:
                 until = int(np.searchsorted(moments, time - TIME_TOLERANCE_S, side="left"))
                 if until > served:
                     lost_s = losses.between(served, until, current, begun)
-                    yield ShownPicture(current, aspect_ratio, served, until, lost_s)
+                    yield ShownFrame(current, aspect_ratio, served, until, lost_s)
                     served = until
                 if served == len(moments):
                     return
             current, begun = frame, time
         if current is None:
-            raise NoDecodableFrame("Not one picture of the video could be decoded.")
+            raise NoDecodableFrame("None of the video's frames could be decoded.")
         lost_s = losses.between(served, len(moments), current, begun)
-        yield ShownPicture(current, aspect_ratio, served, len(moments), lost_s)
+        yield ShownFrame(current, aspect_ratio, served, len(moments), lost_s)
 
 
 class _Losses:
-    """Which moments are not served by the frame that belongs there, in seconds.
+    """Seconds of the video at which a wrong frame is shown.
 
-    Each of M moments stands for the interval around it, up to the middle between it and the next.
+    Each of M moments represents the interval around it, up to the middle between it and the next.
     """
 
     def __init__(self, found: Scan, moments: NDArray[np.float64]) -> None:
@@ -183,7 +184,7 @@ class _Losses:
         middles = (moments[1:] + moments[:-1]) / 2
         self._spans_s = np.diff(middles, prepend=0.0, append=timeline.duration_s)  # (M,)
         self._due = timeline.times[shown_at(timeline.times, moments)]  # (M,)
-        self._missing = moments - self._due > _LONGEST_STANDING_S  # (M,)
+        self._missing = moments - self._due > _LONGEST_SHOWN_S  # (M,)
         self._missing &= found.container in _CONSTANT_RATE
 
     def between(self, first: int, last: int, frame: VideoFrame, begun: float | None) -> float:
@@ -197,7 +198,7 @@ class _Losses:
         return float(spans_s[wrong | self._missing[first:last]].sum())
 
 
-def _timed_pictures(
+def _timed_frames(
     container: InputContainer,
     stream: VideoStream,
     decoder: TolerantDecoder,

@@ -34,15 +34,15 @@ class Orientation:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
-    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """picture : uint8, shape = (H, W, 3) → as displayed, (H, W, 3) or (W, H, 3)."""
+    def apply(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """frame : uint8, shape = (H, W, 3) → as displayed, (H, W, 3) or (W, H, 3)."""
         if self.transpose:
-            picture = picture.swapaxes(0, 1)  # (W, H, 3)
+            frame = frame.swapaxes(0, 1)  # (W, H, 3)
         if self.flip_x:
-            picture = picture[:, ::-1]
+            frame = frame[:, ::-1]
         if self.flip_y:
-            picture = picture[::-1]
-        return np.ascontiguousarray(picture)
+            frame = frame[::-1]
+        return np.ascontiguousarray(frame)
 
     @classmethod
     def from_matrix(cls, matrix: bytes) -> Orientation:
@@ -61,10 +61,10 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """The orientation a decoded frame asks for.
+        """The orientation that a decoded frame's side data says.
 
-        Asking makes the frame part of a reference cycle, so that it stays in memory until Python's
-        collector comes by: not to be done with every frame.
+        Reading it makes the frame part of a reference cycle, so that it stays in memory until
+        Python's collector runs: do not call this for every frame.
         """
         # PyAV's stubs describe this mapping as one with a single, other key.
         side_data = cast("Mapping[Type, SideData]", frame.side_data)

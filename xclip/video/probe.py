@@ -49,7 +49,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the packets of a file tell.
+    """Facts from the packets of a file.
 
     container : its short name, as in VideoInfo
     order : the packets in file order, if `timeline` knows them by their stamps
@@ -82,9 +82,9 @@ def probe(file: SeekableFile, limits: Limits) -> Probe:
     """
     with open_container(file, limits) as container:
         stream = choose_stream(container)
-        stamps, first = _read_all(container, stream, limits, first_picture=True)
+        stamps, first = _read_all(container, stream, limits, first_frame=True)
         if first is None:
-            raise NoDecodableFrame("Not one picture of the video could be decoded.")
+            raise NoDecodableFrame("None of the video's frames could be decoded.")
         found = _scan(container, stream, stamps, limits)
         orientation = Orientation.of(first)
         width, height = first.width, first.height
@@ -113,11 +113,11 @@ def probe(file: SeekableFile, limits: Limits) -> Probe:
 def scan(container: InputContainer, limits: Limits) -> Scan:
     """Read every packet of an opened file's video stream; as a rule, nothing is decoded.
 
-    Raises what `probe` raises, as far as packets tell.
+    Raises what `probe` raises, as far as packets show it.
     """
     stream = choose_stream(container)
-    # Only a decoder at work knows whether frames are put into another order.
-    stamps, _ = _read_all(container, stream, limits, first_picture=_is_mistimed(container, stream))
+    # Only an open decoder knows whether it reorders frames.
+    stamps, _ = _read_all(container, stream, limits, first_frame=_is_mistimed(container, stream))
     return _scan(container, stream, stamps, limits)
 
 
@@ -125,7 +125,7 @@ def _scan(
     container: InputContainer, stream: VideoStream, stamps: PacketStamps, limits: Limits
 ) -> Scan:
     if not len(stamps):
-        raise NoDecodableFrame("Not one picture of the video could be decoded.")
+        raise NoDecodableFrame("None of the video's frames could be decoded.")
     timeline = _timeline(container, stream, stamps, limits)
     return Scan(
         _CONTAINER_NAMES.get(container.format.name, container.format.name),
@@ -137,13 +137,13 @@ def _scan(
 
 
 def _read_all(
-    container: InputContainer, stream: VideoStream, limits: Limits, *, first_picture: bool
+    container: InputContainer, stream: VideoStream, limits: Limits, *, first_frame: bool
 ) -> tuple[PacketStamps, VideoFrame | None]:
     decoder = TolerantDecoder(stream, limits)
     stamps = PacketStamps()
     first: VideoFrame | None = None
     for packet in packets(container, stream, limits):
-        if first_picture and first is None and not decoder.gave_up:
+        if first_frame and first is None and not decoder.gave_up:
             first = next(iter(decoder.decode(packet)), None)
         # An edit list cuts these off: they are decoded for others' sake and never shown.
         if packet.is_discard:
@@ -151,11 +151,11 @@ def _read_all(
         else:
             stamps.add(packet, entry=is_entry(packet, stream.codec_context))
         if len(stamps) > limits.max_packets:
-            raise VideoTooLarge(f"The video has more than {limits.max_packets} pictures.")
-    if first_picture and first is None:
+            raise VideoTooLarge(f"The video has more than {limits.max_packets} frames.")
+    if first_frame and first is None:
         first = next(iter(decoder.flush()), None)
     if first is None and decoder.refused_size:
-        raise VideoTooLarge(f"Its pictures exceed {limits.max_pixels} pixels.")
+        raise VideoTooLarge(f"The video's frames exceed {limits.max_pixels} pixels.")
     return stamps, first
 
 
@@ -164,7 +164,7 @@ def _is_mistimed(container: InputContainer, stream: VideoStream) -> bool:
 
 
 def _cut_off_s(stream: VideoStream, stamps: PacketStamps, timeline: Timeline) -> float:
-    """What is missing of a truncated file, if its index (an mp4's, at the front) tells."""
+    """Seconds missing from a truncated file, if its index (an mp4's, at the front) says so."""
     if stream.frames <= len(stamps) + stamps.discarded or not stream.duration:
         return 0.0
     assert stream.time_base is not None, "a demuxed stream has a time base"
@@ -184,7 +184,7 @@ def _timeline(
     )
     if timeline.duration_s > limits.max_duration_s:
         raise VideoTooLarge(
-            f"The video lasts {timeline.duration_s:.0f} s; at most {limits.max_duration_s:.0f} s "
-            "are taken."
+            f"The video lasts {timeline.duration_s:.0f} s; the limit is "
+            f"{limits.max_duration_s:.0f} s."
         )
     return timeline

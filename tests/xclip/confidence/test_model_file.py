@@ -74,7 +74,7 @@ def test_a_save_that_fails_leaves_what_was(
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    """By its name alone: the folder is nobody else's business."""
+    """By its name alone: no message reveals the folder."""
     with pytest.raises(WeightsError, match=r"^gone\.safetensors is no confidence model"):
         ConfidenceModel.load(tmp_path / "gone.safetensors")
 

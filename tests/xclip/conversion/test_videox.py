@@ -215,7 +215,7 @@ def test_there_are_eighteen_of_them() -> None:
 
 
 def test_large_heads_are_the_originals_or_the_published(tmp_path: Path) -> None:
-    """Heads show in no shape: 12 as the original runs them, or 8 as published, if asked for."""
+    """Heads show in no shape: 12 as the original runs them, or 8 as published, on request."""
     wide = dataclasses.replace(SMALL.vision_config, mit_hidden_size=192, mit_intermediate_size=768)
     config = dataclasses.replace(
         SMALL, vision_config=dataclasses.replace(wide, mit_num_attention_heads=3),

@@ -1,4 +1,4 @@
-"""Plots are written where matplotlib is, and asked for in words where it is not."""
+"""Plots are written where matplotlib is, and an error says so where it is not."""
 
 from __future__ import annotations
 

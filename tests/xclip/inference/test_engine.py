@@ -91,7 +91,7 @@ def test_odd_networks(seed: int, make_config: Config, make_model: Model) -> None
 
 @pytest.mark.parametrize(("frames", "patch", "size"), PUBLISHED)
 def test_published_shapes(frames: int, patch: int, size: int, make_model: Model) -> None:
-    """The same for every number of frames, patch and picture that was published."""
+    """The same for every published number of frames, patch size and frame size."""
     assert_equal_to_network(make_model(narrow(frames, patch, size), 1))
 
 
@@ -141,7 +141,7 @@ def test_a_small_network_stays_exact() -> None:
 
 
 def test_a_large_network_takes_what_is_quicker() -> None:
-    """The choice is one of two, and the same when asked again."""
+    """The choice is one of two, and the same when made again."""
     chosen = {quicker_dtype(XCLIPVisionConfig(), torch.device("cpu")) for _ in range(3)}
     assert len(chosen) == 1
     assert chosen <= {torch.float32, torch.bfloat16}
@@ -164,13 +164,13 @@ def test_other_work_between_layers_changes_nothing(make_model: Model, make_confi
     model = make_model(make_config(5), 5)
     frames, texts, engine = random_frames(model, 2), random_texts(model, 3), engine_of(model)
     undisturbed = engine.encode_frames(frames)
-    asked = []
+    scores = []
 
     def ask() -> None:
-        asked.append(engine.score(engine.encode_texts(texts), engine.encode_frames(frames[:1])))
+        scores.append(engine.score(engine.encode_texts(texts), engine.encode_frames(frames[:1])))
 
     disturbed = engine.encode_frames(frames, ask)
-    assert len(asked) == model.config.vision_config.num_hidden_layers - 1
+    assert len(scores) == model.config.vision_config.num_hidden_layers - 1
     assert torch.equal(disturbed.embedding, undisturbed.embedding)
     assert torch.equal(disturbed.prompt, undisturbed.prompt)
 

@@ -38,7 +38,7 @@ def plan(*seconds: float, noise_seed: int = 3) -> ClipPlan:
 def test_a_file_has_the_promised_format(
     tmp_path: Path, size: tuple[int, int], frame_rate: int
 ) -> None:
-    """H.264 in mp4 with the size, frame rate and duration asked for."""
+    """H.264 in mp4 with the size, frame rate and duration requested."""
     scene = sample_scene(HELD_OUT[0], np.random.default_rng(0))
     path = tmp_path / "clip.mp4"
     write_clip(path, [(scene, 1.5)], *size, frame_rate, np.random.default_rng(0))
@@ -68,13 +68,13 @@ def test_each_scene_runs_from_beginning_to_end_over_its_own_seconds(tmp_path: Pa
     parts = (frames[:25], frames[25:])
     for (scene, _), part in zip(made.scenes, parts, strict=True):
         x, _, radius = place(scene, np.linspace(0, 1, len(part)))
-        for picture, centre, size in zip(part, x, radius, strict=True):
-            redness = picture[..., 0].astype(int) - picture[..., 1]
+        for image, centre, size in zip(part, x, radius, strict=True):
+            redness = image[..., 0].astype(int) - image[..., 1]
             columns = np.nonzero(redness > 100)[1]
             assert abs((columns.mean() + 0.5 - 20) / 120 - centre) < 0.2 * size
 
 
-def test_the_encoded_pictures_are_those_drawn(tmp_path: Path) -> None:
+def test_the_encoded_frames_are_those_drawn(tmp_path: Path) -> None:
     """Encoding changes a pixel by a few grey levels, colours included."""
     scene = sample_scene(Subject("cyan", "star", "grow"), np.random.default_rng(5))
     path = tmp_path / "clip.mp4"

@@ -1,4 +1,4 @@
-"""Pictures of several shapes: who is seen when, and what a moving camera does."""
+"""Frames of several shapes: who is seen when, and what a moving camera does."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def scene(subject: Subject = HELD_OUT[0], seed: int = 0) -> Scene:
-    """Without grain, so that pictures can be compared."""
+    """Without grain, so that frames can be compared."""
     return replace(sample_scene(subject, np.random.default_rng(seed)), noise=0.0)
 
 
 def hidden(shown: Scene) -> Actor:
-    """The scene with its shape far outside the picture: the background alone."""
+    """The scene with its shape far outside the frame: the background alone."""
     return Actor(replace(shown, x=9.0, y=9.0))
 
 
@@ -39,7 +39,7 @@ def drawn(composition: Composition, times: np.ndarray = TIMES) -> np.ndarray:
 
 @given(st.sampled_from(TRAINING), seeds)
 def test_one_actor_alone_is_the_scene_it_plays(subject: Subject, seed: int) -> None:
-    """Grain included: the wider world holds the first one, picture for picture."""
+    """Grain included: the wider world holds the first one, frame for frame."""
     alone = sample_scene(subject, np.random.default_rng(seed))
     expected = render(alone, TIMES, 64, 48, np.random.default_rng(seed))
     random = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def test_an_actor_is_seen_only_in_its_time() -> None:
     assert (seen[3:] == empty[3:]).all()
     assert all((seen[number] != empty[number]).any() for number in range(3))
     last = drawn(Composition((Actor(first, (0.5, 1.0)),)), np.array([0.49, 0.5, 1.0]))
-    changed = [bool((picture != empty[0]).any()) for picture in last]
+    changed = [bool((image != empty[0]).any()) for image in last]
     assert changed == [False, True, True]
 
 
@@ -71,14 +71,14 @@ def test_later_actors_stand_in_front() -> None:
     """Where two overlap, the colour of the second is seen."""
     back = replace(scene(Subject("red", "square", "left")), x=0.5, y=0.5, extent=0.0, tilt=0.0)
     front = replace(back, subject=Subject("blue", "square", "left"), radius=back.radius / 2)
-    picture = drawn(Composition((Actor(back), Actor(front))))[0]
-    assert picture[24, 32].argmax() == 2
-    assert picture[24, 32 + int(0.7 * back.radius * 48)].argmax() == 0
+    image = drawn(Composition((Actor(back), Actor(front))))[0]
+    assert image[24, 32].argmax() == 2
+    assert image[24, 32 + int(0.7 * back.radius * 48)].argmax() == 0
 
 
 @given(seeds, st.sampled_from([(0.25, 0.0), (0.0, -0.25)]))
-def test_a_pan_shifts_all_of_the_picture(seed: int, pan: tuple[float, float]) -> None:
-    """A quarter of the picture between the first moment and the last, waves and shape alike."""
+def test_a_pan_shifts_all_of_the_frame(seed: int, pan: tuple[float, float]) -> None:
+    """A quarter of the frame between the first moment and the last, waves and shape alike."""
     even = ((40.0, 40.0, 40.0), (40.0, 40.0, 40.0))
     still = replace(scene(Subject("green", "star", "up"), seed), extent=0.0, background=even)
     waves = sample_waves(np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""The kinds of the wider world: captions, what is held back, and pictures that are as called."""
+"""The kinds of the wider world: captions, what is held back, and frames that are as called."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_every_word_is_in_the_vocabulary(kind: Kind, random: np.random.Generator
 
 
 @given(KINDS, RANDOM)
-def test_every_shape_is_in_the_picture_while_it_is_seen(
+def test_every_shape_is_in_the_frame_while_it_is_seen(
     kind: Kind, random: np.random.Generator
 ) -> None:
     """Centres stay inside the centred square, whatever the camera does, and radii are positive."""
@@ -133,7 +133,7 @@ def test_every_shape_is_in_the_picture_while_it_is_seen(
 def test_one_event_ends_before_the_next_begins(
     first: Subject, second: Subject, random: np.random.Generator
 ) -> None:
-    """No moment shows both, so their order is told by time alone."""
+    """No moment shows both, so only time reveals their order."""
     before, after = Then(first, second).compose(random).actors
     assert (before.scene.subject, after.scene.subject) == (first, second)
     assert before.seen[0] == 0.0 < before.seen[1] == after.seen[0] < after.seen[1] == 1.0
@@ -183,7 +183,7 @@ def test_shapes_come_nearer_or_go_away(look: Look, word: str, random: np.random.
 
 
 @given(st.sampled_from(PANS), RANDOM)
-def test_the_picture_moves_against_the_camera(pan: Pan, random: np.random.Generator) -> None:
+def test_the_frame_moves_against_the_camera(pan: Pan, random: np.random.Generator) -> None:
     """A camera that pans left makes everything go right; there is something to see it by."""
     composition = pan.compose(random)
     across, down = composition.pan

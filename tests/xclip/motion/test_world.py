@@ -124,7 +124,7 @@ def test_the_shape_stays_in_the_centred_square(subject: Subject, seed: int) -> N
 
 
 @given(subjects, seeds)
-def test_a_picture_is_a_function_of_its_seed(subject: Subject, seed: int) -> None:
+def test_a_frame_is_a_function_of_its_seed(subject: Subject, seed: int) -> None:
     """The same scene and seed draw the same bytes; the grain differs with another seed."""
     scene = replace(drawn(subject, seed), noise=5.0)
     first, again, other = (
@@ -138,7 +138,7 @@ def test_a_picture_is_a_function_of_its_seed(subject: Subject, seed: int) -> Non
 
 @given(subjects, seeds)
 def test_the_shape_is_drawn_where_it_is_placed(subject: Subject, seed: int) -> None:
-    """The pixels of the shape's colour centre on its place, in every picture."""
+    """The pixels of the shape's colour centre on its place, in every frame."""
     scene = replace(drawn(subject, seed), noise=0.0, tint=(0, 0, 0))
     frames = render(scene, TIMES, 96, 64, np.random.default_rng(0))
     x, y, radius = place(scene, TIMES)
@@ -153,7 +153,7 @@ def test_the_shape_is_drawn_where_it_is_placed(subject: Subject, seed: int) -> N
 def test_no_two_shapes_look_alike(shape: str) -> None:
     """Each shape covers other pixels than any other of the same size and place."""
     scene = replace(drawn(Subject("white", shape, "grow"), 0), noise=0.0, tilt=0.0)
-    pictures = {
+    images = {
         other: render(
             replace(scene, subject=Subject("white", other, "grow")),
             TIMES[-1:],
@@ -164,5 +164,5 @@ def test_no_two_shapes_look_alike(shape: str) -> None:
         for other in SHAPES
     }
     for other in SHAPES:
-        different = np.any(pictures[shape] != pictures[other], axis=-1).sum()
+        different = np.any(images[shape] != images[other], axis=-1).sum()
         assert (different > 40) == (other != shape)

@@ -86,7 +86,7 @@ def constant_clips() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("config", [AugmentConfig(mixup=0.8), AugmentConfig(cutmix=1.0)])
-def test_labels_are_mixed_as_much_as_pictures(config: AugmentConfig) -> None:
+def test_labels_are_mixed_as_much_as_frames(config: AugmentConfig) -> None:
     """The mean of a mixed clip is the mean of its labels' numbers, weighted by their shares."""
     for seed in range(5):
         random = np.random.default_rng(seed)

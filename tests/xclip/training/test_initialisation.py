@@ -71,7 +71,7 @@ def test_from_a_checkpoint_nothing_changes(checkpoint: Path) -> None:
 
 
 def test_from_scratch_only_the_sizes_are_taken(checkpoint: Path) -> None:
-    """Weights are new, and none is frozen unless asked."""
+    """Weights are new, and none is frozen by default."""
     model, _ = first_model(ModelConfig(str(checkpoint), "scratch", text="trained"), 1)
     assert model.config == load_model(checkpoint).config
     kept = load_model(checkpoint).visual_projection.weight

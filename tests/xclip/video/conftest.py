@@ -1,4 +1,4 @@
-"""Clips whose pictures carry their own number, so that any frame says which one it is."""
+"""Clips whose frames carry their own number, so that any frame says which one it is."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def ordinary_scheduling() -> Iterator[None]:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def numbered_picture(number: int, width: int = EDGE, height: int = EDGE) -> NDArray[np.uint8]:
+def numbered_image(number: int, width: int = EDGE, height: int = EDGE) -> NDArray[np.uint8]:
     """uint8, shape = (height, width, 3): `number` in black and white blocks, centred on grey."""
     bits = (number >> np.arange(16)) & 1
     square = np.kron(bits.reshape(4, 4), np.ones((BLOCK, BLOCK))) * 235 + 10
-    picture = np.full((height, width, 3), 128, dtype=np.uint8)
+    image = np.full((height, width, 3), 128, dtype=np.uint8)
     top, left = (height - EDGE) // 2, (width - EDGE) // 2
-    picture[top : top + EDGE, left : left + EDGE] = square[..., None]
-    return picture
+    image[top : top + EDGE, left : left + EDGE] = square[..., None]
+    return image
 
 
 def read_number(frame: NDArray[np.uint8]) -> int:
@@ -49,7 +49,7 @@ def read_number(frame: NDArray[np.uint8]) -> int:
 
 
 def encode(
-    pictures: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8]],
     *,
     container: str = "mp4",
     codec: str = "libx264",
@@ -64,12 +64,12 @@ def encode(
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=container_options or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = {"gif": "rgb8", "ffv1": "bgr0", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
         stream.gop_size = gop
         stream.max_b_frames = b_frames
-        for position, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        for position, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts = position if times is None else times[position]
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -79,17 +79,17 @@ def encode(
 def numbered_clip(
     count: int, *, width: int = EDGE, height: int = EDGE, first: int = 0, **options: object
 ) -> bytes:
-    """A video file of `count` numbered pictures; options as for `encode`."""
-    pictures = [numbered_picture(first + k, width, height) for k in range(count)]
-    return encode(pictures, **options)
+    """A video file of `count` numbered frames; options as for `encode`."""
+    images = [numbered_image(first + k, width, height) for k in range(count)]
+    return encode(images, **options)
 
 
-def endless_gif(pictures: int, edge: int) -> bytes:
-    """A few kilobytes that take a decoder edge x edge pixels of work per picture, 0.1 s apart."""
+def endless_gif(frames: int, edge: int) -> bytes:
+    """A few kilobytes that take a decoder edge x edge pixels of work per frame, 0.1 s apart."""
     header = b"GIF89a" + edge.to_bytes(2, "little") * 2 + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
     one = b"\x21\xf9\x04\x04\x0a\0\0\0" + b"\x2c" + bytes(4) + b"\x01\0\x01\0\0"
     one += b"\x02\x02\x44\x01\0"  # one white pixel, LZW-coded
-    return header + one * pictures + b"\x3b"
+    return header + one * frames + b"\x3b"
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def clips() -> object:
     """The builders above; importlib mode gives test modules no way to import a conftest."""
 
     class Clips:
-        picture = staticmethod(numbered_picture)
+        image = staticmethod(numbered_image)
         number_in = staticmethod(read_number)
         encode = staticmethod(encode)
         numbered = staticmethod(numbered_clip)

@@ -1,4 +1,4 @@
-"""Packets of AV1 that no picture depends on are told from headers alone."""
+"""Packets of AV1 that no frame depends on are found from headers alone."""
 
 import io
 
@@ -15,8 +15,8 @@ from xclip.video.av1 import AV1References
 def content(clips):
     """Two and a half seconds of moving noise, in the encoder's usual pyramid of references."""
     noise = np.random.default_rng(4).integers(0, 255, (96, 260, 3), dtype=np.uint8)
-    pictures = [np.ascontiguousarray(noise[:, 2 * k : 2 * k + 128]) for k in range(64)]
-    return clips.encode(pictures, codec="libsvtav1", container="matroska", gop=32, b_frames=0)
+    images = [np.ascontiguousarray(noise[:, 2 * k : 2 * k + 128]) for k in range(64)]
+    return clips.encode(images, codec="libsvtav1", container="matroska", gop=32, b_frames=0)
 
 
 def packets_of(content):
@@ -24,7 +24,7 @@ def packets_of(content):
         return [packet for packet in container.demux(video=0) if packet.size]
 
 
-def pictures_of(content, left_out):
+def frames_of(content, left_out):
     """Pixels by time, of a decoder that gets all packets but some."""
     with av.open(io.BytesIO(content)) as container:
         context = container.streams.video[0].codec_context
@@ -35,13 +35,13 @@ def pictures_of(content, left_out):
     return {frame.pts: frame.to_ndarray().tobytes() for frame in frames}
 
 
-def test_leaving_them_out_changes_no_other_picture(content):
-    """There are some, and each is worth one picture."""
+def test_leaving_them_out_changes_no_other_frame(content):
+    """There are some, and each is worth one frame."""
     references = AV1References()
     unreferenced = {p.pts for p in packets_of(content) if references.unreferenced(bytes(p))}
-    everything = pictures_of(content, left_out=set())
+    everything = frames_of(content, left_out=set())
 
-    rest = pictures_of(content, left_out=unreferenced)
+    rest = frames_of(content, left_out=unreferenced)
 
     assert len(unreferenced) > 10
     assert set(rest) == set(everything) - unreferenced
@@ -49,7 +49,7 @@ def test_leaving_them_out_changes_no_other_picture(content):
 
 
 def test_without_a_sequence_header_all_are_needed(content):
-    """How long the fields of a frame header are stands there."""
+    """The lengths of a frame header's fields."""
     references = AV1References()
     of_first_group = packets_of(content)[1:20]
 

@@ -54,7 +54,7 @@ def test_the_concat_script_really_would_have_been_followed(clips, tmp_path, monk
 
 
 def test_raw_streams_without_timestamps_are_refused(clips):
-    """A bare H.264 stream says nothing about when its pictures are shown."""
+    """A bare H.264 stream says nothing about when its frames are shown."""
     with pytest.raises(UnreadableVideo):
         probed(clips.numbered(5, container="h264"))
 
@@ -86,14 +86,14 @@ def test_an_mp4_cut_before_its_index_is_told_to_be_incomplete(clips):
         assert reason(incomplete).startswith("The file is incomplete: its index (moov) is missing")
 
 
-def test_an_mp4_that_is_damaged_otherwise_is_not_told_to_be_incomplete(clips):
-    """Its index is there, or it is no video and needs none, as a picture in AVIF."""
+def test_an_mp4_that_is_damaged_otherwise_is_not_called_incomplete(clips):
+    """Its index is there, or it is no video and needs none, as an image in AVIF."""
     content = clips.numbered(50)
     spoiled = content.replace(b"moov", b"noov")
-    picture = content[:32] + b"\0\0\0\x0cmeta\0\0\0\0"
+    image = content[:32] + b"\0\0\0\x0cmeta\0\0\0\0"
 
-    for damaged in (spoiled, picture, b"\0\0\0\x08free" * 2000):
-        assert reason(damaged).startswith("The file is damaged, incomplete or not a video")
+    for damaged in (spoiled, image, b"\0\0\0\x08free" * 2000):
+        assert reason(damaged).startswith("The file is damaged, incomplete or in a format")
 
 
 def test_a_file_of_sound_holds_no_video():
@@ -122,8 +122,8 @@ def with_cover(clips, codecs):
                 stream.disposition = av.stream.Disposition.attached_pic
         for stream in output.streams.video:
             for number in range(1 if stream.width == 640 else 10):
-                picture = clips.picture(number, stream.width, stream.height)
-                frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+                image = clips.image(number, stream.width, stream.height)
+                frame = av.VideoFrame.from_ndarray(image, "rgb24")
                 frame.pts = number
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
@@ -131,14 +131,14 @@ def with_cover(clips, codecs):
 
 
 def test_cover_art_is_not_the_video(clips):
-    """A larger still picture beside the video does not win, and alone it is no video."""
+    """A larger still image beside the video does not win, and alone it is no video."""
     assert probed(with_cover(clips, ["mjpeg", "mpeg4"])).info.codec == "mpeg4"
     with pytest.raises(NoVideoStream):
         probed(with_cover(clips, ["mjpeg"]))
 
 
 def test_codecs_not_on_the_list_are_refused_by_name(clips):
-    """The person is told which codec it was."""
+    """The message names the codec."""
     content = clips.numbered(3, container="avi", codec="utvideo", b_frames=0)
 
     with pytest.raises(UnsupportedCodec, match="utvideo"):
@@ -151,7 +151,7 @@ def test_codecs_not_on_the_list_are_refused_by_name(clips):
     ids=["pixels", "packets", "duration"],
 )
 def test_each_limit_refuses_what_exceeds_it(clips, limits):
-    """Ten pictures of 128x64, 0.4 s: one too many in each respect."""
+    """Ten frames of 128x64, 0.4 s: one too many in each respect."""
     content = clips.numbered(10, width=128, height=64)
 
     with pytest.raises(VideoTooLarge):
@@ -188,7 +188,7 @@ def test_limits_take_what_just_fits(clips):
 
 
 def test_pixels_that_appear_only_while_decoding_are_limited_too(clips, make_request):
-    """A header of 128x64 before pictures of 640x640: the decoder refuses them, not the header."""
+    """A header of 128x64 before frames of 640x640: the decoder refuses them, not the header."""
     small = clips.numbered(6, width=128, container="mpegts", gop=3)
     large = clips.numbered(6, width=640, height=640, container="mpegts", gop=3)
 
@@ -201,7 +201,7 @@ def test_pixels_that_appear_only_while_decoding_are_limited_too(clips, make_requ
 
 
 class Stumbling:
-    """A container that fails to read after every second packet of six, as often as told."""
+    """A container that fails to read after every second packet of six, as often as requested."""
 
     def __init__(self, packets, error, times):
         self._packets = packets

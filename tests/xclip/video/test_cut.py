@@ -1,4 +1,4 @@
-"""A stretch of a video is copied packet by packet: the same pictures, from a key picture on."""
+"""An interval of a video is copied packet by packet: the same frames, from a key frame on."""
 
 import io
 import os
@@ -36,8 +36,8 @@ KINDS = [
 ]
 
 
-def pictures(content):
-    """When each picture is shown, in seconds, and its pixels."""
+def shown_frames(content):
+    """When each frame is shown, in seconds, and its pixels."""
     with av.open(io.BytesIO(content)) as container:
         stream = container.streams.video[0]
         return [
@@ -53,16 +53,16 @@ def cut_out(content, start_s, end_s, max_bytes=MAX_BYTES):
 
 
 @pytest.mark.parametrize(("container", "codec", "b_frames", "expected"), KINDS)
-def test_the_copy_shows_the_pictures_of_the_source(clips, container, codec, b_frames, expected):
+def test_the_copy_shows_the_frames_of_the_source(clips, container, codec, b_frames, expected):
     """Bit by bit the same, at the same times, from the last key at or before the start."""
     content = clips.numbered(COUNT, container=container, codec=codec, b_frames=b_frames, gop=GOP)
-    source = pictures(content)
+    source = shown_frames(content)
     for start_s, end_s in ((0.0, 0.5), (0.9, 1.31), (1.6, 99.0)):
         done, copy = cut_out(content, start_s, end_s)
         assert done.container == expected
         assert start_s - GOP / RATE < done.start_s <= start_s
         assert min(end_s, COUNT / RATE) <= done.end_s + 1e-6 < end_s + 0.2
-        shown = pictures(copy)
+        shown = shown_frames(copy)
         assert shown[0][0] == 0.0
         for at, pixels in shown:
             number = round((at + done.start_s) * RATE)
@@ -72,7 +72,7 @@ def test_the_copy_shows_the_pictures_of_the_source(clips, container, codec, b_fr
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("webm", "libvpx-vp9")])
-def test_the_index_comes_before_the_pictures(clips, container, codec):
+def test_the_index_comes_before_the_frames(clips, container, codec):
     """So that a player can begin, and seek, while the rest is still on its way."""
     content = clips.numbered(COUNT, container=container, codec=codec, b_frames=0)
     _, copy = cut_out(content, 0.5, 2.0)
@@ -88,7 +88,7 @@ def test_the_index_comes_before_the_pictures(clips, container, codec):
 
 
 def test_the_same_cut_is_the_same_bytes(clips):
-    """Ranges of it may be asked for one by one, and are cut each time."""
+    """Ranges of it may be requested one by one, and are cut each time."""
     for content in (clips.numbered(60), clips.numbered(60, container="webm", codec="libvpx-vp9")):
         assert cut_out(content, 0.7, 1.9) == cut_out(content, 0.7, 1.9)
 
@@ -102,7 +102,7 @@ def with_sound(clips, codec="aac", container="mp4", seconds=4):
         video.pix_fmt = "yuv420p"
         audio = output.add_stream(codec, rate=48_000, layout="mono")
         for number in range(seconds * RATE):
-            frame = av.VideoFrame.from_ndarray(clips.picture(number), "rgb24")
+            frame = av.VideoFrame.from_ndarray(clips.image(number), "rgb24")
             output.mux(video.encode(frame))
         for block in range(seconds * 48_000 // 960):
             at = np.arange(block * 960, (block + 1) * 960) / 48_000
@@ -141,7 +141,7 @@ def test_what_no_clip_can_hold_is_refused(clips, container, codec):
 
 
 def test_what_is_not_there_or_too_much_is_refused(clips):
-    """A stretch behind the end, more bytes than allowed, and bytes that are no video."""
+    """An interval after the end, more bytes than allowed, and bytes that are no video."""
     content = clips.numbered(50)
     with pytest.raises(NoDecodableFrame):
         cut_out(content, 5.0, 6.0)
@@ -152,7 +152,7 @@ def test_what_is_not_there_or_too_much_is_refused(clips):
 
 
 def test_real_clips_are_cut_to_what_they_show(real_clips):
-    """Every other of the real files, odd ones too: the same kind of pictures, or a code."""
+    """Every other of the real files, odd ones too: the same kind of frames, or a code."""
     start_fork_server()
     cuts = 0
     for path in sorted(real_clips.glob("*.*"))[::2]:

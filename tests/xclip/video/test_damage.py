@@ -22,12 +22,12 @@ def lost_s(content, request):
 def textured(clips, **options):
     """Ten seconds of a moving texture: two hundred kilobytes, not two."""
     texture = np.random.default_rng(5).integers(0, 255, (96, 900, 3), dtype=np.uint8)
-    pictures = [np.ascontiguousarray(texture[:, 3 * k : 3 * k + 96]) for k in range(250)]
-    return clips.encode(pictures, **options)
+    images = [np.ascontiguousarray(texture[:, 3 * k : 3 * k + 96]) for k in range(250)]
+    return clips.encode(images, **options)
 
 
 def remuxed(content, path, *, skip=0, **options):
-    """The same pictures in an mp4 file with other options, without the first `skip` packets."""
+    """The same frames in an mp4 file with other options, without the first `skip` packets."""
     with (
         av.open(io.BytesIO(content)) as source,
         av.open(str(path), "w", format="mp4", options=options) as output,
@@ -52,7 +52,7 @@ def remuxed(content, path, *, skip=0, **options):
     ],
 )
 def test_nothing_is_lost_of_a_whole_file(clips, make_request, container, codec):
-    """Pictures that are skipped on purpose, and codecs' own tricks, are no damage."""
+    """Frames that are skipped on purpose, and codecs' own tricks, are no damage."""
     assert lost_s(clips.numbered(75, container=container, codec=codec), make_request()) == 0.0
 
 
@@ -90,7 +90,7 @@ def test_an_index_at_the_front_tells_what_was_cut_off(clips, make_request, tmp_p
 def test_a_video_that_begins_without_a_key_frame_has_lost_its_beginning(
     clips, make_request, tmp_path
 ):
-    """The first picture that can be decoded stands in until its time comes."""
+    """The first frame that can be decoded is shown until its time comes."""
     content = clips.numbered(75, b_frames=0, gop=25)
 
     late = remuxed(content, tmp_path / "clip.mp4", skip=5)

@@ -1,4 +1,4 @@
-"""Segments hold the pictures on screen at their instants, whatever the container makes of time."""
+"""Segments hold the frames on screen at their instants, whatever the container makes of time."""
 
 import io
 import re
@@ -56,10 +56,10 @@ CONTAINERS = [
 
 
 @pytest.mark.parametrize(("container", "codec", "b_frames"), CONTAINERS)
-def test_every_container_gives_the_pictures_of_its_instants(
+def test_every_container_gives_the_frames_of_its_instants(
     clips, make_request, container, codec, b_frames
 ):
-    """75 numbered pictures in 3 s: with or without B-frames, right order, right times."""
+    """75 numbered frames in 3 s: with or without B-frames, right order, right times."""
     content = clips.numbered(75, container=container, codec=codec, b_frames=b_frames)
 
     segments = decoded(content, make_request(num_frames=5))
@@ -75,13 +75,13 @@ def test_every_container_gives_the_pictures_of_its_instants(
 def brute_force(content, segments, request):
     """Decode everything without skipping, then pick by time."""
     with av.open(io.BytesIO(content)) as container:
-        pictures = [
+        images = [
             (frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
         ]
-    begins = [time - pictures[0][0] for time, _ in pictures]
+    begins = [time - images[0][0] for time, _ in images]
     for segment in segments:
         wanted = expected_numbers(segment, begins, request.num_frames)
-        yield np.stack([resize_and_crop(pictures[k][1], request.geometry) for k in wanted])
+        yield np.stack([resize_and_crop(images[k][1], request.geometry) for k in wanted])
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def brute_force(content, segments, request):
         ("libsvtav1", {}),
     ],
 )
-def test_skipping_pictures_no_other_needs_changes_no_pixel(clips, make_request, codec, options):
+def test_skipping_frames_no_other_needs_changes_no_pixel(clips, make_request, codec, options):
     """Bit by bit equal to decoding everything, on moving noise."""
     noise = np.random.default_rng(1)
     texture = noise.integers(0, 255, (96, 240, 3), dtype=np.uint8)
-    pictures = [np.ascontiguousarray(texture[:, k : k + 112]) for k in range(0, 128, 2)]
-    content = clips.encode(pictures, container="matroska", codec=codec, **options)
+    images = [np.ascontiguousarray(texture[:, k : k + 112]) for k in range(0, 128, 2)]
+    content = clips.encode(images, container="matroska", codec=codec, **options)
     request = make_request(window_s=1.0, stride_s=0.5, num_frames=3)
 
     segments = decoded(content, request)
@@ -120,7 +120,7 @@ def test_uneven_times_are_followed(clips, gaps, first, num_frames, window_s, con
     """Variable frame rates and a late start: chosen by timestamp, never by count."""
     times = [first + sum(gaps[:k]) for k in range(len(gaps) + 1)]
     content = clips.encode(
-        [clips.picture(k) for k in range(len(times))],
+        [clips.image(k) for k in range(len(times))],
         container=container,
         codec="mpeg4",
         rate=100,
@@ -141,7 +141,7 @@ def test_uneven_times_are_followed(clips, gaps, first, num_frames, window_s, con
         assert segment.unique_frames == len(set(shown))
 
 
-def test_one_picture_is_a_segment(clips, make_request):
+def test_one_frame_is_a_segment(clips, make_request):
     """Every slot shows it."""
     (segment,) = decoded(clips.numbered(1, first=77), make_request(num_frames=8))
 
@@ -153,8 +153,8 @@ def test_one_picture_is_a_segment(clips, make_request):
 def test_segments_leave_before_the_rest_of_the_file_is_read(clips, make_request):
     """One pass, bounded memory: the first window does not wait for the last."""
     noise = np.random.default_rng(2)
-    pictures = [noise.integers(0, 255, (240, 320, 3), dtype=np.uint8) for _ in range(75)]
-    file = io.BytesIO(clips.encode(pictures, container="matroska", codec="ffv1"))
+    images = [noise.integers(0, 255, (240, 320, 3), dtype=np.uint8) for _ in range(75)]
+    file = io.BytesIO(clips.encode(images, container="matroska", codec="ffv1"))
 
     segments = decode_segments(file, make_request())
     next(segments)
@@ -198,7 +198,7 @@ def test_a_recording_whose_clock_starts_again_is_one_video(clips, make_request):
             assert abs(shown - true) <= 1
 
 
-def test_pictures_may_change_size_mid_stream(clips, make_request):
+def test_frames_may_change_size_mid_stream(clips, make_request):
     """Each is brought to the model's size from its own."""
     content = clips.numbered(50, container="mpegts") + clips.numbered(
         50, width=128, height=128, container="mpegts", first=50
@@ -231,7 +231,7 @@ def test_a_truncated_file_gives_what_is_there(clips, make_request, container):
 
 
 def test_damaged_packets_are_passed_over(clips, make_request):
-    """A hole of random bytes costs its pictures; the ones before and after are right."""
+    """A hole of random bytes costs its frames; the ones before and after are right."""
     content = bytearray(clips.numbered(100, container="mpegts", codec="mpeg4", b_frames=0, gop=5))
     middle = len(content) // 2
     hole = len(content) // 20
@@ -249,15 +249,15 @@ def test_damaged_packets_are_passed_over(clips, make_request):
 def spoiled(content, keep, until=None):
     """The same mp4 with the payload of samples overwritten, from number `keep` on."""
     with av.open(io.BytesIO(content)) as container:
-        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+        ranges = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
     spoiled = bytearray(content)
-    for position, size in places[keep:until]:
+    for position, size in ranges[keep:until]:
         spoiled[position : position + size] = b"\xff" * size
     return bytes(spoiled)
 
 
-def test_a_tail_that_cannot_be_decoded_is_covered_by_the_last_picture(clips, make_request):
-    """The duration is the packets'; the damaged part shows a standing picture."""
+def test_a_tail_that_cannot_be_decoded_is_covered_by_the_last_frame(clips, make_request):
+    """The duration is the packets'; the damaged part shows a still frame."""
     content = spoiled(clips.numbered(75, b_frames=0), keep=20)
 
     segments = decoded(content, make_request(num_frames=4))
@@ -268,7 +268,7 @@ def test_a_tail_that_cannot_be_decoded_is_covered_by_the_last_picture(clips, mak
     assert segments[1].unique_frames == 1
 
 
-def test_a_file_without_one_decodable_picture_is_refused(clips, make_request):
+def test_a_file_without_one_decodable_frame_is_refused(clips, make_request):
     """Opening is not enough."""
     with pytest.raises(NoDecodableFrame):
         decoded(spoiled(clips.numbered(10), keep=0), make_request())
@@ -279,8 +279,8 @@ def test_a_decoder_gives_up_after_too_many_damaged_packets(
     clips, make_request, forgiven, last_number
 ):
     """A file of garbage does not cost a decode attempt per packet; a hole in a good one may."""
-    pictures = [clips.picture(number) for number in range(75)]
-    content = spoiled(clips.encode(pictures, codec="mjpeg", b_frames=0), keep=30, until=50)
+    images = [clips.image(number) for number in range(75)]
+    content = spoiled(clips.encode(images, codec="mjpeg", b_frames=0), keep=30, until=50)
     request = make_request(window_s=3.0, stride_s=3.0, num_frames=7)
     request = replace(request, limits=Limits(damaged_packets=forgiven))
 
@@ -290,7 +290,7 @@ def test_a_decoder_gives_up_after_too_many_damaged_packets(
 
 
 def test_a_damaged_size_is_not_taken_for_a_lack_of_memory(clips, make_request):
-    """libav reports a picture of 2 GiB in a fragment's table as "out of memory"."""
+    """libav reports a frame of 2 GiB in a fragment's table as "out of memory"."""
     fragmented = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     content = bytearray(clips.numbered(75, b_frames=0, gop=5, container_options=fragmented))
     tables = [found.start() for found in re.finditer(b"trun", content)]
@@ -315,10 +315,10 @@ def turned(content, coefficients):
 @pytest.mark.parametrize(
     ("coefficients", "rotation", "show"),
     [
-        ((1, 0, 0, 1), 0, lambda picture: picture),
-        ((0, 1, -1, 0), 90, lambda picture: np.rot90(picture, -1)),
-        ((-1, 0, 0, -1), 180, lambda picture: np.rot90(picture, 2)),
-        ((0, -1, 1, 0), 270, lambda picture: np.rot90(picture)),
+        ((1, 0, 0, 1), 0, lambda image: image),
+        ((0, 1, -1, 0), 90, lambda image: np.rot90(image, -1)),
+        ((-1, 0, 0, -1), 180, lambda image: np.rot90(image, 2)),
+        ((0, -1, 1, 0), 270, lambda image: np.rot90(image)),
         ((-1, 0, 0, 1), 0, np.fliplr),
         ((1, 0, 0, -1), 180, np.flipud),
     ],
@@ -333,7 +333,7 @@ def test_frames_and_thumbnails_are_shown_the_way_the_camera_was_held(
     info = probe(io.BytesIO(content), Limits()).info
     (segment,) = decoded(content, make_request(num_frames=1))
 
-    upright = show(clips.picture(5, 128, 64))
+    upright = show(clips.image(5, 128, 64))
     assert (info.rotation, info.height, info.width) == (rotation, *upright.shape[:2])
     assert segment.thumbnail.shape == upright.shape
     assert np.abs(segment.thumbnail.astype(int) - upright).mean() < 6
@@ -342,7 +342,7 @@ def test_frames_and_thumbnails_are_shown_the_way_the_camera_was_held(
 
 
 def test_the_thumbnail_is_the_middle_frame_small_and_uncropped(clips, make_request):
-    """Never enlarged, never above the height asked for."""
+    """Never enlarged, never above the requested height."""
     content = clips.numbered(50, width=256, height=128)
 
     (small,) = decoded(content, make_request(num_frames=4, thumbnail_height=96))
@@ -353,7 +353,7 @@ def test_the_thumbnail_is_the_middle_frame_small_and_uncropped(clips, make_reque
     assert clips.number_in(stored.thumbnail[32:96, 96:160]) == 31  # at 1.25 s, the third of four
 
 
-def test_extremely_wide_pictures_get_a_low_thumbnail(clips, make_request):
+def test_extremely_wide_frames_get_a_low_thumbnail(clips, make_request):
     """At most four times as wide as thumbnails may be high."""
     (segment,) = decoded(
         clips.numbered(2, width=2048, height=64), make_request(thumbnail_height=64)
@@ -365,7 +365,7 @@ def test_extremely_wide_pictures_get_a_low_thumbnail(clips, make_request):
 @pytest.mark.parametrize(
     ("coefficients", "thumbnail"), [((1, 0, 0, 1), (64, 128, 3)), ((0, 1, -1, 0), (128, 64, 3))]
 )
-def test_pixels_that_are_not_square_are_stretched_in_thumbnails_only(
+def test_pixels_that_are_not_square_are_corrected_in_thumbnails_only(
     make_request, clips, coefficients, thumbnail
 ):
     """Models were trained on stored pixels; people look at displayed ones, turned or not."""
@@ -375,7 +375,7 @@ def test_pixels_that_are_not_square_are_stretched_in_thumbnails_only(
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
         stream.codec_context.sample_aspect_ratio = 2
-        frame = av.VideoFrame.from_ndarray(clips.picture(9), "rgb24")
+        frame = av.VideoFrame.from_ndarray(clips.image(9), "rgb24")
         output.mux([*stream.encode(frame), *stream.encode(None)])
 
     (segment,) = decoded(turned(buffer.getvalue(), coefficients), make_request())
@@ -385,7 +385,7 @@ def test_pixels_that_are_not_square_are_stretched_in_thumbnails_only(
 
 
 def test_what_a_probe_tells(clips):
-    """Facts by packets and by the first picture."""
+    """Facts by packets and by the first frame."""
     content = clips.numbered(30, width=96, height=64, container="matroska")
 
     info = probe(io.BytesIO(content), Limits()).info

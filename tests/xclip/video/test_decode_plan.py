@@ -1,4 +1,4 @@
-"""Only what the wanted pictures need is decoded, and nothing that they need is left out."""
+"""Only what the wanted frames need is decoded, and nothing that they need is left out."""
 
 import io
 import itertools
@@ -21,11 +21,11 @@ def planned(order, *due):
     return plan(order, np.array(due, dtype=np.int64))
 
 
-# Groups of ten pictures, shown in the order in which they lie in the file.
+# Groups of ten frames, shown in the order in which they lie in the file.
 GROUPS = order_of(range(100), range(0, 100, 10))
 
 
-def test_one_picture_is_decoded_from_the_entry_before_it():
+def test_one_frame_is_decoded_from_the_entry_before_it():
     """And no further than to itself."""
     assert planned(GROUPS, 57) == [Run(50, 57, frozenset({57}))]
 
@@ -35,8 +35,8 @@ def test_an_entry_itself_is_enough():
     assert planned(GROUPS, 50) == [Run(50, 50, frozenset({50}))]
 
 
-def test_pictures_of_one_group_share_a_run():
-    """Also when one is asked for twice."""
+def test_frames_of_one_group_share_a_run():
+    """Also when one is requested twice."""
     assert planned(GROUPS, 52, 55, 55, 58) == [Run(50, 58, frozenset({52, 55, 58}))]
 
 
@@ -49,8 +49,8 @@ def test_what_lies_between_groups_is_passed_over():
     assert planned(GROUPS, 18, 22) == [Run(10, 22, frozenset({18, 22}))]
 
 
-def test_a_picture_that_lies_behind_a_later_one_is_reached():
-    """Pictures that refer to both sides come after what they refer to."""
+def test_a_frame_that_lies_behind_a_later_one_is_reached():
+    """Frames that refer to both sides come after what they refer to."""
     reordered = order_of([0, 1, 2, 3, 14, 10, 12, 11, 13], [0, 4])
 
     assert planned(reordered, 3, 11) == []  # all but one packet
@@ -59,8 +59,8 @@ def test_a_picture_that_lies_behind_a_later_one_is_reached():
     ]
 
 
-def test_pictures_shown_before_their_entry_take_the_entry_before():
-    """The leading pictures of an open group refer to the group before."""
+def test_frames_shown_before_their_entry_take_the_entry_before():
+    """The leading frames of an open group refer to the group before."""
     open_group = order_of([0, 1, 2, 3, 4, 5, 8, 6, 7, 9, *range(10, 30)], [0, 3, 6, 10])
 
     assert planned(open_group, 7) == [Run(3, 8, frozenset({7}))]
@@ -86,7 +86,7 @@ def test_there_is_no_plan_where_a_full_pass_is_as_good_or_safer(order, due):
     groups=st.lists(st.integers(1, 12), min_size=1, max_size=20),
     shares=st.lists(st.floats(0, 0.999), min_size=1, max_size=12),
 )
-def test_every_wanted_picture_is_in_one_run_that_begins_at_an_entry(groups, shares):
+def test_every_wanted_frame_is_in_one_run_that_begins_at_an_entry(groups, shares):
     """Runs ascend without overlap."""
     entries = np.cumsum([0, *groups[:-1]])
     order = order_of(range(sum(groups)), entries)
@@ -120,7 +120,7 @@ def test_key_frames_of_h264_are_entries_however_their_parts_are_delimited(clips,
 
 
 def test_a_point_to_recover_from_is_no_entry(clips):
-    """With periodic refresh, x264 marks pictures as keys of which only a part is coded anew."""
+    """With periodic refresh, x264 marks frames as keys of which only a part is coded anew."""
     content = clips.numbered(
         50, container="matroska", gop=12, options={"x264-params": "intra-refresh=1"}, b_frames=0
     )

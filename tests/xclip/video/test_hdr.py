@@ -62,7 +62,7 @@ WRITTEN_AS = {"PQ": (ColorTrc.SMPTE2084, pq), "HLG": (ColorTrc.ARIB_STD_B67, hlg
 
 
 def clip(signal, transfer, *, container="matroska", codec="ffv1", count=3):
-    """Three equal pictures of ten bits, or for BT.709 eight, with their tags."""
+    """Three equal frames of ten bits, or for BT.709 eight, with their tags."""
     hdr = transfer != ColorTrc.BT709
     pix_fmt = "yuv420p10le" if hdr else "yuv420p"
     colorspace = Colorspace.BT2020 if hdr else Colorspace.ITU709
@@ -75,9 +75,9 @@ def clip(signal, transfer, *, container="matroska", codec="ffv1", count=3):
         context = stream.codec_context
         context.color_trc, context.color_primaries = transfer, primaries
         context.colorspace, context.color_range = colorspace, ColorRange.MPEG
-        picture = av.VideoFrame.from_ndarray(np.round(signal * 65535).astype(np.uint16), "rgb48le")
+        image = av.VideoFrame.from_ndarray(np.round(signal * 65535).astype(np.uint16), "rgb48le")
         for number in range(count):
-            frame = picture.reformat(
+            frame = image.reformat(
                 format=pix_fmt, dst_colorspace=colorspace, dst_color_range=ColorRange.MPEG
             )
             frame.color_trc, frame.color_primaries = transfer, primaries

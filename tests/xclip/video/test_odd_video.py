@@ -1,4 +1,4 @@
-"""Odd but honest files, each made here: the pictures are right, or the refusal says why."""
+"""Odd but honest files, each made here: the frames are right, or the refusal says why."""
 
 import io
 from dataclasses import replace
@@ -21,7 +21,7 @@ REQUEST = DecodeRequest(Segmentation(2.0, 1.0), 4, FrameGeometry(64, 64))
 def write(
     clips, *, container, codec, pix_fmt, size=(64, 64), count=50, first=0, flags=0, **options
 ):
-    """A clip of numbered pictures, with the codec's pixel format and flags and the container's
+    """A clip of numbered frames, with the codec's pixel format and flags and the container's
     options."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container, options=options) as output:
@@ -30,9 +30,9 @@ def write(
         stream.pix_fmt = pix_fmt
         stream.codec_context.flags |= flags
         for number in range(count):
-            picture = clips.picture(number, *(max(edge, 64) for edge in size))
+            image = clips.image(number, *(max(edge, 64) for edge in size))
             frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(picture[: size[1], : size[0]]), "rgb24"
+                np.ascontiguousarray(image[: size[1], : size[0]]), "rgb24"
             )
             frame.pts = first + number
             output.mux(stream.encode(frame))
@@ -55,7 +55,7 @@ def numbers(clips, content):
         ("mov", "prores_ks", "yuva444p10le"),
     ],
 )
-def test_deep_and_transparent_pictures_are_shown_as_they_are(clips, container, codec, pix_fmt):
+def test_deep_and_transparent_frames_are_shown_as_they_are(clips, container, codec, pix_fmt):
     """Ten and twelve bits become eight; transparency is ignored, not composed."""
     content = write(clips, container=container, codec=codec, pix_fmt=pix_fmt)
 
@@ -63,8 +63,8 @@ def test_deep_and_transparent_pictures_are_shown_as_they_are(clips, container, c
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mpegts", "mpeg2video"), ("mp4", "libx264")])
-def test_interlaced_pictures_are_shown_as_they_are(clips, container, codec):
-    """Both fields in one picture: the combing is gone once it is small."""
+def test_interlaced_frames_are_shown_as_they_are(clips, container, codec):
+    """Both fields in one frame: the combing is gone once it is small."""
     fields = Flags.interlaced_dct | Flags.interlaced_me
     content = write(clips, container=container, codec=codec, pix_fmt="yuv420p", flags=fields)
 
@@ -74,10 +74,10 @@ def test_interlaced_pictures_are_shown_as_they_are(clips, container, codec):
 
 
 def test_a_recording_that_begins_inside_an_open_group_of_pictures(clips):
-    """Its first pictures lean on the group before, which is not there: the first that can be shown
-    stands in for them, and nobody calls a tenth of a second a loss."""
-    pictures = [clips.picture(number) for number in range(75)]
-    content = clips.encode(pictures, container="mpegts", codec="mpeg2video", gop=25, b_frames=2)
+    """Its first frames lean on the group before, which is missing: the first that can be shown
+    replaces them, and a tenth of a second does not count as lost."""
+    images = [clips.image(number) for number in range(75)]
+    content = clips.encode(images, container="mpegts", codec="mpeg2video", gop=25, b_frames=2)
     buffer = io.BytesIO()
     with av.open(io.BytesIO(content)) as source, av.open(buffer, "w", format="mpegts") as output:
         stream = output.add_stream_from_template(source.streams.video[0])
@@ -99,7 +99,7 @@ def test_a_recording_that_begins_inside_an_open_group_of_pictures(clips):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 10), (161, 121), (2, 300)])
-def test_odd_and_tiny_pictures_are_enlarged_or_cut(clips, size):
+def test_odd_and_tiny_frames_are_enlarged_or_cut(clips, size):
     """From a single pixel on, the model gets squares of its size."""
     content = write(clips, container="matroska", codec="ffv1", pix_fmt="bgr0", size=size, count=2)
 
@@ -118,7 +118,7 @@ def test_a_clock_that_does_not_start_at_zero_does_not_matter(clips, container, f
 
 
 def test_what_an_edit_list_cuts_off_is_not_shown(clips):
-    """Twenty of fifty pictures lie before the time at which the track begins to be shown."""
+    """Twenty of fifty frames lie before the time at which the track begins to be shown."""
     content = write(clips, container="mp4", codec="libx264", pix_fmt="yuv420p", first=-20)
 
     assert b"elst" in content
@@ -150,15 +150,15 @@ def test_of_several_video_streams_the_one_a_player_shows_counts(clips):
             stream.pix_fmt = "yuv420p"
         for stream in output.streams.video:
             for number in range(5):
-                picture = clips.picture(number, stream.width, stream.height)
-                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+                image = clips.image(number, stream.width, stream.height)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
             output.mux(stream.encode(None))
 
     assert probe(io.BytesIO(buffer.getvalue()), Limits()).info.width == 64
 
 
 def test_an_encrypted_video_has_no_decodable_frame(clips):
-    """Common encryption hides the samples, not the index. Ciphertext may pass for a damaged picture
+    """Common encryption hides the samples, not the index. Ciphertext may pass for a damaged frame
     by chance; the writer's bit-exact mode takes the same nonce each time."""
     content = write(
         clips,

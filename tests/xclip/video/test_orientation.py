@@ -1,4 +1,4 @@
-"""Pictures are turned and mirrored as their display matrix says."""
+"""Frames are turned and mirrored as their display matrix says."""
 
 import itertools
 import struct
@@ -19,13 +19,13 @@ def packed(a, b, c, d):
 def shown_by_definition(a, b, c, d):
     """Every pixel carried to (a x + c y, b x + d y), the result moved back to the origin."""
     height, width = STORED.shape[:2]
-    places = {
+    positions = {
         (b * x + d * y, a * x + c * y): STORED[y, x] for y in range(height) for x in range(width)
     }
-    rows = [row for row, _ in places]
-    columns = [column for _, column in places]
+    rows = [row for row, _ in positions]
+    columns = [column for _, column in positions]
     shown = np.zeros((max(rows) - min(rows) + 1, max(columns) - min(columns) + 1, 3), np.uint8)
-    for (row, column), pixel in places.items():
+    for (row, column), pixel in positions.items():
         shown[row - min(rows), column - min(columns)] = pixel
     return shown
 
@@ -61,6 +61,6 @@ def test_rotation_is_told_in_degrees_clockwise(coefficients, clockwise):
     [packed(0, 0, 0, 0), packed(ONE, 0, 0, 0), packed(46341, 46341, -46341, 46341), b"", b"short"],
     ids=["zero", "singular", "45 degrees", "empty", "short"],
 )
-def test_other_matrices_leave_the_picture_as_stored(matrix):
+def test_other_matrices_leave_the_frame_as_stored(matrix):
     """A matrix that does not map pixels onto pixels is ignored."""
     np.testing.assert_array_equal(Orientation.from_matrix(matrix).apply(STORED), STORED)

@@ -66,7 +66,7 @@ def decodable(manifest):
 
 @pytest.mark.timeout(300)
 def test_every_decodable_file_is_covered_by_segments(outcomes, manifest):
-    """From its first picture to the end of its last, with frames of the model's size."""
+    """From its first frame to the end of its last, with frames of the model's size."""
     names = decodable(manifest)
 
     refused = {name: outcomes[name].error for name in names if outcomes[name].error}
@@ -91,7 +91,7 @@ LYING_HEADERS = {
 }
 
 
-def test_durations_are_those_of_the_pictures(outcomes, manifest):
+def test_durations_are_those_of_the_frames(outcomes, manifest):
     """Within 0.2 s of the header wherever that is honest (it may count the sound)."""
     differences = {
         name: abs(outcomes[name].info.duration_s - float(manifest[name]["duration_s"]))
@@ -138,8 +138,8 @@ def test_frames_are_those_of_a_full_decode(real_clips, name):
             np.testing.assert_array_equal(frame, expected)
 
 
-def test_phones_held_upright_give_upright_pictures(outcomes):
-    """The display matrix turns the picture: the same scene, stored in three ways."""
+def test_phones_held_upright_give_upright_frames(outcomes):
+    """The display matrix turns the frame: the same scene, stored in three ways."""
     shapes = {}
     for degrees in (0, 90, 180):
         found = outcomes[f"decord__video_{degrees}.mov"]

@@ -79,8 +79,8 @@ def test_instants_are_the_centres_of_equal_parts(start, length, num_frames):
     st.lists(st.integers(0, 1000), min_size=1, max_size=40).map(sorted),
     st.lists(st.integers(-10, 1100), max_size=40),
 )
-def test_the_picture_shown_is_the_last_one_begun(begins, moments):
-    """Against a walk over all pictures; before the first picture it is the first."""
+def test_the_frame_shown_is_the_last_one_begun(begins, moments):
+    """Against a walk over all frames; before the first frame it is the first."""
     times = np.array(begins) / 100
     expected = [
         max((k for k, begin in enumerate(begins) if begin <= moment), default=0)
@@ -90,8 +90,8 @@ def test_the_picture_shown_is_the_last_one_begun(begins, moments):
     assert shown_at(times, np.array(moments) / 100).tolist() == expected
 
 
-def test_rounding_does_not_move_an_instant_to_the_picture_before():
-    """0.3 s computed by two routes differs in the last bit; it is still the third picture's."""
+def test_rounding_does_not_move_an_instant_to_the_frame_before():
+    """0.3 s computed by two routes differs in the last bit; it is still the third frame's."""
     times = np.arange(10) * 0.1
     assert times[3] > 0.3
 

@@ -29,7 +29,7 @@ def timeline_of(presentation, decoding=None, durations=None, *, rate=25.0, by_or
     st.randoms(use_true_random=False),
 )
 def test_times_start_at_zero_and_do_not_depend_on_file_order(gaps, start, random):
-    """Whatever the first timestamp, and however pictures are reordered for decoding."""
+    """Whatever the first timestamp, and however frames are reordered for decoding."""
     presentation = [start + gap % 50_000 + 1 for gap in gaps]
     shuffled = random.sample(presentation, len(presentation))
 
@@ -43,7 +43,7 @@ def test_times_start_at_zero_and_do_not_depend_on_file_order(gaps, start, random
     )
 
 
-def test_the_last_picture_lasts_as_long_as_its_packet_says():
+def test_the_last_frame_lasts_as_long_as_its_packet_says():
     """A slide shown for 3 s at the end counts with its 3 s, also when it is not last in the file"""
     timeline = timeline_of([0, 100, 50], durations=[50, 3000, 50])
 
@@ -52,17 +52,17 @@ def test_the_last_picture_lasts_as_long_as_its_packet_says():
 
 @pytest.mark.parametrize("lie", [0, 1, 1_809_685])
 def test_an_implausible_last_duration_is_replaced_by_the_usual_step(lie):
-    """Zero, far too short, or longer than any picture is shown."""
+    """Zero, far too short, or longer than any frame is shown."""
     assert timeline_of([0, 40, 80], durations=[40, 40, lie]).duration_s == pytest.approx(0.12)
 
 
-def test_a_single_picture_with_an_absurd_duration_lasts_one_usual_step():
+def test_a_single_frame_with_an_absurd_duration_lasts_one_usual_step():
     """Only the packets' own evidence counts, and one packet has no other."""
     assert timeline_of([500], durations=[1_809_685]).duration_s == pytest.approx(0.04)
 
 
-def test_pictures_can_be_timed_by_order():
-    """The k-th picture out of the decoder takes the k-th time, whatever stamp it carries."""
+def test_frames_can_be_timed_by_order():
+    """The k-th frame out of the decoder takes the k-th time, whatever stamp it carries."""
     timeline = timeline_of([0, 120, 40, 80], by_order=True)
 
     assert [timeline.time_of(k, 120) for k in range(4)] == pytest.approx([0, 0.04, 0.08, 0.12])
@@ -80,7 +80,7 @@ def test_a_clock_that_starts_again_goes_on_where_it_was():
     assert timeline.time_of(30, 2200) == pytest.approx(1.2)
 
 
-def test_a_gap_longer_than_any_picture_is_shown_is_closed():
+def test_a_gap_longer_than_any_frame_is_shown_is_closed():
     """One broken timestamp does not turn a second of video into a day."""
     stamps = [0, 40, 80, 86_400_000, 86_400_040]
 
@@ -89,8 +89,8 @@ def test_a_gap_longer_than_any_picture_is_shown_is_closed():
     assert timeline.duration_s == pytest.approx(0.2)
 
 
-def test_without_timestamps_pictures_are_spaced_by_the_rate():
-    """The header's rate, else 25 pictures per second."""
+def test_without_timestamps_frames_are_spaced_by_the_rate():
+    """The header's rate, else 25 frames per second."""
     nothing = [UNKNOWN] * 10
 
     assert timeline_of(nothing, nothing, rate=10.0).duration_s == pytest.approx(1.0)

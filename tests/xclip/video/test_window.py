@@ -1,4 +1,4 @@
-"""A window is decoded from what lies around it, and its pictures are those of a full decode."""
+"""A window is decoded from what lies around it, and its frames are those of a full decode."""
 
 import io
 from dataclasses import replace
@@ -45,15 +45,15 @@ def texture(count=COUNT):
     far = noise.integers(0, 255, (64, 3 * count + 80, 3), dtype=np.uint8)
     near = noise.integers(0, 255, (24, 16, 3), dtype=np.uint8)
     for k in range(count):
-        picture = far[:, 2 * k : 2 * k + 80].copy()
+        image = far[:, 2 * k : 2 * k + 80].copy()
         left = 60 - k % 60
-        picture[20:44, left : left + 16] = near
-        yield picture
+        image[20:44, left : left + 16] = near
+        yield image
 
 
 @pytest.fixture(scope="module")
 def files(clips):
-    """Each file beside the pictures and times that a naive decode of all of it gives."""
+    """Each file beside the frames and times that a naive decode of all of it gives."""
     made = {}
 
     def file(name):
@@ -62,44 +62,44 @@ def files(clips):
             with av.open(io.BytesIO(content)) as container:
                 frames = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
             times = [time - frames[0][0] for time, _ in frames]
-            made[name] = content, times, [picture for _, picture in frames]
+            made[name] = content, times, [image for _, image in frames]
         return made[name]
 
     return file
 
 
-def full_decode(times, pictures, moments):
+def full_decode(times, images, moments):
     shown = [max(k for k, time in enumerate(times) if time <= m + 1e-6) for m in moments]
-    return np.stack([resize_and_crop(pictures[k], REQUEST.geometry) for k in shown])
+    return np.stack([resize_and_crop(images[k], REQUEST.geometry) for k in shown])
 
 
 @pytest.mark.parametrize("name", CODECS)
 @settings(deadline=None, max_examples=8)
 @given(start=st.floats(0, 0.98), length=st.floats(0.01, 1.0), threads=st.sampled_from([1, 2]))
-def test_a_window_holds_the_pictures_of_a_full_decode(files, name, start, length, threads):
+def test_a_window_holds_the_frames_of_a_full_decode(files, name, start, length, threads):
     """Bit by bit, wherever the window lies."""
-    content, times, pictures = files(name)
+    content, times, images = files(name)
     start, end = start * times[-1], (start + length) * times[-1]
 
     segment = decode_window(io.BytesIO(content), start, end, REQUEST, threads=threads)
 
-    expected = full_decode(times, pictures, instants(Window(segment.start, segment.end), 4))
+    expected = full_decode(times, images, instants(Window(segment.start, segment.end), 4))
     np.testing.assert_array_equal(segment.frames, expected)
 
 
 @pytest.mark.parametrize("name", CODECS)
 @settings(deadline=None, max_examples=3)
 @given(window_s=st.floats(0.5, 8.0), num_frames=st.integers(1, 3))
-def test_segments_hold_the_pictures_of_a_full_decode(files, name, window_s, num_frames):
-    """Also where few pictures are wanted, and decoding begins anew between them."""
-    content, times, pictures = files(name)
+def test_segments_hold_the_frames_of_a_full_decode(files, name, window_s, num_frames):
+    """Also where few frames are wanted, and decoding begins anew between them."""
+    content, times, images = files(name)
     request = replace(REQUEST, segmentation=Segmentation(window_s, window_s), num_frames=num_frames)
 
     segments = Segments(io.BytesIO(content), probe(io.BytesIO(content), Limits()), request)
 
     for segment in segments:
         moments = instants(Window(segment.start, segment.end), num_frames)
-        np.testing.assert_array_equal(segment.frames, full_decode(times, pictures, moments))
+        np.testing.assert_array_equal(segment.frames, full_decode(times, images, moments))
     assert segments.lost_s == 0.0
 
 
@@ -124,32 +124,32 @@ def bytes_read_for(content, start, end):
 def test_beyond_the_scan_only_what_lies_around_a_window_is_read(clips, container):
     """Seeking, not reading on: a window at the end of a long file costs what one nearby costs."""
     noise = np.random.default_rng(2).integers(0, 255, (128, 900, 3), dtype=np.uint8)
-    pictures = [np.ascontiguousarray(noise[:, k : k + 128]) for k in range(700)]
+    images = [np.ascontiguousarray(noise[:, k : k + 128]) for k in range(700)]
     content = clips.encode(
-        pictures, container=container, codec="mpeg2video", b_frames=0, options={"b": "8000000"}
+        images, container=container, codec="mpeg2video", b_frames=0, options={"b": "8000000"}
     )
 
     assert len(content) > 5_000_000
     assert bytes_read_for(content, 25.0, 25.4) < len(content) * 1.4
 
 
-def test_a_window_has_a_thumbnail_and_counts_its_pictures(files):
+def test_a_window_has_a_thumbnail_and_counts_its_frames(files):
     """Those of the window, as a segment of the whole has them."""
-    content, _, pictures = files("h264")
+    content, _, images = files("h264")
 
     segment = decode_window(io.BytesIO(content), 3.0, 3.04, replace(REQUEST, thumbnail_height=64))
 
     assert segment.unique_frames == 1
-    np.testing.assert_array_equal(segment.thumbnail, pictures[75])
+    np.testing.assert_array_equal(segment.thumbnail, images[75])
 
 
 def test_damage_inside_a_window_shows_what_a_full_decode_shows(files):
-    """What a player stands in with depends on all that came before: all is decoded then."""
+    """What a player shows instead depends on all that came before: all is decoded then."""
     content, _, _ = files("mjpeg")
     with av.open(io.BytesIO(content)) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        ranges = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     spoiled = bytearray(content)
-    for position, size in places[95:105]:
+    for position, size in ranges[95:105]:
         spoiled[position : position + size] = b"\xff" * size
 
     standing = decode_window(
@@ -162,7 +162,7 @@ def test_damage_inside_a_window_shows_what_a_full_decode_shows(files):
 
 
 def test_an_end_behind_the_video_is_the_end_of_the_video(files):
-    """A window may be asked for without knowing how long the video is."""
+    """A window may be requested without knowing how long the video is."""
     content, times, _ = files("h264")
 
     segment = decode_window(io.BytesIO(content), 7.0, 1e9, REQUEST)
@@ -177,7 +177,7 @@ def test_a_window_with_nothing_in_it_is_refused(files, start, end):
         decode_window(io.BytesIO(files("h264")[0]), start, end, REQUEST)
 
 
-def test_a_window_of_a_file_without_pictures_is_refused(clips):
+def test_a_window_of_a_file_without_frames_is_refused(clips):
     """As the whole file would be."""
     content = bytearray(clips.numbered(10))
     with av.open(io.BytesIO(content)) as container:

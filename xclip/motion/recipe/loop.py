@@ -45,7 +45,7 @@ def train(
 ) -> None:
     """Train `model` in place, going on from `state_file` where there is one.
 
-    batch : gives the batch of a step; report : is told step and loss after every step
+    batch : gives the batch of a step; report : is called with step and loss after every step
 
     Raises ValueError where the saved run followed another schedule.
     """
@@ -69,6 +69,6 @@ def train(
 def _backward(model: XCLIPModel, drawn: Batch) -> Tensor:
     ids, pixels, mask = drawn.input_ids, drawn.pixel_values, drawn.attention_mask
     loss = model(ids, pixels, mask, return_loss=True).loss
-    assert isinstance(loss, Tensor), "it was asked for"
+    assert isinstance(loss, Tensor), "return_loss gives one"
     torch.autograd.backward(loss)
     return loss

@@ -96,9 +96,9 @@ def initialise_positions(model: XCLIPModel) -> None:
 
 def waves(length: int, width: int) -> Tensor:
     """Return (length, width): sines and cosines, the slowest a quarter of a wave in all."""
-    place = (torch.arange(length) + 0.5)[:, None] / length
+    position = (torch.arange(length) + 0.5)[:, None] / length
     frequency = torch.linspace(0.25, length / 4, width // 2)[None, :]
-    angle = 2 * torch.pi * place * frequency
+    angle = 2 * torch.pi * position * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Annotated clip: the record that all readers return, and the file that a name stands for."""
+"""Annotated clip: the record that all readers return, and the file that a name refers to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Decoder process: decodes in a child that may hang, crash or grow without harming its caller.
 
-The caller pulls segments from the process's pipe and kills it when its time is up or nobody wants
-more.
+The caller pulls segments from the process's pipe and kills it when its time is up or no
+more are wanted.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class _Decode:
     request: DecodeRequest
 
     def __call__(self, file: BinaryIO, pipe: BinaryIO, refused: tuple[str, ...]) -> None:
-        with _errors_told(pipe):
+        with _sending_errors(pipe):
             found = probe(file, self.request.limits)
             send(pipe, found.info)
             segments = Segments(file, found, self.request)
@@ -174,12 +174,12 @@ class _Cut:
     def __call__(
         self, file: BinaryIO, pipe: BinaryIO, refused: tuple[str, ...], output: BinaryIO
     ) -> None:
-        with _errors_told(pipe):
+        with _sending_errors(pipe):
             send(pipe, cut(file, output, self.request))
 
 
 @contextmanager
-def _errors_told(pipe: BinaryIO) -> Iterator[None]:
+def _sending_errors(pipe: BinaryIO) -> Iterator[None]:
     try:
         yield
     except VideoError as error:

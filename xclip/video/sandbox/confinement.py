@@ -12,9 +12,9 @@ from pathlib import Path
 from xclip.video.sandbox.seccomp import filter_system_calls
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_NOBODY = 65534
+_UNPRIVILEGED = 65534  # the user and the group with no rights on Linux
 _STANDARD_STREAMS = 3
-_NICENESS = 10  # who waits for the answer to a search goes first
+_NICENESS = 10  # searches, for which a caller waits, go first
 
 
 def confine(
@@ -27,7 +27,7 @@ def confine(
     cpu_s : seconds of processor time, counted from the process's start; then it dies by SIGXCPU
     file_bytes : how long it may make a file that it keeps
 
-    Returns what this machine refused, one sentence each: nothing where the cage is complete.
+    Returns what this machine refused, one sentence each: nothing where confinement is complete.
     """
     os.nice(_NICENESS)
     # Ctrl-C reaches the whole process group; ending is the parent's decision.
@@ -40,7 +40,7 @@ def confine(
     _limit(resource.RLIMIT_CORE, 0)
     # Descriptors above stay usable; no further one can be had, not even without the filter.
     _limit(resource.RLIMIT_NOFILE, _STANDARD_STREAMS)
-    # From here on nothing can be loaded that was not: nobody may not even read Python's own files.
+    # From here on no module can be loaded: the new user may not even read Python's own files.
     refused = [_leave_root()]
     _die_with_parent()  # a change of user would undo it
     unfiltered = filter_system_calls()
@@ -55,10 +55,10 @@ def _leave_root() -> str | None:
         return None
     try:
         os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    except OSError as error:  # a container without CAP_SETUID, a user namespace without nobody
-        return f"Decoding stays root ({error.strerror})."
+        os.setresgid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
+        os.setresuid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
+    except OSError as error:  # no CAP_SETUID in the container, or no such user in the namespace
+        return f"Decoding still runs as root ({error.strerror})."
     return None
 
 

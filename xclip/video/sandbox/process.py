@@ -76,7 +76,7 @@ class OutputFile:
 
 
 class ConfinedProcess:
-    """A process that does one piece of work, and the reader of what it writes; a context manager.
+    """A process that does one task, and the reader of what it writes; a context manager.
 
     wall_clock_s : seconds the reader may be kept waiting, all together; the process's own
         processor time has the same limit
@@ -147,9 +147,9 @@ class ConfinedProcess:
         Raises DecodeTimeout, or DecoderCrashed where the process ended before it was full.
         """
         while buffer:
-            asked = time.monotonic()
+            started = time.monotonic()
             ready = _readable(self._results, max(0.0, self._remaining_s))
-            self._remaining_s -= time.monotonic() - asked
+            self._remaining_s -= time.monotonic() - started
             if not ready:
                 raise DecodeTimeout(f"Decoding took longer than {self._wall_clock_s:g} s.")
             count = os.readv(self._results, [buffer])

@@ -1,7 +1,7 @@
 """Wire format of a decoding process's results: a small JSON header, then raw pixels.
 
-Never pickle: the process has parsed a stranger's bytes and may be theirs by now. Everything read is
-checked against the request, so the worst it can do is lie about pixels.
+Never pickle: the process has parsed untrusted bytes, and an attacker may control it by now.
+Everything read is checked against the request, so the worst it can do is lie about pixels.
 
 One message is a 4-byte length, a JSON header of that length, and for a segment its frames and its
 thumbnail as bytes.
@@ -92,8 +92,8 @@ def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
             case "end":
                 return EndOfVideo(_seconds(header["lost_s"]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DecoderCrashed("The decoder process sent nonsense.") from error
-    raise DecoderCrashed("The decoder process sent nonsense.")
+        raise DecoderCrashed("The decoder process sent an invalid message.") from error
+    raise DecoderCrashed("The decoder process sent an invalid message.")
 
 
 def receive_cut(read_into: ReadInto) -> CutMessage:
@@ -107,14 +107,14 @@ def receive_cut(read_into: ReadInto) -> CutMessage:
             case "error", _:
                 return _error(header)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DecoderCrashed("The decoder process sent nonsense.") from error
-    raise DecoderCrashed("The decoder process sent nonsense.")
+        raise DecoderCrashed("The decoder process sent an invalid message.") from error
+    raise DecoderCrashed("The decoder process sent an invalid message.")
 
 
 def _header(read_into: ReadInto) -> bytearray:
     (length,) = _LENGTH.unpack(_bytes(read_into, _LENGTH.size))
     if length > _LONGEST_HEADER:
-        raise DecoderCrashed("The decoder process sent nonsense.")
+        raise DecoderCrashed("The decoder process sent an invalid message.")
     return _bytes(read_into, length)
 
 
@@ -142,7 +142,7 @@ def _segment(
     height, width = (_whole(edge) for edge in cast("list[object]", header["thumbnail"]))
     most_height, most_width = request.largest_thumbnail
     if not (1 <= height <= most_height and 1 <= width <= most_width):
-        raise ValueError(f"a thumbnail of {width}x{height}")
+        raise ValueError(f"a thumbnail of {width}x{height} is out of bounds")
     edge = request.geometry.crop
     return DecodedSegment(
         index=_whole(header["index"]),

@@ -181,7 +181,7 @@ def test_only_waiting_counts_against_the_wall_clock(clip, make_request):
     assert count == 10
 
 
-def test_processor_time_is_limited_while_nobody_is_looking(slow_clip, make_request):
+def test_processor_time_is_limited_while_the_caller_does_not_read(slow_clip, make_request):
     """The kernel ends a process that computes on although its caller is away."""
     one_segment = make_request(window_s=1000.0, stride_s=1000.0)
     with decode_in_child(slow_clip, one_segment, wall_clock_s=1.0) as decoding:
@@ -204,7 +204,7 @@ def test_a_decoder_that_crashes_is_an_error_of_the_file(slow_clip, make_request)
 
 
 def test_memory_is_limited(slow_clip, make_request):
-    """Pictures of 9 megapixels do not fit in 32 MiB, but in the default."""
+    """Frames of 9 megapixels do not fit in 32 MiB, but in the default."""
     with (
         decode_in_child(
             slow_clip, make_request(), wall_clock_s=60, memory_bytes=32 << 20
@@ -218,7 +218,7 @@ def test_memory_is_limited(slow_clip, make_request):
 
 
 def test_memory_does_not_grow_with_the_video(slow_clip, make_request):
-    """Pictures of 36 MB each, of which twenty are looked at, in 400 MiB."""
+    """Frames of 36 MB each, of which twenty are looked at, in 400 MiB."""
     wanted = make_request(window_s=10.0, stride_s=10.0, num_frames=10)
     with decode_in_child(slow_clip, wanted, wall_clock_s=60, memory_bytes=400 << 20) as decoding:
         for _ in range(3):

@@ -225,7 +225,7 @@ def test_the_attempts_would_succeed_outside():
 
 
 def test_memory_is_refused_not_given(upload):
-    """Two gigabytes, asked for by Python and by PyTorch."""
+    """Two gigabytes, requested by Python and by PyTorch."""
     assert answer(upload, take_two_gigabytes) == ["MemoryError", "RuntimeError"]
 
 
@@ -274,8 +274,8 @@ def test_a_process_that_never_stops_writing_is_cut_off(upload):
 
 
 def test_a_process_at_work_is_as_small_as_it_was_made(clips, make_request, tmp_path):
-    """A process in the middle of its work, as the kernel sees it: filtered, alone, and nobody, so
-    that a worker that runs as root does not lend that to its decoders."""
+    """A process in the middle of its work, as the kernel sees it: filtered, alone, and without
+    rights, so that a worker that runs as root does not pass that on to its decoders."""
     path = tmp_path / "clip"
     path.write_bytes(clips.endless_gif(600, edge=1000))
     with decode_in_child(path, make_request(), wall_clock_s=60) as decoding:

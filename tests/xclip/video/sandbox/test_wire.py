@@ -21,7 +21,7 @@ REQUEST = DecodeRequest(Segmentation(), 2, FrameGeometry(8, 6), thumbnail_height
 
 
 class Exhausted(Exception):
-    """The pipe held less than was asked of it."""
+    """The pipe held less than was requested."""
 
 
 def received(content):
