@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from app.catalog import Catalog
+from app.catalog.errors import DATABASE_ERRORS
 from app.catalog.uploads import ANSWER_KEPT_S
 from app.clock import Clock
 from app.fetch.rules import UrlRules
@@ -35,6 +37,8 @@ from app.services.vectors.port import VectorPort
 from app.settings import Settings
 from app.storage.composition import Storage, open_storage
 from app.storage.deletion import DeletionRunner
+from app.storage.errors import MaintenanceError
+from app.storage.library_identity import note_latest_job, open_catalog
 from app.telemetry.metrics import Metrics
 
 
@@ -73,7 +77,9 @@ class Parts:
     deletion: DeletionRunner
 
     def close(self) -> None:
-        """Close what was opened, the catalog last."""
+        """Close what was opened, the catalog last, once the folder knows how far it came."""
+        with suppress(MaintenanceError, OSError, *DATABASE_ERRORS):  # noted at the next start
+            note_latest_job(self.catalog, self.storage.layout)
         self.worker.close()
         self.vectors.close()
         self.storage.close()
@@ -97,7 +103,7 @@ def open_service(
 
 def _open_parts(settings: Settings, worker: WorkerClient | None, clock: Clock) -> Parts:
     storage = open_storage(settings.layout, writer_id="api", min_free_bytes=settings.min_free_bytes)
-    catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
+    catalog = open_catalog(settings, clock=clock)
     worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
     return Parts(catalog, storage, worker, vectors, DeletionRunner(catalog, storage))
@@ -176,7 +182,11 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
         kept = timedelta(seconds=ANSWER_KEPT_S)
         parts.catalog.expire_idempotent_answers(services.clock.now() - kept)
 
+    def note_job() -> None:
+        note_latest_job(parts.catalog, parts.storage.layout)
+
     return (
+        PeriodicTask("note the latest job in the data folder", note_job),
         PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
         PeriodicTask("finish completely received uploads", services.uploads.finish_received),
         PeriodicTask("remove expired uploads", expire),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 CATALOG: Final = "catalog.sqlite"
+IDENTITY: Final = "identity.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,16 @@ class DataLayout:
     def catalog(self) -> Path:
         """The SQLite file of the catalog, where no database URL is set."""
         return self.root / CATALOG
+
+    @property
+    def identity(self) -> Path:
+        """The id that the folder shares with its catalog."""
+        return self.root / IDENTITY
+
+    @property
+    def identity_lock(self) -> Path:
+        """The file whose kernel lock lets one process at a time look at the identity."""
+        return self.root / "identity.lock"
 
     @property
     def media(self) -> Path:

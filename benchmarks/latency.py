@@ -35,6 +35,7 @@ from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, VideoFacts
 from app.settings import Settings
 from app.storage.composition import open_storage
+from app.storage.library_identity import open_catalog
 from benchmarks.random_model import random_records, save_random_base, unit_vectors
 from index.protocol import TensorReference
 from tests.e2e.service import running
@@ -107,7 +108,7 @@ def fill(
     alone = faiss.IndexScalarQuantizer(
         encoder.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
-    with closing(storage), Catalog.open(settings.catalog_url) as catalog:
+    with closing(storage), open_catalog(settings) as catalog:
         catalog.create_collection(
             "default", model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S, metadata={}
         )

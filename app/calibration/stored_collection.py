@@ -15,7 +15,10 @@ import numpy as np
 from app.catalog import Catalog
 from app.catalog.records import Collection, Segment
 from app.settings import Settings
+from app.storage import library_identity
 from app.storage.composition import open_storage
+from app.storage.errors import MaintenanceError
+from app.storage.library_identity import check_library
 from index import Ids, Tensors
 from index.protocol import TensorStore
 from xclip.encoder import Encoder
@@ -57,9 +60,12 @@ class StoredCollection:
 @contextmanager
 def open_catalog(settings: Settings) -> Iterator[Catalog]:
     """The catalog that the settings name, if there is one. Raises CalibrationError."""
-    if settings.database_url is None and (missing := settings.layout.missing_catalog()):
-        raise CalibrationError(missing)
-    with Catalog.open(settings.catalog_url) as catalog:
+    try:
+        check_library(settings)
+        catalog = library_identity.open_catalog(settings)
+    except MaintenanceError as error:
+        raise CalibrationError(str(error)) from error
+    with catalog:
         yield catalog
 
 

@@ -17,6 +17,7 @@ from app.catalog import database
 from app.catalog.api_keys import Keys
 from app.catalog.backlog import Backlogs
 from app.catalog.calibration import CalibrationCatalog
+from app.catalog.identity import LibraryIdentity
 from app.catalog.library import LibraryCatalog
 from app.catalog.maintenance import CatalogMaintenance
 from app.catalog.queue import Queue
@@ -25,7 +26,14 @@ from app.clock import Clock, SystemClock
 
 
 class Catalog(
-    LibraryCatalog, UploadCatalog, Queue, CalibrationCatalog, Keys, CatalogMaintenance, Backlogs
+    LibraryCatalog,
+    UploadCatalog,
+    Queue,
+    CalibrationCatalog,
+    Keys,
+    CatalogMaintenance,
+    Backlogs,
+    LibraryIdentity,
 ):
     """The library and the queue over one database: a video and its job are one step."""
 

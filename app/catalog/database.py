@@ -40,6 +40,14 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
 def for_writing(engine: Engine) -> Engine:
     """The same engine and pool, whose transactions take the write lock when they begin."""
     return engine.execution_options(**{WRITE: True})

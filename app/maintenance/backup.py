@@ -15,14 +15,14 @@ from pathlib import Path
 from app.catalog import Catalog, snapshot
 from app.catalog.records import TensorRun
 from app.clock import SystemClock
-from app.data_layout import CATALOG
-from app.maintenance.data_folder import check_library
+from app.data_layout import CATALOG, IDENTITY, DataLayout
 from app.maintenance.file_copy import CopiedFile, Manifest, copy_file, copy_runs
 from app.settings import Settings
 from app.storage.backup_lock import held_back
 from app.storage.composition import Storage, open_storage
 from app.storage.errors import BackupImpossible
 from app.storage.folder_store import sync_path
+from app.storage.library_identity import check_library, open_catalog, pair_copy
 from app.storage.media_store import (
     MediaStore,
     content_key,
@@ -59,6 +59,7 @@ def back_up(
             "the catalog is not the data folder's SQLite file: dump it with its own tool (pg_dump) "
             "while the service is stopped, and copy the data folder beside it"
         )
+    open_catalog(settings).close()  # a catalog of another folder makes no backup of this one
     if folder.exists():
         raise BackupImpossible(f"{folder} exists; name a folder that does not")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +89,7 @@ def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None])
         snapshot.copy(settings.layout.catalog, target / CATALOG)
         with Catalog.open(f"sqlite:///{(target / CATALOG).absolute()}") as catalog:
             catalog.settle_copy()
+            pair_copy(catalog, DataLayout(target))
             for copied in _copies(catalog, storage, settings, target):
                 if isinstance(copied, str):
                     missing.append(copied)
@@ -95,7 +97,7 @@ def _copy_all(settings: Settings, target: Path, progress: Callable[[int], None])
                     files.append(copied)
                     progress(len(files))
     snapshot.seal(target / CATALOG)
-    files.insert(0, _describe(target, CATALOG))
+    files[:0] = [_describe(target, CATALOG), _describe(target, IDENTITY)]
     return Manifest(SystemClock().now().isoformat(), files, missing)
 
 

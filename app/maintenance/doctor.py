@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import httpx
 
-from app.catalog import Catalog
 from app.catalog.errors import DATABASE_ERRORS, CatalogError
-from app.maintenance.data_folder import check_library
 from app.server.listener import PortBusy, bind
 from app.settings import Settings, base_url
-from app.storage.errors import NoLibrary
+from app.storage.errors import MaintenanceError, NoLibrary
+from app.storage.library_identity import check_library, open_catalog
 from xclip_search.addresses import is_loopback
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ Verdict: TypeAlias = Literal["ok", "note", "wrong"]
 _READY_TIMEOUT_S = 5.0
 _FILES_BESIDE_CONNECTIONS = 256
 _TEXT = "a red circle moving left"
-_UNUSABLE: tuple[type[Exception], ...] = (CatalogError, *DATABASE_ERRORS)
+_UNUSABLE: tuple[type[Exception], ...] = (CatalogError, MaintenanceError, *DATABASE_ERRORS)
 _PACKAGES = ("torch", "av", "faiss-cpu", "tokenizers")
 
 
@@ -104,7 +103,7 @@ def _catalog(settings: Settings) -> Diagnosis:
     except NoLibrary:
         return Diagnosis("catalog", "ok", "there is none yet; it is made at the first start")
     try:
-        with Catalog.open(settings.catalog_url) as catalog:
+        with open_catalog(settings) as catalog:
             catalog.ping()
     except _UNUSABLE as error:
         return Diagnosis(
@@ -152,7 +151,7 @@ def _listening_address(settings: Settings) -> Diagnosis:
     keyed = False
     with suppress(NoLibrary, *_UNUSABLE):
         check_library(settings)
-        with Catalog.open(settings.catalog_url) as catalog:
+        with open_catalog(settings) as catalog:
             keyed = bool(catalog.keys_in_force())
     if keyed:
         return Diagnosis("doors", "ok", f"{settings.host} is open to others, with keys")

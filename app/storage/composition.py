@@ -11,6 +11,7 @@ from app.data_layout import DataLayout
 from app.storage.folder_partial_uploads import FolderPartialUploads
 from app.storage.folder_store import FolderObjectStore
 from app.storage.media_store import MediaStore
+from app.storage.object_store import ObjectStore
 from app.storage.partial_uploads import PartialUploadStore
 from index import PackedTensorStore
 from index.protocol import TensorStore
@@ -38,10 +39,14 @@ def open_storage(layout: DataLayout, *, writer_id: str, min_free_bytes: int = 0)
     """
     for folder in (layout.media, layout.thumbnails, layout.tmp, layout.uploads):
         folder.mkdir(parents=True, exist_ok=True)
-    objects = FolderObjectStore(layout.root, trash=layout.tmp)
     return Storage(
         layout,
-        MediaStore(layout, objects, min_free_bytes=min_free_bytes),
+        MediaStore(layout, open_objects(layout), min_free_bytes=min_free_bytes),
         PackedTensorStore(layout.tensors, writer_id=writer_id),
         FolderPartialUploads(layout.uploads),
     )
+
+
+def open_objects(layout: DataLayout) -> ObjectStore:
+    """The object store of a data folder; makes nothing."""
+    return FolderObjectStore(layout.root, trash=layout.tmp)

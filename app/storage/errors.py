@@ -2,6 +2,7 @@
 
 MaintenanceError
 ├── NoLibrary          no_library
+├── IdentityMismatch   identity_mismatch
 ├── BackupImpossible   backup_impossible
 └── BackupUnusable     backup_unusable
 """
@@ -21,6 +22,12 @@ class NoLibrary(MaintenanceError):
     """There is no catalog where the settings say."""
 
     code = "no_library"
+
+
+class IdentityMismatch(MaintenanceError):
+    """Catalog and data folder do not belong together, or one of them is lost."""
+
+    code = "identity_mismatch"
 
 
 class BackupImpossible(MaintenanceError):

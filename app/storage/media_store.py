@@ -36,7 +36,7 @@ from app.storage.object_store import ObjectMissing, ObjectStore
 
 SPACE_CHECK_BYTES = 64 << 20  # how much is written between two checks of the free space
 _READ_BYTES = 1 << 20
-_MEDIA = "media/"
+CONTENTS = "media/"
 _THUMBNAILS = "thumbnails/"
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _VIDEO_ID = re.compile(r"vid_[0-9a-z]{1,64}\Z")
@@ -246,7 +246,7 @@ class MediaStore:
 
     def contents(self) -> Iterator[str]:
         """The SHA-256 of all content that is stored."""
-        for key in self.objects.list(_MEDIA):
+        for key in self.objects.list(CONTENTS):
             sha256 = key.rpartition("/")[2]
             if _SHA256.match(sha256) and key == content_key(sha256):
                 yield sha256
@@ -301,7 +301,7 @@ def content_key(sha256: str) -> str:
     """The key of the bytes with this hash; ValueError if it is no hash."""
     if not _SHA256.match(sha256):
         raise ValueError("a content name is 64 hexadecimal digits")
-    return f"{_MEDIA}{sha256[:2]}/{sha256}"
+    return f"{CONTENTS}{sha256[:2]}/{sha256}"
 
 
 def thumbnail_key(video_id: str, index: int) -> str:

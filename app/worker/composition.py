@@ -15,6 +15,7 @@ from app.ids import new_id
 from app.model_api.secret import SECRET
 from app.settings import Settings
 from app.storage.composition import Storage, open_storage
+from app.storage.library_identity import open_catalog
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.clip_export import ClipExporter
 from app.worker.clip_scoring import ClipScoring
@@ -51,9 +52,7 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
     with (
         closing(ModelScheduler()) as scheduler,
         closing(storage),
-        Catalog.open(
-            settings.catalog_url, clock=clock, max_attempts=settings.max_attempts
-        ) as catalog,
+        open_catalog(settings, clock=clock) as catalog,
     ):
         metrics = WorkerMetrics()
         metrics.model_calls_waiting.set_function(lambda: scheduler.waiting)

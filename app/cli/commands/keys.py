@@ -53,7 +53,7 @@ def create(
     """Make a key and print it once: only a hash of it is stored."""
     from app.security.api_keys import create_key  # late: clients of the service need no database
 
-    with _catalog() as catalog:
+    with _catalog(make=True) as catalog:
         key, text = create_key(
             catalog,
             name,
@@ -113,13 +113,18 @@ def _limit(number: int | None) -> str:
 
 
 @contextmanager
-def _catalog() -> Iterator[Catalog]:
-    """The catalog that the settings name; an error that the operator can fix is one line."""
-    from app.catalog import Catalog  # late for the same reason
-    from app.catalog.errors import DATABASE_ERRORS, CatalogError
+def _catalog(*, make: bool = False) -> Iterator[Catalog]:
+    """The catalog that the settings name; an error that the operator can fix is one line.
 
-    with (
-        reported(CatalogError, database=DATABASE_ERRORS),
-        Catalog.open(load_settings(os.environ).catalog_url) as catalog,
-    ):
-        yield catalog
+    make : whether a new one is made where there is none
+    """
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError
+    from app.storage.errors import MaintenanceError
+    from app.storage.library_identity import check_library, open_catalog
+
+    with reported(CatalogError, MaintenanceError, database=DATABASE_ERRORS):
+        settings = load_settings(os.environ)
+        if not make:
+            check_library(settings)
+        with open_catalog(settings) as catalog:
+            yield catalog

@@ -1,4 +1,4 @@
-"""Maintenance commands: `verify`, `gc`, `backup` and `restore`.
+"""Maintenance commands: `verify`, `gc`, `backup`, `restore` and `adopt`.
 
 Each works on the data folder itself, with or without a running service (`restore`: without).
 """
@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 def register(cli: typer.Typer, *, epilog: str) -> None:
     """Add the commands; `epilog` ends the help of each."""
-    for command in (verify, gc, backup, restore):
+    for command in (verify, gc, backup, restore, adopt):
         cli.command(epilog=epilog, rich_help_panel="Maintenance")(command)
 
 
@@ -123,6 +123,30 @@ def restore(
             f"{settings.data_dir} is as it was at {manifest.created_at}: {count} files, all intact."
         )
     )
+
+
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Pair a data folder with a catalog that is not its own, after a restore in part."""
+    with _reported() as settings:
+        from app.catalog import Catalog
+        from app.maintenance.adoption import compare_folder
+        from app.storage.library_identity import adopt as adopt_folder
+        from app.storage.library_identity import check_library
+
+        check_library(settings)
+        with Catalog.open(settings.catalog_url) as catalog:
+            found = compare_folder(catalog, settings)
+            typer.echo(
+                f"The catalog knows {found.videos} videos; the files of {found.missing} are not "
+                f"in {settings.data_dir}. The folder holds {found.unknown} files that the catalog "
+                "does not know; gc would remove them for good."
+            )
+            if not yes and not typer.confirm("Pair them?"):
+                raise typer.Exit(1)
+            adopt_folder(catalog, settings.layout)
+    typer.echo("They are a pair now. xclip-search verify says what is missing.")
 
 
 def _show(report: Report, repairs: Repairs | None, console: Console) -> None:

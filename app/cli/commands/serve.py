@@ -33,6 +33,8 @@ EXIT_PORT_BUSY = os.EX_UNAVAILABLE
 
 READINESS_TIMEOUT_S = 1.0
 
+logger = logging.getLogger(__name__)
+
 
 def register(cli: typer.Typer, *, epilog: str) -> None:
     """Add the commands; `epilog` ends the help of each."""
@@ -44,7 +46,7 @@ def serve() -> None:
     """Start the API and a worker, restart what dies, stop both on Ctrl-C or SIGTERM."""
     with _reported_errors():
         settings = _begin()
-        _require_key_if_open(settings)
+        _check_catalog(settings, open_to_others=not is_loopback(settings.host))
         for host, port in (
             (settings.host, settings.port),
             (settings.worker_host, settings.worker_port),
@@ -67,7 +69,7 @@ def api() -> None:
     """Start the REST API alone."""
     with _reported_errors():
         settings = _begin()
-        _require_key_if_open(settings)
+        _check_catalog(settings, open_to_others=not is_loopback(settings.host))
         _exit_on_signals()
         with bind(settings.host, settings.port) as listener:
             # imported late: a busy port is known by then, and clients never need it
@@ -85,6 +87,7 @@ def worker() -> None:
     """Start one worker alone: the model server and the runner of ingest jobs."""
     with _reported_errors():
         settings = _begin()
+        _check_catalog(settings, open_to_others=False)
         _exit_on_signals()
         with bind(settings.worker_host, settings.worker_port) as listener:
             from app.telemetry.tracing import tracing
@@ -123,20 +126,38 @@ def _begin() -> Settings:
     return settings
 
 
-def _require_key_if_open(settings: Settings) -> None:
-    """Refuse to serve other machines without a key. Raises SettingsError."""
-    if is_loopback(settings.host):
-        return
-    from app.catalog import Catalog  # late: on a loopback address start-up need not wait for it
+def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
+    """Open catalog and data folder once, before a process starts that would restart for ever.
 
-    with Catalog.open(settings.catalog_url) as catalog:
-        if catalog.keys_in_force():
-            return
-    raise SettingsError(
-        f"{variable('host')}={settings.host} is an address that other machines reach, and there "
-        "is no key: anyone who reaches it could read, add and delete everything. Make one with "
-        "`xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1."
-    )
+    open_to_others : refuse to go on without a key. Raises SettingsError.
+    """
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError  # late: a client needs none of it
+    from app.storage.errors import MaintenanceError
+    from app.storage.library_identity import open_catalog
+
+    try:
+        with open_catalog(settings) as catalog:
+            has_key = bool(catalog.keys_in_force())
+    except (MaintenanceError, CatalogError) as error:
+        raise SettingsError(str(error)) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('data_dir')}={settings.data_dir} cannot be used: {error.filename}: "
+            f"{error.strerror}"
+        ) from error
+    except DATABASE_ERRORS as error:
+        if not settings.catalog_url.startswith("sqlite"):
+            logger.warning("the catalog does not answer yet: %s", str(error).splitlines()[0])
+            return  # a server may still be starting: those who need it try again
+        raise SettingsError(
+            f"the catalog {settings.layout.catalog} cannot be opened: {str(error).splitlines()[0]}"
+        ) from error
+    if open_to_others and not has_key:
+        raise SettingsError(
+            f"{variable('host')}={settings.host} is an address that other machines reach, and "
+            "there is no key: anyone who reaches it could read, add and delete everything. Make "
+            "one with `xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1."
+        )
 
 
 def _exit_on_signals() -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from app.calibration.stored_collection import StoredCollection
-from app.catalog import Catalog
 from app.catalog.records import NewSegment, NewVideo, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import Settings
 from app.storage.composition import open_storage
+from app.storage.library_identity import open_catalog
 from xclip.encoder import Encoder, StoredSegments
 from xclip.encoders import load_encoder
 from xclip.motion.world import Subject, render, sample_scene
@@ -35,7 +35,7 @@ def footage_in(
 ) -> Iterator[StoredCollection]:
     """An empty collection in a data folder, opened for measuring."""
     settings = Settings(data_dir=folder, model=encoder.name)
-    with Catalog.open(settings.catalog_url) as catalog:
+    with open_catalog(settings) as catalog:
         catalog.create_collection(
             collection, model=encoder.name, window_s=WINDOW_S, stride_s=STRIDE_S
         )

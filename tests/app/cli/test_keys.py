@@ -49,6 +49,7 @@ def test_a_key_is_printed_once_listed_and_revoked(data: Path, command: RunComman
 
 def test_a_key_that_is_not_there_is_one_clear_line(data: Path, command: RunCommand) -> None:
     """No traceback, and a status."""
+    command("keys", "create", "ops", "--scope", "admin")
     answer = command("keys", "revoke", "key_none")
     assert (answer.exit_code, "(key_not_found)" in answer.stderr) == (1, True)
     assert command("keys", "create", "x", "--scope", "root").exit_code == 2
