@@ -57,7 +57,7 @@ def video_media_type(container: str | None, codec: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileHeaders:
-    """What is said of a file beside its length and its age.
+    """What the headers say of a file besides its length and its age.
 
     etag : without its quotes; it must differ whenever a byte does
     """

@@ -105,8 +105,8 @@ def heatmap(
 
 def _search(searcher: Search, collection: str, body: schemas.SearchRequest) -> schemas.SearchAnswer:
     texts = body.then or [text for text in (body.text,) if text is not None]
-    question = _question(body, _probe(body), body.min_confidence)
-    return search_answer(texts or [body.segment_id or ""], searcher.find(collection, question))
+    query = _moment_query(body, _probe(body), body.min_confidence)
+    return search_answer(texts or [body.segment_id or ""], searcher.find(collection, query))
 
 
 def _search_batch(
@@ -135,8 +135,8 @@ def _search_clip(
     options: schemas.SearchOptions,
 ) -> schemas.SearchAnswer:
     clip = ClipQuery(incoming.path, incoming.sync().sha256)
-    question = _question(options, clip, None)
-    return search_answer([form.filename], searcher.find(collection, question))
+    query = _moment_query(options, clip, None)
+    return search_answer([form.filename], searcher.find(collection, query))
 
 
 def _probe(body: schemas.SearchRequest) -> Probe:
@@ -148,7 +148,7 @@ def _probe(body: schemas.SearchRequest) -> Probe:
     return TextQuery(body.text, body.negative_text)
 
 
-def _question(
+def _moment_query(
     options: schemas.SearchOptions, probe: Probe, min_confidence: float | None
 ) -> MomentQuery:
     grouped = options.max_per_video or 1 if options.group_by == "video" else None

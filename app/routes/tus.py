@@ -24,7 +24,7 @@ from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from xclip_search import schemas
 
 VERSION: Final = "1.0.0"
-PIECE_TYPE: Final = "application/offset+octet-stream"
+CHUNK_TYPE: Final = "application/offset+octet-stream"
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 _MAX_METADATA_LENGTH: Final = 32_768  # of the whole header
 

@@ -111,7 +111,7 @@ def get_upload(
     responses=problem_responses(400, 404, 409, 410, 412, 413, 415, 422, 423, 460, 507),
     openapi_extra={
         "requestBody": {
-            "content": {tus.PIECE_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+            "content": {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}
         }
     },
 )
@@ -124,8 +124,8 @@ async def append_piece(
     upload_checksum: Checked = None,
 ) -> Response:
     """Add the chunk that begins at Upload-Offset; the last one makes a video of the upload."""
-    if request.headers.get("content-type") != tus.PIECE_TYPE:
-        raise UnsupportedMediaType(f"Send pieces as {tus.PIECE_TYPE}.")
+    if request.headers.get("content-type") != tus.CHUNK_TYPE:
+        raise UnsupportedMediaType(f"Send chunks as {tus.CHUNK_TYPE}.")
     checksum = tus.parse_checksum(upload_checksum)
     chunk = await anyio.to_thread.run_sync(uploads.begin, upload_id, owner, upload_offset, checksum)
     if chunk is None:

@@ -72,7 +72,7 @@ class _Server(HTTPServer):
         """The client has gone before its answer; the next client gets its own."""
 
 
-def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
+def _server(listener: socket.socket, body_now: Callable[[], bytes]) -> HTTPServer:
     class Handler(BaseHTTPRequestHandler):
         timeout = _TIMEOUT_S
 
@@ -80,7 +80,7 @@ def _server(listener: socket.socket, said: Callable[[], bytes]) -> HTTPServer:
             # closing a connection with unread bytes would reset it, and the answer would be lost
             self.rfile.read(min(int(self.headers.get("content-length", 0)), _BODY_BYTES))
             alive = self.path == "/livez"
-            body = b"" if alive else said()
+            body = b"" if alive else body_now()
             self.send_response(200 if alive else ModelLoading.status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
