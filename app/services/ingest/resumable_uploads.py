@@ -5,6 +5,7 @@ A chunk that is cut off counts as far as it came. One with a checksum counts who
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from app.storage.partial_uploads import (
     PartialUpload,
     PartialUploadStore,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,15 @@ class ResumableUploads:
     def finish_received(self) -> None:
         """Make videos of those whose last chunk came just before something failed."""
         for upload in self._catalog.list_unfinished_uploads():
-            with suppress(PartialLocked, PartialMissing), self._partials.open(upload.id) as partial:
-                if partial.size_bytes == upload.length and self._is_unfinished(upload):
-                    self._admit(upload, partial)
+            try:
+                self._finish_if_received(upload)
+            except OSError as error:  # of this file: it must not keep the others from their end
+                logger.warning("upload %s: not finished yet, %s", upload.id, error)
+
+    def _finish_if_received(self, upload: ResumableUpload) -> None:
+        with suppress(PartialLocked, PartialMissing), self._partials.open(upload.id) as partial:
+            if partial.size_bytes == upload.length and self._is_unfinished(upload):
+                self._admit(upload, partial)
 
     def _is_unfinished(self, upload: ResumableUpload) -> bool:
         """Whether it still is, now that its lock is ours."""
