@@ -74,7 +74,7 @@ class ModelFacts(_Message):
     """The answer of `GET /model`: the model's identity and the sizes that others depend on.
 
     stored_arrays : what is stored of a segment beside its embedding, by name: rows and width
-    calls_waiting : how many calls are in line for it now
+    calls_waiting : how many calls wait for the model now
     """
 
     name: str

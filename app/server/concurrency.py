@@ -1,11 +1,11 @@
 """Concurrency limiter: so many requests of a class at once, and a queue with a bounded wait.
 
-The wait of a request is known when it arrives: its position times what requests take,
-divided by how many are worked on at once. If that is too long it is refused then, not after it has
-waited in vain. A burst may wait up to `max_wait_s`. A queue that does not get empty for
-`BURST_S` is no burst but overload, and a queue would only make every request late. From then on
-there is no queue, only half as many are worked on at once, since all of them share the same
-processors, and every other request is refused, until none has had to be refused for `CALM_S`.
+The wait of a request is known when it arrives: its position times what requests take, divided by
+how many run at once. If that is too long the request is refused at once, not after it has waited in
+vain. A burst may wait up to `max_wait_s`. A queue that does not get empty for `BURST_S` is no burst
+but overload, and a queue would only make every request late. From then on there is no queue, only
+half as many run at once, since all of them share the same processors, and every other request is
+refused, until none has had to be refused for `CALM_S`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ConcurrencyLimiter:
         if strained:
             self._strained_until = now + CALM_S
         raise Overloaded(
-            f"Too many {self._what} at once: {self._working} are worked on, {len(self._waiting)} "
+            f"Too many {self._what} at once: {self._working} are running, {len(self._waiting)} "
             "wait. Try again later.",
             retry_after_s=wait_s,
         )

@@ -68,7 +68,7 @@ async def test_a_wait_too_long_is_refused_when_it_begins() -> None:
     measured(limiter, clock, 4.0)
     for _ in range(2 + 5):
         limiter.take()
-    with pytest.raises(Overloaded, match="2 are worked on, 5 wait") as refused:
+    with pytest.raises(Overloaded, match="2 are running, 5 wait") as refused:
         limiter.take()
     assert refused.value.retry_after_s == 12.0
     with pytest.raises(Overloaded):
