@@ -45,7 +45,7 @@ def load_encoder(
     if kind not in LOADERS:
         known = ", ".join(sorted(LOADERS))
         raise UnknownModelType(
-            f"the {CONFIG_FILE} of {source} says model_type {kind!r}; known are: {known}"
+            f"the {CONFIG_FILE} of {source} has model_type {kind!r}; the known ones are: {known}"
         )
     return LOADERS[kind](checkpoint, source, device)
 

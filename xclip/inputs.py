@@ -15,7 +15,9 @@ class ModelInputs(dict[str, Tensor]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"no input is named {name!r}; there are {list(self)}") from None
+            raise AttributeError(
+                f"no input is named {name!r}; the inputs are {list(self)}"
+            ) from None
 
     def to(self, device: str | torch.device) -> Self:
         """The same inputs on a device."""

@@ -86,10 +86,10 @@ class Preprocessing:
         """The same from the parsed content of `preprocessor_config.json`."""
         for step in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
             if settings.get(step) is False:
-                raise ConfigError(f"{PREPROCESSOR_FILE} switches {step} off, which X-CLIP needs on")
+                raise ConfigError(f"{PREPROCESSOR_FILE} turns {step} off, but X-CLIP needs it")
         if settings.get("resample", PIL_BILINEAR) != PIL_BILINEAR:
             raise ConfigError(
-                f"{PREPROCESSOR_FILE} asks for resample={settings['resample']!r}; only bilinear "
+                f"{PREPROCESSOR_FILE} sets resample={settings['resample']!r}; only bilinear "
                 f"({PIL_BILINEAR}) is supported"
             )
         short_edge = _edge("size", settings.get("size", image_size), ("shortest_edge",))
@@ -172,7 +172,7 @@ def resize_and_crop(frame: NDArray[np.uint8], geometry: FrameGeometry) -> NDArra
     """
     if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape or frame.dtype != np.uint8:
         raise ValueError(
-            f"a frame is uint8 of shape (H, W, 3), not {frame.dtype} of shape {frame.shape}"
+            f"a frame must be uint8 of shape (H, W, 3), not {frame.dtype} of shape {frame.shape}"
         )
     frame = _without_far_ends(frame)
     crop = geometry.crop
@@ -206,7 +206,7 @@ def normalise(frames: Tensor, preprocessing: Preprocessing) -> Tensor:
     """
     if frames.dtype != torch.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
         raise ValueError(
-            f"frames are uint8 of shape (..., T, S, S, 3), not {frames.dtype} of shape "
+            f"frames must be uint8 of shape (..., T, S, S, 3), not {frames.dtype} of shape "
             f"{tuple(frames.shape)}"
         )
     mean = torch.tensor(preprocessing.mean, device=frames.device)

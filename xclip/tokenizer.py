@@ -91,7 +91,7 @@ class XCLIPTokenizer:
     ) -> list[int]:
         """Ids of one text at its true length, start and end included; a long one loses its tail."""
         if not isinstance(text, str):
-            raise TypeError(f"a text is a str, not {type(text).__name__}")
+            raise TypeError(f"a text must be a str, not {type(text).__name__}")
         # JSON may carry half of a surrogate pair, which has no bytes.
         text = text.encode("utf-8", "replace").decode("utf-8")
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -136,7 +136,7 @@ class XCLIPEncoder:
         expected = (self.num_frames, crop, crop, 3)
         if frames.ndim != 5 or frames.shape[1:] != expected or frames.dtype != np.uint8:
             raise ValueError(
-                f"frames are uint8 of shape (B, {', '.join(map(str, expected))}), not "
+                f"frames must be uint8 of shape (B, {', '.join(map(str, expected))}), not "
                 f"{frames.dtype} of shape {frames.shape}"
             )
         return torch.tensor(frames)  # a copy: the array may be read-only, which torch warns of

@@ -46,7 +46,7 @@ def test_the_model_type_names_the_encoder(
 def test_an_unknown_model_type_is_named(tmp_path: Path) -> None:
     """The error has a stable code and says what is known."""
     save_two_tower(tmp_path / "other", seed=1)
-    with pytest.raises(UnknownModelType, match="'two_tower'; known are: xclip") as caught:
+    with pytest.raises(UnknownModelType, match="'two_tower'; the known ones are: xclip") as caught:
         load_encoder(str(tmp_path / "other"))
     assert caught.value.code == "model_type_unknown"
 

@@ -78,8 +78,8 @@ class ConfidenceModel:
             fields = json.loads(facts["calibration"])
             weights = tuple(float(weight) for weight in fields["weights"])
             if len(weights) != FEATURE_COUNT:
-                raise ValueError(f"{len(weights)} weights, not {FEATURE_COUNT}")
+                raise ValueError(f"it has {len(weights)} weights, not {FEATURE_COUNT}")
             calibration = Calibration(weights, float(fields["bias"]), bool(fields["fitted"]))
             return cls(facts["fingerprint"], facts["bank"], calibration, background)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise WeightsError(f"{path.name} is no confidence model: {error}") from error
+            raise WeightsError(f"{path.name} is not a confidence model: {error}") from error

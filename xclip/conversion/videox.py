@@ -96,14 +96,14 @@ def to_original(
     check_tensors(_blueprint(config), tensors, source)
     for names in (pair.names for pair in pairs(config) if len(pair.names) > 1):
         if len({tensors[name].dtype for name in names}) > 1:
-            raise WeightsError(f"{', '.join(names)} of {source} differ in dtype: they become one")
+            raise WeightsError(f"{', '.join(names)} of {source} need one dtype: they are joined")
     original = _rename_back(tensors, config)
     derived = read_config(original, source)
     check_tensors(_rename_back(_blueprint(derived), derived), original, source)
     is_as_published = config == with_heads(config, PUBLISHED_HEADS)
     if found := differences(config, derived, HEADS if is_as_published else ()):
         raise WeightsError(
-            f"the original code would run {source} as another network: {'; '.join(found)}"
+            f"the original code would run {source} as a different network: {'; '.join(found)}"
         )
     return original
 
@@ -192,7 +192,7 @@ class _Shapes:
 
     def __call__(self, key: str, ndim: int) -> torch.Size:
         if key not in self.tensors:
-            raise WeightsError(f"{self.source} is no X-CLIP network: it lacks {key}")
+            raise WeightsError(f"{self.source} is not an X-CLIP network: it lacks {key}")
         shape = self.tensors[key].shape
         if len(shape) != ndim or 0 in shape:
             raise WeightsError(f"{key} of {self.source} has the impossible shape {tuple(shape)}")
@@ -202,14 +202,16 @@ class _Shapes:
         """How many numbers follow a name; a gap among them shows when the keys are compared."""
         found = {match[1] for key in self.tensors if (match := re.match(rf"{stack}\.(\d+)\.", key))}
         if not found:
-            raise WeightsError(f"{self.source} is no X-CLIP network: it has no layer of {stack}")
+            raise WeightsError(
+                f"{self.source} is not an X-CLIP network: it has no layer of {stack}"
+            )
         return len(found)
 
     def heads(self, width: int) -> int:
         if width % HEAD_WIDTH:
             raise WeightsError(
-                f"{self.source} has a layer {width} wide, no multiple of the {HEAD_WIDTH} that a "
-                "head takes in the original code"
+                f"{self.source} has a layer of width {width}, which is not a multiple of "
+                f"{HEAD_WIDTH}, the width of a head in the original code"
             )
         return width // HEAD_WIDTH
 

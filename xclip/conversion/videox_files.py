@@ -46,10 +46,10 @@ def convert_original(path: Path, folder: Path, *, published_heads: bool = False)
         the original code runs. Only the large checkpoints differ: 12.
 
     The tokenizer is CLIP's and not in the file: see `add_tokenizer`. Every tensor keeps its dtype.
-    Raises WeightsError for a file that is no X-CLIP network, or if the folder holds files.
+    Raises WeightsError for a file that is not an X-CLIP network, or if the folder holds files.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise WeightsError(f"{folder} is there already and not empty")
+        raise WeightsError(f"{folder} exists already and is not empty")
     original = read_original(path)
     config = read_config(original, str(path))
     if published_heads:
@@ -82,7 +82,7 @@ def convert_to_original(source: str, path: Path) -> XCLIPConfig:
     Raises WeightsError for a network that the original code cannot run, or if the file exists.
     """
     if path.exists():
-        raise WeightsError(f"{path} is there already")
+        raise WeightsError(f"{path} exists already")
     checkpoint = locate(source)
     config_path = checkpoint.find(CONFIG_FILE)
     if config_path is None:
@@ -105,12 +105,14 @@ def read_original(path: Path) -> dict[str, Tensor]:
     the original saves beside its weights is of a class of the package yacs; a plain dictionary
     replaces it.
 
-    Raises WeightsError naming whatever is neither weights nor training state.
+    Raises WeightsError that names the entries that are neither weights nor training state.
     """
     with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
         content = read_pickle(path)
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{path} holds {type(content).__name__}, not weights by name")
+        raise WeightsError(
+            f"{path} holds {type(content).__name__}, not a mapping from names to weights"
+        )
     wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
     weights = content
     if wrapper is not None:
@@ -132,5 +134,6 @@ def _refuse(keys: set[object], path: Path) -> None:
         names = sorted(map(repr, keys))
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         raise WeightsError(
-            f"{path} holds what is neither weights nor training state: {', '.join(names[:8])}{more}"
+            f"{path} holds entries that are neither weights nor training state: "
+            f"{', '.join(names[:8])}{more}"
         )

@@ -193,10 +193,10 @@ _Section = TypeVar("_Section")
 
 def _build(cls: type[_Section], values: object, where: str, base: Path) -> _Section:
     if not isinstance(values, Mapping):
-        raise TrainingError(f"{where.rstrip('.') or 'the configuration'} holds no keys")
+        raise TrainingError(f"{where.rstrip('.') or 'the configuration'} must be a table of keys")
     fields = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values.keys() - fields.keys():
-        raise TrainingError(f"{where}{name} is unknown; there are {', '.join(fields)}")
+        raise TrainingError(f"{where}{name} is unknown; the known keys are {', '.join(fields)}")
     for name, item in fields.items():
         nothing = dataclasses.MISSING
         if name not in values and item.default is nothing and item.default_factory is nothing:
@@ -217,12 +217,14 @@ def _value(kind: Any, value: object, where: str, base: Path) -> object:
         kind = next(choice for choice in get_args(kind) if choice is not types.NoneType)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise TrainingError(f"{where} is one of {', '.join(get_args(kind))}, not {value!r}")
+            raise TrainingError(
+                f"{where} must be one of {', '.join(get_args(kind))}, not {value!r}"
+            )
         return value
     if kind is Path and isinstance(value, str):
         return base / value
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise TrainingError(f"{where} is of type {kind.__name__}, not {value!r}")
+        raise TrainingError(f"{where} must be of type {kind.__name__}, not {value!r}")
     return value

@@ -78,7 +78,9 @@ def from_clip(checkpoint: Checkpoint, num_frames: int) -> tuple[XCLIPModel, XCLI
         ),
     ]
     if wrong:
-        raise WeightsError(f"{checkpoint.folder} is no CLIP for X-CLIP: {'; '.join(wrong[:8])}")
+        raise WeightsError(
+            f"{checkpoint.folder} is not a CLIP that fits X-CLIP: {'; '.join(wrong[:8])}"
+        )
     model.load_state_dict(state | {name: value.float() for name, value in found.items()})
     for name in (TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE):
         checkpoint.find(name)  # brings the file to the folder if the checkpoint has it
@@ -102,9 +104,9 @@ def config_from_clip(file: Path, num_frames: int) -> XCLIPConfig:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         kind, width = values["model_type"], values.get("projection_dim", 512)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{file} is no configuration of CLIP: {error}") from error
+        raise ConfigError(f"{file} is not a configuration of CLIP: {error}") from error
     if kind != "clip":
-        raise ConfigError(f"{file} is of {kind!r}, not of 'clip'")
+        raise ConfigError(f"{file} has model_type {kind!r}, not 'clip'")
     heads = max(1, width // _HEAD_WIDTH)
     text = values.get("text_config_dict") or values.get("text_config") or {}
     vision = values.get("vision_config_dict") or values.get("vision_config") or {}

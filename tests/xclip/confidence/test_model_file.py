@@ -75,7 +75,7 @@ def test_a_save_that_fails_leaves_what_was(
 
 def test_a_missing_file_is_named(tmp_path: Path):
     """By its name alone: no message reveals the folder."""
-    with pytest.raises(WeightsError, match=r"^gone\.safetensors is no confidence model"):
+    with pytest.raises(WeightsError, match=r"^gone\.safetensors is not a confidence model"):
         ConfidenceModel.load(tmp_path / "gone.safetensors")
 
 
@@ -106,7 +106,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes):
     """Whatever is wrong with it, in one kind of error."""
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"bad\.safetensors is no confidence model"):
+    with pytest.raises(WeightsError, match=r"bad\.safetensors is not a confidence model"):
         ConfidenceModel.load(path)
 
 

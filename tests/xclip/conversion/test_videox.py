@@ -319,7 +319,7 @@ def test_no_code_of_the_file_runs(network: OriginalNetwork, tmp_path: Path) -> N
         ([1, 2], "holds list"),
         ({"model": {}, "ema": {}}, "neither weights nor training state: 'ema'"),
         ({"model": {"a": 1}}, "neither weights nor training state: 'a'"),
-        ({"model": {"a": torch.ones(1)}}, "is no X-CLIP network: it lacks visual"),
+        ({"model": {"a": torch.ones(1)}}, "is not an X-CLIP network: it lacks visual"),
     ],
 )
 def test_other_files_are_named_for_what_they_hold(
@@ -374,7 +374,7 @@ def test_nothing_is_guessed(
         ({"prompt_num_attention_heads": 4}, "prompt_num_attention_heads 2, not 4"),
         ({"vision_config": {"image_size": 25}}, "vision_config.image_size 24, not 25"),
         ({"vision_config": {"intermediate_size": 64}}, "of another shape: visual.transformer"),
-        ({"vision_config": {"hidden_size": 96}}, "no multiple of the 64"),
+        ({"vision_config": {"hidden_size": 96}}, "not a multiple of 64"),
     ],
 )
 def test_what_the_original_would_run_otherwise_is_refused(
@@ -394,7 +394,7 @@ def test_nothing_is_overwritten(pth: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not empty"):
         convert_original(pth, tmp_path)
     convert_original(pth, tmp_path / "new")
-    with pytest.raises(WeightsError, match="is there already"):
+    with pytest.raises(WeightsError, match="exists already"):
         convert_to_original(str(tmp_path / "new"), pth)
 
 

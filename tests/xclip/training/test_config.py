@@ -56,10 +56,10 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     [
         ("steps = 10", "steps = 10\nspeed = 3", "run.speed is unknown"),
         ("steps = 10", "", "run.steps is missing"),
-        ("steps = 10", 'steps = "ten"', "run.steps is of type int"),
-        ("steps = 10", "steps = true", "run.steps is of type int"),
+        ("steps = 10", 'steps = "ten"', "run.steps must be of type int"),
+        ("steps = 10", "steps = true", "run.steps must be of type int"),
         ("steps = 10", "steps = 0", "at least 1"),
-        ('kind = "captions"', 'kind = "poems"', "objective.kind is one of captions, labels"),
+        ('kind = "captions"', 'kind = "poems"', "objective.kind must be one of captions, labels"),
         ("[run]", "[augment]\nmixup = 0.8\n[run]", "mixup and cutmix need labels"),
         ("[run]", "[augment]\nflip = 1.5\n[run]", "between 0 and 1"),
         ("batch_size = 4", "batch_size = 1", "batch of at least 2"),

@@ -120,7 +120,7 @@ def test_activitynet_moments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "complaint"),
     [
-        ("table", "name,caption\na.mp4,x\n", "line 2 .* lacks path"),
+        ("table", "name,caption\na.mp4,x\n", "line 2 .* lacks a path"),
         ("table", "path,caption,start\na.mp4,x,soon\n", "no annotations of kind table"),
         ("table", "path,caption,split\na.mp4,x,val\n", "no clip of the split 'train'"),
         ("msrvtt", "[1, 2]", "no annotations of kind msrvtt"),

@@ -124,7 +124,7 @@ def _panned(looks: Iterator[Look]) -> list[Kind]:
         pans = [Pan(direction, look) for direction in DIRECTIONS]
         if allowed.issuperset(pans):
             return list(pans)
-    raise AssertionError("most looks may be shown so")
+    raise AssertionError("no look was allowed, though most are")
 
 
 def draw_kinds_batch(

@@ -34,8 +34,8 @@ def read_clips(kind: str, annotations: Path, videos: Path, split: str) -> list[A
         raise
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise TrainingError(
-            f"{annotations} are no annotations of kind {kind}: {type(error).__name__}: {error}"
+            f"{annotations} holds no annotations of kind {kind}: {type(error).__name__}: {error}"
         ) from error
     if not clips:
-        raise TrainingError(f"{annotations} hold no clip of the split {split!r}")
+        raise TrainingError(f"{annotations} holds no clip of the split {split!r}")
     return clips

@@ -40,5 +40,5 @@ def read_ucf101(annotations: Path, videos: Path, split: str) -> Iterator[Annotat
 def _part(split: str) -> tuple[str, int]:
     found = re.fullmatch(r"(train|test)([123]?)", split)
     if found is None:
-        raise TrainingError(f"{split!r} is none of the splits train1 … train3, test1 … test3")
+        raise TrainingError(f"{split!r} is not one of the splits train1 … train3, test1 … test3")
     return found[1], int(found[2] or 1)

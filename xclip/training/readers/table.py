@@ -23,7 +23,9 @@ def read_table(annotations: Path, videos: Path, split: str) -> Iterator[Annotate
             continue
         text = row.get("caption") or row.get("label")
         if not row.get("path") or not isinstance(text, str):
-            raise TrainingError(f"line {number} of {annotations} lacks path, or caption or label")
+            raise TrainingError(
+                f"line {number} of {annotations} lacks a path, or a caption or label"
+            )
         yield AnnotatedClip(
             videos / row["path"], text, _seconds(row, "start"), _seconds(row, "end")
         )

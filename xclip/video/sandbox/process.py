@@ -63,7 +63,7 @@ def open_upload(path: str | Path) -> int:
     upload = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(upload).st_mode):
         os.close(upload)
-        raise UnreadableVideo("Only regular files are decoded.")
+        raise UnreadableVideo("Only regular files can be decoded.")
     return upload
 
 
@@ -175,7 +175,7 @@ class ConfinedProcess:
             return DecodeTimeout(f"Decoding took longer than {self._wall_clock_s:g} s.")
         if self._exit_code is not None and self._exit_code < 0:
             name = signal.Signals(-self._exit_code).name
-            return DecoderCrashed(f"The decoder process was ended by {name}.")
+            return DecoderCrashed(f"The signal {name} ended the decoder process.")
         return DecoderCrashed("The decoder process ended before it was done.")
 
     def _wait_for_exit(self) -> None:

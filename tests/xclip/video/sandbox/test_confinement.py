@@ -193,7 +193,7 @@ def upload(tmp_path):
 
 
 def answer(path, work, **limits):
-    """What `work` replies from inside the cage."""
+    """What `work` replies from inside the confinement."""
     with start(path, work, **limits) as process:
         length = bytearray(LENGTH.size)
         process.read_into(memoryview(length))
