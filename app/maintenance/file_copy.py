@@ -54,15 +54,23 @@ class Manifest:
                     "program does not know"
                 )
             files = [CopiedFile(**each) for each in fields["files"]]
+            outside = [each.path for each in files if _leads_outside(each.path)]
             manifest = cls(str(fields["created_at"]), files, list(fields["missing"]))
         except FileNotFoundError:
             raise BackupUnusable(f"{folder} is no backup: it has no {MANIFEST}") from None
         except (ValueError, KeyError, TypeError) as error:
             raise BackupUnusable(f"the {MANIFEST} of {folder} cannot be read: {error}") from error
-        for each in files:
-            if PurePosixPath(each.path).is_absolute() or ".." in PurePosixPath(each.path).parts:
-                raise BackupUnusable(f"the {MANIFEST} names a file outside it: {each.path!r}")
+        if outside:
+            raise BackupUnusable(f"the {MANIFEST} names a file outside it: {outside[0]!r}")
         return manifest
+
+
+def _leads_outside(path: str) -> bool:
+    """Whether a path is not one below a folder; raises TypeError and ValueError for no path."""
+    if "\0" in path:
+        raise ValueError("a path holds NUL")
+    pure = PurePosixPath(path)
+    return pure.is_absolute() or ".." in pure.parts
 
 
 def copy_file(source: Path, root: Path, path: str) -> CopiedFile:
