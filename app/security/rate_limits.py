@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from app.clock import Clock
 
 NAMES_KEPT = 4096
+_ROUNDING = 1e-9  # of a token: who waits exactly as long as told is not told to wait again
 
 
 class TokenBuckets:
@@ -25,7 +26,7 @@ class TokenBuckets:
         now = self._clock.monotonic()
         tokens, since = self._levels.pop(name, (float(per_minute), now))
         tokens = min(float(per_minute), tokens + (now - since) * per_minute / 60)
-        wait = 0.0 if tokens >= 1 else (1 - tokens) * 60 / per_minute
+        wait = 0.0 if tokens >= 1 - _ROUNDING else (1 - tokens) * 60 / per_minute
         self._levels[name] = (tokens - (wait == 0.0), now)
         if len(self._levels) > self._names_kept:
             self._levels.popitem(last=False)
