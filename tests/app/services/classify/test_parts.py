@@ -20,6 +20,7 @@ from app.model_api.messages import Scores
 from app.services.classify.classify import Classify, _check_size
 from app.services.classify.probabilities import HighestScores, MeanScores, softmax
 from app.services.classify.types import ClassifyOptions, Labelling, Part
+from app.services.library.segmentation import SegmentationDefaults
 from app.services.vectors.damage import Damage
 from app.telemetry.metrics import Metrics
 from tests.app.catalog.samples import HandClock, ingest, new_video, rows_of
@@ -54,7 +55,14 @@ def classify(catalog: Catalog) -> Classify:
 
     worker = WorkerClient("http://worker", secret=b"", transport=httpx.MockTransport(away))
     damage = Damage(catalog, Metrics().damaged_segments)
-    return Classify(catalog, worker, damage, model="m", decode_timeout_s=1)
+    return Classify(
+        catalog,
+        worker,
+        damage,
+        model="m",
+        segmentation=SegmentationDefaults(5, 2.5),
+        decode_timeout_s=1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +255,7 @@ def test_an_answer_has_a_million_numbers_at_most(
 def test_long_labels_are_counted_by_their_characters(more: int, top: int | None) -> None:
     """A thousand rows of the longest labels that may be in a row; of the top, the longest ones."""
     length = 100_000 - ROW_CHARACTERS + more
-    texts = ["x" * length] if top is None else ["x" * length, "short"]
+    texts = ["x" * length] if top is None else ["short", "x" * length]
     if more:
         with pytest.raises(InvalidRequest):
             _check_size(texts, ClassifyOptions(segments=False, top=top), 1_000, 0)

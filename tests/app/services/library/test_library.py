@@ -23,8 +23,8 @@ from app.errors import (
     ThumbnailNotFound,
 )
 from app.services.library.library import LibraryService
+from app.services.library.segmentation import SegmentationDefaults
 from app.services.vectors.replica import IndexReplica
-from app.settings import Settings
 from app.storage.composition import Storage, open_storage
 from app.storage.deletion import DeletionRunner
 from app.storage.object_store import OpenObject, chunks
@@ -53,13 +53,15 @@ class Shelves:
 
 @pytest.fixture
 def shelves(tmp_path: Path) -> Iterator[Shelves]:
-    settings = Settings(data_dir=tmp_path, model="m", window_s=WINDOW_S, stride_s=STRIDE_S)
     storage = open_storage(DataLayout(tmp_path), writer_id="api")
     clock = HandClock()
-    with Catalog.open(settings.catalog_url, clock=clock) as catalog:
+    with Catalog.open(f"sqlite:///{tmp_path / 'catalog.sqlite'}", clock=clock) as catalog:
         vectors = IndexReplica(catalog, threads=1)
         deletion = DeletionRunner(catalog, storage)
-        service = LibraryService(catalog, storage.media, deletion, vectors, settings)
+        defaults = SegmentationDefaults(WINDOW_S, STRIDE_S)
+        service = LibraryService(
+            catalog, storage.media, deletion, vectors, model="m", segmentation=defaults
+        )
         service.ensure_default()
         yield Shelves(service, catalog, storage, vectors, clock)
         vectors.close()
@@ -69,27 +71,6 @@ def shelves(tmp_path: Path) -> Iterator[Shelves]:
 def read(content: OpenObject) -> bytes:
     with closing(content):
         return b"".join(chunks(content))
-
-
-@pytest.mark.parametrize(
-    ("window_s", "stride_s", "expected"),
-    [
-        (None, None, (WINDOW_S, STRIDE_S)),
-        (8.0, None, (8.0, STRIDE_S)),
-        (STRIDE_S, None, (STRIDE_S, STRIDE_S)),
-        (1.5, None, (1.5, 1.5)),
-        (None, WINDOW_S, (WINDOW_S, WINDOW_S)),
-        (3.0, 3.0, (3.0, 3.0)),
-    ],
-)
-def test_what_is_not_said_of_windows_takes_the_setting(
-    shelves: Shelves,
-    window_s: float | None,
-    stride_s: float | None,
-    expected: tuple[float, float],
-) -> None:
-    """A window below the usual stride brings the stride down with it, as far as its own length."""
-    assert shelves.service.segmentation(window_s, stride_s) == expected
 
 
 @pytest.mark.parametrize(("window_s", "stride_s"), [(3.0, 3.1), (None, WINDOW_S + 0.1)])
@@ -139,10 +120,12 @@ def test_a_collection_is_put_again_only_as_it_is(
 def test_a_start_keeps_the_default_collection(shelves: Shelves) -> None:
     """Also one that was made with other windows than the settings now say."""
     before = shelves.service.collection("default")
-    later = Settings(data_dir=Path("unused"), model="other", window_s=9, stride_s=9)
+    later = SegmentationDefaults(9, 9)
     deletion = DeletionRunner(shelves.catalog, shelves.storage)
     media = shelves.storage.media
-    again = LibraryService(shelves.catalog, media, deletion, shelves.vectors, later)
+    again = LibraryService(
+        shelves.catalog, media, deletion, shelves.vectors, model="other", segmentation=later
+    )
     again.ensure_default()
     assert again.collection("default") == before
 
