@@ -136,6 +136,7 @@ BROKEN: dict[str, tuple[Break, set[tuple[str, str | None]]]] = {
     "processing with segments": (segment_of_waiting, {WAITS}),
     "the first is missing": (drop_segment(0), {READY}),
     "one in between is missing": (drop_segment(1), {READY}),
+    "before the first": (set_segment(0, position=-1), {READY}),
     "a gap": (set_segment(2, position=7), {READY}),
     "a change is missing": (forget_change, {DEFAULT}),
     "a change too many": (repeat_change, {DEFAULT}),
