@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from playwright.sync_api import Browser, Page
 from app.routes.page import WEB_FOLDER
 from tests.http_stand_in import serving
 
-Reply = tuple[int, dict[str, str], bytes | list[bytes]]
+# Status, headers and body; one of two parts is sent further when the page has heard the first.
+Reply = tuple[int, dict[str, str], bytes | tuple[bytes, bytes]]
 JOB = {"id": "job_1", "status": "running", "progress": 0.5}
 
 
@@ -28,6 +30,7 @@ class Service:
     url: str
     replies: list[Reply] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    heard: threading.Event = field(default_factory=threading.Event)
 
     def evaluate(self, module: str, function: str, argument: object = None) -> Any:
         """Call what a module exports, in a page that has just been loaded."""
@@ -45,17 +48,22 @@ class Service:
             content = path.read_bytes() if path.is_file() else b"<!doctype html><title>test</title>"
             kind = mimetypes.guess_type(name)[0] or "text/html"
             reply: Reply = (200, {"content-type": kind}, content)
+        elif name == "/heard":
+            self.heard.set()
+            reply = (204, {}, b"")
         else:
             self.seen.append((handler.command, handler.path, headers, body))
             reply = self.replies.pop(0)
         status, answered, content = reply
-        chunks = content if isinstance(content, list) else [content]
+        parts = content if isinstance(content, tuple) else (content,)
         handler.send_response(status)
-        for key, value in {**answered, "content-length": str(sum(map(len, chunks)))}.items():
+        for key, value in {**answered, "content-length": str(sum(map(len, parts)))}.items():
             handler.send_header(key, value)
         handler.end_headers()
-        for chunk in chunks:
-            handler.wfile.write(chunk)
+        handler.wfile.write(parts[0])
+        for part in parts[1:]:
+            assert self.heard.wait(20)
+            handler.wfile.write(part)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +80,7 @@ def connected(browser: Browser) -> Iterator[Service]:
 def service(connected: Service) -> Iterator[Service]:
     """With nothing asked yet and no key; every answer of a test has to be asked for."""
     connected.replies, connected.seen = [], []
+    connected.heard.clear()
     yield connected
     connected.page.evaluate("sessionStorage.clear()")
     assert connected.replies == []
@@ -144,7 +153,8 @@ def test_names_are_parts_of_addresses(service: Service) -> None:
 FOLLOW = """async ({ follow }, count) => {
   const heard = [];
   await new Promise((resolve) => follow("job_1", (job) => {
-    heard.push(job.status);
+    heard.push([job.status, job.name].join(' ').trim());
+    fetch("/heard");
     if (heard.length === count) resolve();
   }));
   return heard;
@@ -157,14 +167,18 @@ def event(**changed: object) -> bytes:
     return f"id: 1\nevent: job\ndata: {data}\n\n".encode()
 
 
-@pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_events_are_heard_however_they_are_cut(service: Service, size: int) -> None:
-    """In the midst of a letter as well as several at once; a comment is no event."""
-    stream = b": still here\n\n" + event() + event(status="queued") + event(status="succeeded")
-    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
-    service.replies = [(200, {"content-type": "text/event-stream"}, chunks)]
+SECOND = event(status="queued")
+CUTS = {"letter": SECOND.index("🎬".encode()) + 2, "line": 5, "end": len(SECOND) - 1}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_events_are_heard_however_they_are_cut(service: Service, cut: int) -> None:
+    """In the midst of a letter, of a line or of the empty one; a comment is no event."""
+    first = b": still here\n\n" + event() + SECOND[:cut]
+    rest = SECOND[cut:] + event(status="succeeded")
+    service.replies = [(200, {"content-type": "text/event-stream"}, (first, rest))]
     heard = service.evaluate("jobs.js", FOLLOW, 3)
-    assert heard == ["running", "queued", "succeeded"]
+    assert heard == ["running ü🎬", "queued ü🎬", "succeeded ü🎬"]
     assert [path for _, path, _, _ in service.seen] == ["/v1/jobs/job_1/events"]
 
 
