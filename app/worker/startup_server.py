@@ -10,11 +10,15 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import TracebackType
 from typing import Self
 
+from starlette.datastructures import Headers
+
 from app.clock import Clock
+from app.content_length import content_length
 from app.worker.error_responses import error_body
 from app.worker.errors import ModelLoading
 
@@ -76,9 +80,24 @@ def _server(listener: socket.socket, body_now: Callable[[], bytes]) -> HTTPServe
     class Handler(BaseHTTPRequestHandler):
         timeout = _TIMEOUT_S
 
+        def handle(self) -> None:
+            """Serve one connection. The timeout bounds all of it, or bytes in drops would hold up
+            the start for ever."""
+            end = threading.Timer(_TIMEOUT_S, self._shut)
+            end.daemon = True
+            end.start()
+            try:
+                super().handle()
+            finally:
+                end.cancel()
+
+        def _shut(self) -> None:
+            with suppress(OSError):  # it has ended meanwhile
+                self.connection.shutdown(socket.SHUT_RDWR)
+
         def do_GET(self) -> None:
             # closing a connection with unread bytes would reset it, and the answer would be lost
-            self.rfile.read(min(int(self.headers.get("content-length", 0)), _BODY_BYTES))
+            self.rfile.read(min(content_length(Headers(dict(self.headers))), _BODY_BYTES))
             alive = self.path == "/livez"
             body = b"" if alive else body_now()
             self.send_response(200 if alive else ModelLoading.status)

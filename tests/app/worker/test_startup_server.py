@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 import struct
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -89,3 +91,40 @@ def test_a_caller_that_sends_nothing_does_not_hold_up_the_start() -> None:
         ):
             began = time.monotonic()
         assert time.monotonic() - began < 5
+
+
+def test_a_caller_that_sends_in_drops_does_not_hold_up_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its time is over as a whole, not anew with each byte."""
+    monkeypatch.setattr("app.worker.startup_server._TIMEOUT_S", 0.3)
+    with bind("127.0.0.1", 0) as listener, ThreadPoolExecutor(1) as pool:
+        done = threading.Event()
+        with StartupServer(listener, SystemClock()):
+            client = socket.create_connection(listener.getsockname())
+            client.sendall(b"GET /model HTTP/1.1\r\nA: ")
+
+            def drip() -> None:
+                with suppress(OSError):
+                    while not done.wait(0.05):
+                        client.sendall(b"b")
+
+            dripping = pool.submit(drip)
+            began = time.monotonic()
+            assert httpx.get(f"{base_url(*listener.getsockname())}/livez").status_code == 200
+            assert time.monotonic() - began < 5
+        done.set()
+        dripping.result(5)
+        client.close()
+
+
+@pytest.mark.parametrize("length", ["-1", "+1", "abc", "", "9e9", "0" * 5000])
+def test_a_length_that_is_none_is_answered_at_once(length: str) -> None:
+    """A probe of any kind is told why there is no model yet, and none is read until its end."""
+    with (
+        bind("127.0.0.1", 0) as listener,
+        StartupServer(listener, SystemClock()),
+        socket.create_connection(listener.getsockname(), timeout=1.5) as client,
+    ):
+        client.sendall(b"POST /text HTTP/1.0\r\nContent-Length: %b\r\n\r\n" % length.encode())
+        assert b" 503 " in client.recv(65_536).partition(b"\r\n")[0]
