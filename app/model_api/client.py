@@ -76,7 +76,7 @@ class WorkerClient:
         """Embeddings of N texts, not normalised, and what the model is."""
         answer = self._post("/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
         return EncodedTexts(
-            _arrays(answer)["embeddings"],
+            _arrays(answer, "embeddings")["embeddings"],
             answer.headers[FINGERPRINT_HEADER],
             answer.headers[SCORE_KIND_HEADER],
         )
@@ -84,7 +84,8 @@ class WorkerClient:
     def embed_texts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Embeddings of N texts, float32 [N, D], of length 1, and how many tokens each is, [N]."""
         request = TextRequest(texts, count_tokens=True)
-        arrays = _arrays(self._post("/text", request.to_json(), MODEL_TIMEOUT_S))
+        answer = self._post("/text", request.to_json(), MODEL_TIMEOUT_S)
+        arrays = _arrays(answer, "embeddings", "tokens")
         embeddings = arrays["embeddings"]
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), arrays["tokens"]
 
@@ -132,7 +133,7 @@ class WorkerClient:
         """
         request = EmbedRequest(name, window_s, stride_s)
         answer = self._post("/embed", request.to_json(), timeout_s)
-        return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
+        return _arrays(answer, "embeddings")["embeddings"], answer.headers[FINGERPRINT_HEADER]
 
     def score_clip(
         self,
@@ -158,7 +159,7 @@ class WorkerClient:
             name, window_s, stride_s, texts, tuple(templates), confidence, rest
         )
         answer = self._post("/clip", request.to_json(), timeout_s)
-        arrays = _arrays(answer)
+        arrays = _arrays(answer, "starts", "ends", "duration_s")
         return ClipScores(
             starts=arrays["starts"],
             ends=arrays["ends"],
@@ -197,15 +198,20 @@ class WorkerClient:
         return sorted(rotated, key=WorkerEndpoint.avoided)
 
 
-def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:
+def _arrays(answer: httpx.Response, *needed: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an answer; raises WorkerFailed if one or a header is missing."""
     try:
-        return load_safetensors(answer.content)
+        arrays = load_safetensors(answer.content)
     except SafetensorError as error:
         raise not_a_worker(answer) from error
+    headers = {FINGERPRINT_HEADER, SCORE_KIND_HEADER}
+    if not (headers <= set(answer.headers) and arrays.keys() >= set(needed)):
+        raise not_a_worker(answer)
+    return arrays
 
 
 def _scores(answer: httpx.Response) -> Scores:
-    arrays = _arrays(answer)
+    arrays = _arrays(answer, "logits")
     return Scores(
         logits=arrays["logits"],
         confidence=arrays.get("confidence"),
