@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from av.sidedata.sidedata import SideData, Type
@@ -17,6 +17,19 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 _MATRIX = struct.Struct("<9i")
+
+
+def _unnamed(kind: type[Type], value: Any) -> Type:
+    """A kind of side data that FFmpeg knows and PyAV's enum does not (EXIF, views, ...)."""
+    member = object.__new__(kind)
+    member._name_ = f"UNNAMED_{value}"
+    member._value_ = value
+    return member
+
+
+# One kind without a name makes all side data of a frame unreadable, the display matrix, too. What
+# PyAV offers beside it, the matrix's rotation, does not tell mirroring from turning.
+Type._missing_ = classmethod(_unnamed)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 import io
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from av.codec.context import Flags
+from PIL import ExifTags, Image, ImageOps
 
 from xclip.errors import NoDecodableFrame
 from xclip.preprocess import FrameGeometry
@@ -173,3 +175,36 @@ def test_an_encrypted_video_has_no_decodable_frame(clips):
 
     with pytest.raises(NoDecodableFrame):
         probe(io.BytesIO(content), Limits())
+
+
+def motion_jpeg(container, orientation):
+    """A clip of the same JPEG over and over, and that picture; four colours tell its corners."""
+    corners = np.zeros((48, 64, 3), np.uint8)
+    corners[:24, :32], corners[:24, 32:], corners[24:, :32] = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+    jpeg = io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(corners).save(jpeg, "JPEG", quality=95, exif=exif)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream = output.add_mux_stream("mjpeg", rate=25, width=64, height=48)
+        for number in range(5):
+            packet = av.Packet(jpeg.getvalue())
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.duration, packet.is_keyframe = 1, True
+            output.mux(packet)
+    return buffer.getvalue(), Image.open(jpeg)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("container", ["avi", "mov", "matroska"])
+def test_pictures_of_cameras_are_turned_and_mirrored_as_their_exif_says(container, orientation):
+    """Their frames have side data of a kind that PyAV has no name for."""
+    content, picture = motion_jpeg(container, orientation)
+    expected = np.asarray(ImageOps.exif_transpose(picture))
+
+    (segment,) = decode_segments(io.BytesIO(content), REQUEST)
+
+    assert segment.thumbnail.shape == expected.shape
+    assert np.abs(segment.thumbnail.astype(int) - expected).mean() < 3

@@ -7,20 +7,30 @@ more are wanted.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from xclip.errors import VideoError, VideoTooLarge
+from xclip.errors import DecoderCrashed, VideoError, VideoTooLarge
 from xclip.video.cut import Cut, CutRequest, cut
 from xclip.video.decode import DecodedSegment, DecodeRequest, Segments
 from xclip.video.probe import VideoInfo, probe
 from xclip.video.sandbox.process import ConfinedProcess, OutputFile, open_upload
-from xclip.video.sandbox.wire import EndOfVideo, receive, receive_cut, send
+from xclip.video.sandbox.wire import (
+    EndOfVideo,
+    UnexpectedException,
+    receive,
+    receive_cut,
+    send,
+)
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MEMORY_BYTES = 768 << 20  # 8K HEVC needs 263 MiB
 
@@ -106,9 +116,9 @@ def cut_in_child(
         os.close(upload)
     with process:
         message = receive_cut(process.read_into)
-    if isinstance(message, VideoError):
-        raise message
-    return message
+    if isinstance(message, Cut):
+        return message
+    raise _error(message)
 
 
 class DecodingProcess(ConfinedProcess):
@@ -143,10 +153,10 @@ class DecodingProcess(ConfinedProcess):
         if isinstance(message, VideoInfo | DecodedSegment):
             return message
         self.close()
-        if isinstance(message, VideoError):
-            raise message
-        self.lost_s = message.lost_s
-        raise StopIteration
+        if isinstance(message, EndOfVideo):
+            self.lost_s = message.lost_s
+            raise StopIteration
+        raise _error(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +190,29 @@ class _Cut:
 
 @contextmanager
 def _sending_errors(pipe: BinaryIO) -> Iterator[None]:
+    """Send what the block raises; stderr is closed to a confined process where it is a file."""
     try:
         yield
     except VideoError as error:
         send(pipe, error)
-    except (MemoryError, RuntimeError) as error:
+    except BrokenPipeError:
+        raise  # no reader is left
+    except Exception as error:  # noqa: BLE001  the reader logs it
         # torch reports a refused allocation as a RuntimeError
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             send(pipe, VideoTooLarge("Decoding needs more memory than allowed."))
         else:
-            raise
+            send(pipe, UnexpectedException(traceback.format_exc()))
+
+
+def _error(message: VideoError | UnexpectedException) -> VideoError:
+    """What to raise; an exception that nobody expected goes to the log, every line marked."""
+    if isinstance(message, VideoError):
+        return message
+    lines = [
+        "".join(each if each.isprintable() else "?" for each in line)
+        for line in message.traceback.splitlines()
+    ]
+    marked = "".join(f"\n| {line}" for line in lines)
+    logger.error("the decoder process raised an exception:%s", marked)
+    return DecoderCrashed("The decoder failed unexpectedly over this file; the log says where.")

@@ -25,6 +25,7 @@ from xclip.video.probe import VideoInfo
 
 _LENGTH = struct.Struct("<I")
 _LONGEST_HEADER = 1 << 16
+_LONGEST_TRACEBACK = 5_000  # characters, each up to twelve bytes as JSON
 
 # Fills the whole buffer from the pipe, or raises.
 ReadInto = Callable[[memoryview], None]
@@ -40,11 +41,21 @@ class EndOfVideo:
     lost_s: float = 0.0
 
 
-Message = VideoInfo | DecodedSegment | VideoError | EndOfVideo
-CutMessage = Cut | VideoError
+@dataclass(frozen=True, slots=True)
+class UnexpectedException:
+    """The last message of a process that stumbled over a mistake of ours, for the log.
+
+    traceback : Python's, or its last part; the process may have been taken over, so it may lie
+    """
+
+    traceback: str
 
 
-def send(pipe: BinaryIO, message: Message | Cut) -> None:
+Message = VideoInfo | DecodedSegment | VideoError | UnexpectedException | EndOfVideo
+CutMessage = Cut | VideoError | UnexpectedException
+
+
+def send(pipe: BinaryIO, message: Message | CutMessage) -> None:
     """Write one message; blocks while the reader is behind."""
     match message:
         case VideoInfo():
@@ -65,6 +76,10 @@ def send(pipe: BinaryIO, message: Message | Cut) -> None:
             pipe.write(message.thumbnail.data.cast("B"))
         case VideoError():
             _send_header(pipe, {"kind": "error", "code": message.code, "message": str(message)})
+        case UnexpectedException():
+            _send_header(
+                pipe, {"kind": "exception", "traceback": message.traceback[-_LONGEST_TRACEBACK:]}
+            )
         case EndOfVideo():
             _send_header(pipe, {"kind": "end", "lost_s": message.lost_s})
         case Cut():
@@ -89,6 +104,8 @@ def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
                 return _segment(header, read_into, request)
             case "error":
                 return _error(header)
+            case "exception":
+                return UnexpectedException(str(header["traceback"]))
             case "end":
                 return EndOfVideo(_seconds(header["lost_s"]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -106,6 +123,8 @@ def receive_cut(read_into: ReadInto) -> CutMessage:
                 return Cut(container, _seconds(header["start_s"]), _seconds(header["end_s"]))
             case "error", _:
                 return _error(header)
+            case "exception", _:
+                return UnexpectedException(str(header["traceback"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DecoderCrashed("The decoder process sent an invalid message.") from error
     raise DecoderCrashed("The decoder process sent an invalid message.")

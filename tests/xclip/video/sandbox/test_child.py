@@ -254,6 +254,19 @@ def test_the_process_holds_nothing_but_its_file_and_its_pipe(slow_clip, make_req
         assert line.removeprefix(limited).split()[:2] == ["0", "0"]
 
 
+def test_an_exception_in_the_process_reaches_the_log(clip, make_request, caplog):
+    """With its traceback: stderr, where it is a file, is closed to a process that writes none."""
+    impossible = make_request(thumbnail_height="tall")
+    with (
+        decode_in_child(clip, impossible, wall_clock_s=60) as decoding,
+        pytest.raises(DecoderCrashed, match="the log says where"),
+    ):
+        list(decoding)
+
+    assert "TypeError" in caplog.text
+    assert "_thumbnail" in caplog.text
+
+
 SERVER = """
 import sys, threading, time
 from pathlib import Path

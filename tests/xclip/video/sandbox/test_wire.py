@@ -15,7 +15,7 @@ from xclip.preprocess import FrameGeometry
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.probe import VideoInfo
 from xclip.video.sampling import Segmentation
-from xclip.video.sandbox.wire import EndOfVideo, receive, send
+from xclip.video.sandbox.wire import EndOfVideo, UnexpectedException, receive, send
 
 REQUEST = DecodeRequest(Segmentation(), 2, FrameGeometry(8, 6), thumbnail_height=10)
 
@@ -72,7 +72,8 @@ def test_a_segment_arrives_as_it_was_sent():
 
 
 @pytest.mark.parametrize(
-    "message", [VideoInfo("mp4", "h264", 640, 480, 9.5, 240, 90), EndOfVideo()]
+    "message",
+    [VideoInfo("mp4", "h264", 640, 480, 9.5, 240, 90), EndOfVideo(), UnexpectedException("a\nb")],
 )
 def test_facts_and_the_end_arrive(message):
     """Equal values on the other side."""
@@ -86,6 +87,13 @@ def test_every_error_arrives_as_itself(error):
 
     assert type(arrived) is error
     assert str(arrived) == "What happened."
+
+
+def test_the_end_of_a_long_traceback_arrives():
+    """A recursion's is longer than a header may be; its end names the exception."""
+    arrived = received(sent(UnexpectedException("\N{PILE OF POO}" * 100_000 + "RecursionError")))
+
+    assert arrived.traceback.endswith("RecursionError")
 
 
 INFO = json.loads(sent(VideoInfo("mp4", "h264", 640, 480, 9.5, 240, 90))[4:])
