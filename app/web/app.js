@@ -2,6 +2,7 @@
 
 import { Icon, Notice } from "./parts/basics.js";
 import { collections } from "./collections.js";
+import { keepPlaces } from "./places.js";
 import { DEFAULT, collectionOf, go, href, route } from "./route.js";
 import { sessionBegun } from "./service.js";
 import { useStore } from "./store.js";
@@ -109,9 +110,9 @@ function useFocusOnChange(path) {
   useEffect(() => {
     if (before.current === path) return;
     before.current = path;
-    scrollTo(0, 0);
     if (path !== "/") document.getElementById("main").focus({ preventScroll: true });
   }, [path]);
 }
 
+keepPlaces();
 sessionBegun.then(() => render(html`<${App} />`, document.getElementById("app")));

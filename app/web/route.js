@@ -4,20 +4,26 @@ import { store } from "./store.js";
 
 export const DEFAULT = "default"; // the collection that every service has
 
+let entries = 0;
+
+// `entry` names the entry of the browser's history; `isReturn` tells that it was shown before.
 function read() {
   const [path, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
-  return { path: path || "/", params: new URLSearchParams(query) };
+  const isReturn = Boolean(history.state?.entry);
+  if (!isReturn) history.replaceState({ entry: newEntry() }, "");
+  return { path: path || "/", params: new URLSearchParams(query), entry: history.state.entry, isReturn };
 }
+
+const newEntry = () => `${performance.timeOrigin}-${++entries}`;
 
 export const route = store(read());
 
 for (const name of ["popstate", "hashchange"]) {
   addEventListener(name, () => {
-    if (address(route.get()) !== address(read())) route.set(read());
+    const next = read();
+    if (next.entry !== route.get().entry) route.set(next);
   });
 }
-
-const address = ({ path, params }) => `${path}?${params}`;
 
 export const collectionOf = ({ params }) => params.get("c") || DEFAULT;
 
@@ -39,6 +45,7 @@ export function href(path, params = {}) {
 
 export function go(to, { replace = false } = {}) {
   if (to === location.hash) return;
-  history[replace ? "replaceState" : "pushState"](null, "", to);
-  route.set(read());
+  if (replace) history.replaceState({ entry: route.get().entry }, "", to);
+  else history.pushState({ entry: newEntry() }, "", to);
+  route.set({ ...read(), isReturn: false });
 }

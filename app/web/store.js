@@ -28,19 +28,24 @@ export function useStore(kept) {
 }
 
 // A value that localStorage keeps, for as long as the browser lets it.
-export function keptStore(name, first) {
-  const kept = store(read(name) ?? first);
+export const keptStore = (name, first) => keptBy(() => localStorage, name, first);
+
+// A value that the tab keeps through reloads.
+export const keptInTab = (name, first) => keptBy(() => sessionStorage, name, first);
+
+function keptBy(storage, name, first) {
+  const kept = store(read(storage, name) ?? first);
   kept.subscribe((value) => {
     try {
-      localStorage.setItem(name, JSON.stringify(value));
+      storage().setItem(name, JSON.stringify(value));
     } catch { /* private windows may refuse: then it lasts as long as the page */ }
   });
   return kept;
 }
 
-function read(name) {
+function read(storage, name) {
   try {
-    return JSON.parse(localStorage.getItem(name));
+    return JSON.parse(storage().getItem(name));
   } catch {
     return null;
   }

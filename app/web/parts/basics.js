@@ -81,7 +81,7 @@ export function Dialog({ label, onClose, className = "", children }) {
     const before = document.activeElement;
     box.current.showModal();
     box.current.querySelector("[data-first]")?.focus();
-    return () => before?.isConnected && before.focus();
+    return () => before?.isConnected && before.focus({ preventScroll: true });
   }, []);
   const cancel = (event) => {
     event.preventDefault();

@@ -2,9 +2,10 @@
 
 import { Failed, Heading, IconButton, Notice, Progress } from "../parts/basics.js";
 import { cancelJob, ended, follow, retryJob } from "../jobs.js";
+import { MoreButton, usePages } from "../pages.js";
 import { collectionOf, href, route } from "../route.js";
 import { api, at } from "../service.js";
-import { useAnswer, useSlow, useStore } from "../store.js";
+import { useSlow, useStore } from "../store.js";
 import { html, useEffect, useState } from "../view.js";
 import { ago, date, doing } from "../format.js";
 
@@ -17,14 +18,11 @@ export function JobsView() {
   const collection = collectionOf(current);
   const status = current.params.get("status") ?? "";
   const path = `/v1/jobs?collection=${collection}&limit=${ON_A_PAGE}${status && `&status=${status}`}`;
-  const { value, loading, error, again, change } = useAnswer(
-    (signal) => api(path, { signal }).then((page) => named(page, collection, signal)), [path]);
+  const { value: shown, loading, error, isBefore, list } = usePages(path, async (cursor, signal) => named(
+    await api(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path, { signal }),
+    collection, signal));
   const slow = useSlow(loading);
-  const more = async () => {
-    const next = await named(
-      await api(`${path}&cursor=${encodeURIComponent(value.next_cursor)}`), collection);
-    change((before) => ({ ...next, items: [...before.items, ...next.items] }));
-  };
+  const value = error && isBefore ? null : shown; // of another status
   return html`
     <${Heading} title="Jobs" />
     <nav class="chips" aria-label="Which jobs">
@@ -32,7 +30,7 @@ export function JobsView() {
         <a class="chip" href=${href("/jobs", { status: code })}
            aria-current=${code === status ? "true" : null}>${word}</a>`)}
     </nav>
-    ${error && html`<${Failed} error=${error} again=${again} />`}
+    ${error && html`<${Failed} error=${error} again=${list.again} />`}
     ${!value && slow && html`<p role="status" class="quiet">Loading …</p>`}
     ${value && !value.items.length && html`
       <${Notice} icon="list" title=${status ? "No jobs with this status" : "No jobs yet"}>
@@ -40,8 +38,7 @@ export function JobsView() {
     ${value?.items.length > 0 && html`
       <ul class="rows" aria-busy=${loading}>${value.items.map((job) => html`
         <${Job} key=${job.id} first=${job} />`)}</ul>`}
-    ${value?.next_cursor && html`<div class="more">
-      <button type="button" onClick=${more}>Show more</button></div>`}`;
+    ${value && html`<${MoreButton} list=${list} value=${value} />`}`;
 }
 
 // Adds the names of the videos that still exist to a page of jobs.

@@ -1,11 +1,12 @@
 // Library view: adds files, and lists the videos of a collection.
 
 import { Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { MoreButton, usePages } from "../pages.js";
 import { collectionOf, href, route } from "../route.js";
 import { api, at } from "../service.js";
-import { useAnswer, useSlow, useStore } from "../store.js";
+import { useSlow, useStore } from "../store.js";
 import { add, arrived } from "../uploads.js";
-import { html, useRef, useState } from "../view.js";
+import { html, useEffect, useRef, useState } from "../view.js";
 import { ago, count, length } from "../format.js";
 import { CardsToCome } from "../parts/card.js";
 import { UploadList } from "./upload_list.js";
@@ -60,21 +61,21 @@ function Choose({ collection }) {
 function Videos({ collection, status }) {
   const ended = useStore(arrived);
   const path = `${at.videos(collection)}?limit=${ON_A_PAGE}${status && `&status=${status}`}`;
-  const { value, loading, error, again, change } = useAnswer(
-    (signal) => api(path, { signal }), [path, ended]);
+  const { value, loading, error, isBefore, list } = usePages(path, (cursor, signal) =>
+    api(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path, { signal }));
   const slow = useSlow(loading);
-  if (error) return html`<${Failed} error=${error} again=${again} />`;
-  if (!value) return slow ? html`<${CardsToCome} />` : null;
-  const more = async () => {
-    const next = await api(`${path}&cursor=${encodeURIComponent(value.next_cursor)}`);
-    change((before) => ({ ...next, items: [...before.items, ...next.items] }));
-  };
+  useEffect(() => {
+    list.renew();
+  }, [ended]);
+  const failed = error && html`<${Failed} error=${error} again=${list.again} />`;
+  if (failed && isBefore) return failed;
+  if (!value || (isBefore && slow)) return slow ? html`<${CardsToCome} />` : null;
   if (!value.items.length) return html`<${NoVideos} status=${status} />`;
   return html`
+    ${failed}
     <ul class="cards" aria-label="Videos">${value.items.map((video, index) => html`
       <${VideoCard} key=${video.id} video=${video} index=${index} />`)}</ul>
-    ${value.next_cursor && html`<div class="more">
-      <button type="button" onClick=${more}>Show more</button></div>`}`;
+    <${MoreButton} list=${list} value=${value} />`;
 }
 
 const NOTHING = {

@@ -6,9 +6,10 @@ import {
   address, body, entry, fromParams, hasQuery, isSaved, remember, saved, toggleSaved, words,
 } from "../query.js";
 import { collectionOf, go, href, route } from "../route.js";
+import { MoreButton, usePages } from "../pages.js";
 import { at, post } from "../service.js";
-import { useAnswer, useSlow, useStore } from "../store.js";
-import { html, useEffect, useMemo } from "../view.js";
+import { useSlow, useStore } from "../store.js";
+import { html, useEffect, useMemo, useRef } from "../view.js";
 import { count } from "../format.js";
 import { SearchForm } from "./search_form.js";
 import { ResultDialog } from "./result.js";
@@ -31,35 +32,42 @@ export function SearchView() {
       : html`<${Welcome} collection=${collection} />`}`;
 }
 
-async function search(collection, query, signal, cursor = null) {
+function search(collection, query, cursor, signal) {
   const request = { ...body(query), top_k: ON_A_PAGE, cursor };
   return post(at.search(collection), request, signal);
 }
 
 function Found({ query, collection, open }) {
   const about = address(query);
-  const answer = useAnswer((signal) => search(collection, query, signal), [about]);
-  const { value: found, loading, error, again, change } = answer;
+  const answer = usePages(`search ${collection} ${about}`,
+    (cursor, signal) => search(collection, query, cursor, signal), "results");
+  const { value: found, loading, error, isBefore, list } = answer;
   const slow = useSlow(loading);
+  useTopOnChange(about);
 
   useEffect(() => {
-    if (found) remember(collection, query);
-  }, [found?.query, about]);
+    if (found && !isBefore) remember(collection, query);
+  }, [isBefore, found?.query, about]);
 
-  const more = async () => {
-    const next = await search(collection, query, undefined, found.next_cursor);
-    change((before) => ({ ...next, results: [...before.results, ...next.results] }));
-    return next;
-  };
-
-  if (error) return html`<${Failed} error=${error} again=${again} />`;
-  if (!found) return slow ? html`<p role="status" class="quiet">Searching …</p><${CardsToCome} />` : null;
-  const parts = { query, collection, found, more, open };
+  const parts = { query, collection, found, list, open: isBefore ? null : open };
   return html`
-    <div class=${slow ? "stale" : ""} aria-busy=${loading}>
-      <${Outcome} ...${parts} />
-      ${found.results.length ? html`<${Results} ...${parts} />` : html`<${EmptyState} ...${parts} />`}
-    </div>`;
+    ${error && html`<${Failed} error=${error} again=${list.again} />`}
+    ${error && found && html`<p class="quiet">Below are the results of the search before.</p>`}
+    ${!found && slow && html`<p role="status" class="quiet">Searching …</p><${CardsToCome} />`}
+    ${found && html`
+      <div class=${slow || (error && isBefore) ? "stale" : ""} aria-busy=${loading}>
+        <${Outcome} ...${parts} />
+        ${found.results.length ? html`<${Results} ...${parts} />` : html`<${EmptyState} ...${parts} />`}
+      </div>`}`;
+}
+
+// A new search is read from its top, wherever on the page it was begun.
+function useTopOnChange(about) {
+  const before = useRef(about);
+  useEffect(() => {
+    if (before.current !== about && !route.get().isReturn) scrollTo(0, 0);
+    before.current = about;
+  }, [about]);
 }
 
 function Outcome({ query, collection, found }) {
@@ -82,7 +90,7 @@ function Outcome({ query, collection, found }) {
     </div>`;
 }
 
-function Results({ query, collection, found, more, open }) {
+function Results({ query, collection, found, list, open }) {
   const { results } = found;
   const show = (result) => address(query, { at: result.segment_id });
   const alike = (result) => go(href("/", { like: result.segment_id }));
@@ -93,12 +101,11 @@ function Results({ query, collection, found, more, open }) {
         <${MomentCard} key=${result.segment_id + result.start} result=${result} index=${index}
                        to=${show(result)} onAlike=${() => alike(result)} />`)}
     </ol>
-    ${found.next_cursor && html`<div class="more">
-      <button type="button" onClick=${more}>Show more</button></div>`}
+    <${MoreButton} list=${list} value=${found} />
     ${found.confidence_kind === "estimated" && html`
       <p class="quiet small">Confidence is a rough estimate: it has not been calibrated for this model and
         collection yet.</p>`}
     ${open && html`
       <${ResultDialog} open=${open} results=${results} query=${query} collection=${collection}
-              more=${found.next_cursor && more} show=${show} onAlike=${alike} />`}`;
+              more=${found.next_cursor && list.more} show=${show} onAlike=${alike} />`}`;
 }

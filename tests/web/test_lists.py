@@ -1,0 +1,170 @@
+"""Lists that come in pages: each page once, kept for the way back, true while the world moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.service import upload, wait_for_job
+from tests.web.browser import Watched, wait_until
+from tests.web.conftest import OpenPage, Site
+
+FINE = "fine"  # a collection whose windows are so short that one video has several pages of them
+SEARCH = f"/?c={FINE}&q=a+green+circle&windows=1"
+ON_A_PAGE = 24
+PRESS_UNTIL_GONE = """() => {
+  const button = document.querySelector(".more button");
+  button?.click();
+  return !button;
+}"""
+
+
+@pytest.fixture(scope="module")
+def fine(site: Site) -> Iterator[str]:
+    """The name of a collection in which a search has three pages."""
+    with site.service.client() as client:
+        client.put(f"/v1/collections/{FINE}", json={"window_s": 1, "stride_s": 0.2})
+        answer = upload(client, site.folder / "three.mp4", collection=FINE).json()
+        assert wait_for_job(client, answer["job"]["id"])["status"] == "succeeded"
+        yield FINE
+        client.delete(f"/v1/collections/{FINE}")
+
+
+def cards(page: Page):
+    """The cards of the list that is shown."""
+    return page.locator("main .cards:not(.waiting) > .card")
+
+
+def in_pages_of(count: int, page: Page, path: str) -> list[str]:
+    """Let a list's requests ask for so few items; returns the cursors that are sent from now on."""
+    cursors: list[str] = []
+
+    def ask(route: Route) -> None:
+        url = urlsplit(route.request.url)
+        given = parse_qs(url.query)
+        cursors.extend(given.get("cursor", []))
+        limited = url.query.replace(f"limit={given['limit'][0]}", f"limit={count}")
+        route.continue_(url=url._replace(query=limited).geturl())
+
+    page.route(lambda url: urlsplit(url).path == path and "limit=" in url, ask)
+    return cursors
+
+
+def test_show_more_twice_shows_a_page_once(open_page: OpenPage, fine: str):
+    """However fast the presses, no cursor is sent twice and no result is shown twice."""
+    cursors: list[str] = []
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+
+        def note(route: Route) -> None:
+            cursors.append(route.request.post_data_json["cursor"])
+            route.continue_()
+
+        page.route(f"**/collections/{FINE}/search", note)
+        seen.visit(SEARCH)
+        more = page.locator(".more button")
+        more.evaluate("button => { for (let turn = 0; turn < 5; turn += 1) button.click(); }")
+        expect(cards(page).nth(ON_A_PAGE)).to_be_attached()
+        more.dblclick()
+        expect(more).to_have_count(0)
+        shown = page.locator("a.shot").evaluate_all("all => all.map((each) => each.href)")
+        assert len(shown) == len(set(shown)) > 2 * ON_A_PAGE
+        assert len(cursors) == len(set(cursors)) == 3
+        # The button is gone, and the keyboard goes on where the new results begin.
+        expect(page.locator("a.shot").nth(2 * ON_A_PAGE)).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "items"),
+    [
+        ("/library", "/v1/collections/default/videos", ".cards > .card"),
+        ("/jobs", "/v1/jobs", ".rows > .row"),
+    ],
+)
+def test_lists_show_a_page_once_too(open_page: OpenPage, address: str, path: str, items: str):
+    """Of videos as of jobs."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        cursors = in_pages_of(1, page, path)
+        seen.visit(address)
+        more = page.locator(".more button")
+        more.dblclick()
+        wait_until(page, PRESS_UNTIL_GONE)
+        names = page.locator(f"main {items} .name").all_inner_texts()
+        assert len(names) == len(set(names)) == 3
+        assert len(cursors) == len(set(cursors)) == 2
+
+
+def test_a_page_that_fails_can_be_asked_for_again(open_page: OpenPage, fine: str):
+    """What was shown stays, and the reason stands where the page would have come."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit(SEARCH)
+        expect(cards(page)).to_have_count(ON_A_PAGE)
+        page.route(f"**/collections/{FINE}/search", lambda route: route.abort())
+        page.get_by_role("button", name="Show more").click()
+        expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+        seen.assert_accessible()
+        page.unroute(f"**/collections/{FINE}/search")
+        page.get_by_role("button", name="Show more").click()
+        expect(cards(page).nth(ON_A_PAGE)).to_be_attached()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def by_card(seen: Watched) -> None:
+    """To a video, by the last card that is shown, and back."""
+    page = seen.page
+    page.locator("a.shot").last.click()
+    page.get_by_role("link", name="Whole video").click()
+    expect(page.get_by_role("heading", level=1, name="three.mp4")).to_be_visible()
+    page.go_back()
+    page.go_back()
+
+
+def by_reload(seen: Watched) -> None:
+    """The browser loads the page anew."""
+    seen.page.reload()
+
+
+def by_another_page(seen: Watched) -> None:
+    """To the reference of the API, which is a page of its own, and back."""
+    seen.page.evaluate("location.href = '/docs'")
+    seen.page.locator(".swagger-ui").first.wait_for()
+    seen.page.go_back()
+
+
+@pytest.mark.parametrize("away", [by_card, by_reload, by_another_page])
+def test_the_way_back_leads_to_the_same_place(
+    open_page: OpenPage, fine: str, away: Callable[[Watched], None]
+):
+    """As many results as before, and as far down among them."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit(SEARCH)
+        for shown in (2, 3):
+            page.get_by_role("button", name="Show more").click()
+            expect(cards(page).nth((shown - 1) * ON_A_PAGE)).to_be_attached()
+        page.locator("a.shot").last.scroll_into_view_if_needed()
+        count = cards(page).count()
+        place = page.evaluate("scrollY")
+        assert place > 1000
+        away(seen)
+        expect(cards(page)).to_have_count(count)
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        wait_until(page, "place => Math.abs(scrollY - place) < 3", place)
+
+
+def test_a_new_view_begins_at_its_top(open_page: OpenPage, fine: str):
+    """And so does a new search that was begun further down."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit(SEARCH)
+        cards(page).last.get_by_role("button", name="More like").click()
+        wait_until(page, "location.hash.includes('like=') && scrollY === 0")
+        page.go_back()
+        wait_until(page, "scrollY > 500")
+        page.get_by_role("link", name="Library").click()
+        wait_until(page, "scrollY === 0")
