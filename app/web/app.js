@@ -2,6 +2,7 @@
 
 import { Icon, Notice } from "./parts/basics.js";
 import { collections } from "./collections.js";
+import { keepFocus } from "./focus.js";
 import { keepPlaces } from "./places.js";
 import { DEFAULT, collectionOf, go, href, route } from "./route.js";
 import { sessionBegun } from "./service.js";
@@ -115,4 +116,5 @@ function useFocusOnChange(path) {
 }
 
 keepPlaces();
+keepFocus();
 sessionBegun.then(() => render(html`<${App} />`, document.getElementById("app")));

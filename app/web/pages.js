@@ -138,12 +138,12 @@ export function usePages(key, load, field) {
 // The button under a list that has more pages, and why its last press failed.
 export function MoreButton({ list, value }) {
   const { isLoadingMore, moreError } = list.state.get();
-  const press = async () => {
+  const press = async ({ currentTarget: button }) => {
     const links = () => document.querySelectorAll("main .cards a.shot, main .rows a");
     const shown = links().length;
     await list.more();
     requestAnimationFrame(() => { // after the last page there is no button to keep the focus
-      if (document.activeElement === document.body) links()[shown]?.focus();
+      if (!button.isConnected) links()[shown]?.focus();
     });
   };
   return html`
