@@ -129,7 +129,8 @@ class Settings(BaseModel):
     max_queries: Annotated[int, Field(ge=1, le=64)] = 2
     """Searches, classifications and heat maps of stored videos that run at once."""
     max_query_wait_s: PositiveSeconds = 1.0
-    """Longest wait of such a query for its turn; one that would wait longer is refused at once."""
+    """Longest wait of such a query for its turn, in seconds; one that would wait longer is refused
+    at once, one that has waited so long then."""
     max_clips: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests at once that search by, classify or export a clip."""
     max_uploads: Annotated[int, Field(ge=1, le=256)] = 16

@@ -142,16 +142,14 @@ def _waiting(limiter: ConcurrencyLimiter) -> int:
 
 
 async def _wait(permit: Permit, hang_up: Receive | None) -> bool:
-    """Whether the permit's turn came before the client went."""
+    """Whether the permit's turn came before the client went; raises Overloaded."""
     if hang_up is None or permit.ready.done():
-        await permit.turn()
-        return True
+        return await permit.turn()
     gone = asyncio.ensure_future(hang_up())
     try:
-        await asyncio.wait((permit.ready, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await permit.turn(gone)
     finally:
         gone.cancel()
-    return permit.ready.done()
 
 
 class _Body:

@@ -1,11 +1,12 @@
 """Concurrency limiter: so many requests of a class at once, and a queue with a bounded wait.
 
-The wait of a request is known when it arrives: its position times what requests take, divided by
-how many run at once. If that is too long the request is refused at once, not after it has waited in
-vain. A burst may wait up to `max_wait_s`. A queue that does not get empty for `BURST_S` is no burst
-but overload, and a queue would only make every request late. From then on there is no queue, only
-half as many run at once, since all of them share the same processors, and every other request is
-refused, until none has had to be refused for `CALM_S`.
+The wait of a request is estimated when it arrives: its position times what requests take, divided
+by how many run at once. If that is too long the request is refused at once, not after it has waited
+in vain. A burst may wait up to `max_wait_s`. If the running requests take longer than expected, a
+request that has waited for `max_wait_s` is refused then. A queue that does not get empty for
+`BURST_S` is no burst but overload, and a queue would only make every request late. From then on
+there is no queue, only half as many run at once, since all of them share the same processors, and
+every other request is refused, until none has had to be refused for `CALM_S`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from app.errors import Overloaded
 
@@ -61,9 +62,21 @@ class Permit:
         self._limiter.rejoin(self)
         await self.turn()
 
-    async def turn(self) -> None:
-        """Wait for this request's turn."""
-        await asyncio.wait((self.ready,))  # a caller that is cancelled must not cancel the future
+    async def turn(self, gone: asyncio.Future[Any] | None = None) -> bool:
+        """Wait for this request's turn; False if `gone`, the client's hang-up, came first.
+
+        Raises Overloaded after `max_wait_s`, when the running requests take longer than expected.
+        """
+        ends: list[asyncio.Future[Any]] = [self.ready] if gone is None else [self.ready, gone]
+        # Not `await self.ready`: a caller that is cancelled must not cancel the future.
+        await asyncio.wait(
+            ends, timeout=self._limiter.max_wait_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self.ready.done():
+            return True
+        if gone is not None and gone.done():
+            return False
+        raise self._limiter.refusal(self._limiter.max_wait_s)
 
     def start(self) -> None:
         """It is this request's turn."""
@@ -84,7 +97,7 @@ class ConcurrencyLimiter:
         self.clock = clock
         self._what = what
         self._at_once = at_once
-        self._max_wait_s = max_wait_s
+        self.max_wait_s = max_wait_s
         self._working = 0
         self._waiting: deque[Permit] = deque()
         self._request_s = 0.0  # what a request takes; nothing is known before the first
@@ -109,11 +122,15 @@ class ConcurrencyLimiter:
         if self._working < at_once and not self._waiting:
             return
         wait_s = (len(self._waiting) + 1) * self._request_s / self._at_once
-        if len(self._waiting) < MAX_WAITING and wait_s <= self._max_wait_s and not strained:
+        if len(self._waiting) < MAX_WAITING and wait_s <= self.max_wait_s and not strained:
             return
         if strained:
             self._strained_until = now + CALM_S
-        raise Overloaded(
+        raise self.refusal(wait_s)
+
+    def refusal(self, wait_s: float) -> Overloaded:
+        """The error of a request that would have to wait for `wait_s`, or has waited in vain."""
+        return Overloaded(
             f"Too many {self._what} at once: {self._working} are running, {len(self._waiting)} "
             "wait. Try again later.",
             retry_after_s=wait_s,

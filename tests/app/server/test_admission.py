@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.catalog import Catalog
@@ -171,6 +172,30 @@ def test_a_client_that_vanishes_in_line_is_not_worked_for() -> None:
         asking.inner.go.set()
         await asyncio.gather(clients[0].task, clients[2].task)
         assert asking.inner.served == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("search", "POST"), ("search:clip", "POST"), ("videos", "POST")]
+)
+def test_no_class_waits_longer_than_its_longest_wait(
+    path: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those at work hang: whoever waits hears 503 and when to come again, in time."""
+    monkeypatch.setattr("app.server.admission.TRANSFER_WAIT_S", 0.1)
+
+    async def scenario() -> None:
+        asking = Asking(max_queries=1, max_clips=1, max_uploads=1, max_query_wait_s=0.1)
+        async with settled():
+            hanging = asking.ask(f"{C}/{path}", method)
+        waiting = asking.ask(f"{C}/{path}", method)
+        await asyncio.wait_for(waiting.task, 5.0)
+        assert (waiting.status, asking.inner.at_work) == (503, 1)
+        assert waiting.headers[b"retry-after"] == b"1"
+        asking.inner.go.set()
+        await hanging.task
+        assert hanging.status == 200
 
     asyncio.run(scenario())
 

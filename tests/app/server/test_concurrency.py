@@ -181,3 +181,29 @@ async def test_a_cancelled_wait_leaves_the_line_whole() -> None:
     second.leave(served=False)
     first.leave(served=False)
     assert third.ready.done()
+
+
+@in_loop
+async def test_a_wait_ends_when_it_has_lasted_as_long_as_the_longest() -> None:
+    """The running request hangs, which no estimate knows: who waits is refused, not kept."""
+    limiter = make_limiter(Hand(), at_once=1, max_wait_s=0.05)
+    hanging, waiting = limiter.take(), limiter.take()
+    with pytest.raises(Overloaded, match="1 are running, 1 wait") as refused:
+        await waiting.turn()
+    assert refused.value.retry_after_s == 0.05
+    waiting.leave(served=False)
+    assert limiter.waiting == 0
+    hanging.leave(served=False)
+    assert limiter.take().ready.done()
+
+
+@in_loop
+async def test_who_comes_back_to_the_line_waits_no_longer_than_any_other() -> None:
+    """A request that released its permit, for the job that it waits for, is bounded too."""
+    limiter = make_limiter(Hand(), at_once=1, max_wait_s=0.05)
+    first, hanging = limiter.take(), limiter.take()
+    with pytest.raises(Overloaded):
+        async with first.released():
+            assert hanging.ready.done()
+    first.leave(served=False)
+    assert (limiter.working, limiter.waiting) == (1, 0)
