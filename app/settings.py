@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from app.data_layout import DataLayout
 from app.fetch.rules import UrlRules
+from app.service_urls import check_url, parse_base_urls
 
 PREFIX = "XCLIP_"
 TEST_PREFIX = "XCLIP_TEST_"
@@ -26,6 +27,8 @@ KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no u
 Port = Annotated[int, Field(ge=1, le=65535)]
 StoredPrecision: TypeAlias = Literal["int8", "float16"]
 _MOST_INGESTS = 8
+# Refusals of these name the part that is wrong instead of the whole value.
+_MAY_HOLD_A_PASSWORD = frozenset({"XCLIP_WORKER_URL", "XCLIP_OTLP_URL", "XCLIP_DATABASE_URL"})
 LogFormat: TypeAlias = Literal["text", "json"]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -55,8 +58,8 @@ class Settings(BaseModel):
     worker_port: Port = 8001
     """Port the worker's internal model server listens on."""
     worker_url: str | None = None
-    """Where the API finds the worker, or several, joined by commas; not set: worker_host and
-    worker_port."""
+    """Where the API finds the worker, as http://host:port, or several, joined by commas; not set:
+    worker_host and worker_port."""
     allowed_hosts: str | None = None
     """Host names, joined by commas, that browsers may use beside the service's address, such as a
     proxy's name. Without keys the service answers only to these and to this machine's own."""
@@ -176,15 +179,26 @@ class Settings(BaseModel):
     @property
     def worker_base_urls(self) -> tuple[str, ...]:
         """Where the API finds its workers, each once, with the default filled in."""
-        urls = (url.strip() for url in (self.worker_url or "").split(","))
-        return tuple(dict.fromkeys(filter(None, urls))) or (
-            base_url(self.worker_host, self.worker_port),
-        )
+        if self.worker_url is None:
+            return (base_url(self.worker_host, self.worker_port),)
+        return parse_base_urls(self.worker_url)
 
     @field_validator("url_ingest")
     @classmethod
     def _check_url_ingest(cls, setting: str) -> str:
         UrlRules.parse(setting)
+        return setting
+
+    @field_validator("worker_url")
+    @classmethod
+    def _check_worker_url(cls, setting: str | None) -> str | None:
+        return None if setting is None else ",".join(parse_base_urls(setting))
+
+    @field_validator("otlp_url")
+    @classmethod
+    def _check_otlp_url(cls, setting: str | None) -> str | None:
+        if setting is not None:
+            check_url(setting)
         return setting
 
     @model_validator(mode="after")
@@ -266,5 +280,7 @@ def _explain(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             sentences.append(f"{name} is not a setting of X-CLIP Search.")
         else:
-            sentences.append(f"{name}={problem['input']!r} is refused: {problem['msg']}.")
+            reason = problem["msg"].removeprefix("Value error, ")
+            value = "" if name in _MAY_HOLD_A_PASSWORD else f"={problem['input']!r}"
+            sentences.append(f"{name}{value} is refused: {reason}.")
     return " ".join(sentences)

@@ -90,6 +90,76 @@ def test_several_workers_are_joined_by_commas() -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "urls"),
+    [
+        ("http://x,http://x/", ("http://x",)),
+        ("HTTP://X:80,http://x", ("http://x",)),
+        ("https://x:443,https://x:8443", ("https://x", "https://x:8443")),
+        ("http://[0:0::1]:1,http://[::1]:1", ("http://[::1]:1",)),
+        ("http://worker_1:8001", ("http://worker_1:8001",)),
+    ],
+)
+def test_a_worker_has_one_spelling(setting: str, urls: tuple[str, ...]) -> None:
+    """Two spellings of one address are one worker, with its one share of the calls."""
+    assert load_settings({"XCLIP_WORKER_URL": setting}).worker_base_urls == urls
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("http://127.0.0.1:abc", "'http://127.0.0.1:abc' has no valid host and port"),
+        ("http://a:99999", "'http://a:99999' has no valid host and port"),
+        ("http://a:0", "'http://a:0' has a port that is not one of 1 to 65535"),
+        ("http://a:", "'http://a:' has a port"),
+        ("http://a:1,http://::1:1", "'http://::1:1' has no valid host"),
+        ("http://[::1", "'http://[::1' has no valid host"),
+        ("http://[x]:1", "'http://[x]:1' has no valid"),
+        ("a b", "'a b' holds blanks"),
+        ("http://a\tb", "holds blanks"),
+        ("http://a;b", "'http://a;b' has no valid host"),
+        ("http://", "'http://' has no valid host"),
+        ("http://a..b", "has no valid host"),
+        ("127.0.0.1:19101", "'127.0.0.1:19101' does not begin with http://"),
+        ("one", "'one' does not begin with http://"),
+        ("ftp://one:1", "'ftp://one:1' does not begin with http://"),
+        ("http://a:1/path", "the address of 'a:1' must end after host and port"),
+        ("http://a:1?x=1", "the address of 'a:1' must end"),
+        ("http://a:1#x", "the address of 'a:1' must end"),
+        (",,", "it names no address"),
+    ],
+)
+def test_an_address_that_no_worker_can_have_prevents_the_start(setting: str, reason: str) -> None:
+    """The refusal names the setting and the part of it that is wrong."""
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"XCLIP_WORKER_URL": setting})
+    assert str(refusal.value).startswith("XCLIP_WORKER_URL is refused: ")
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["http://u:geheim@a:1", "http://b:1,http://u:geh,eim@a:1", "u:geheim@a", "http://u:geheim@[a"],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(setting: str) -> None:
+    """The refusal ends up in logs, where no password belongs."""
+    with pytest.raises(SettingsError, match="must not hold a user or a password") as refusal:
+        load_settings({"XCLIP_WORKER_URL": setting})
+    assert "geh" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "setting", ["collector:4318", "http://", "http://u:geheim@a:x", "ftp://a", "http://a:0/otlp"]
+)
+def test_an_address_for_traces_that_none_can_have_prevents_the_start(setting: str) -> None:
+    """It may hold a user and a path, but has to be an http(s) URL; no password is repeated."""
+    with pytest.raises(SettingsError, match="XCLIP_OTLP_URL is refused") as refusal:
+        load_settings({"XCLIP_OTLP_URL": setting})
+    assert "geheim" not in str(refusal.value)
+    sound = "https://u:geheim@collector:4318/otlp"
+    assert load_settings({"XCLIP_OTLP_URL": sound}).otlp_url == sound
+
+
+@pytest.mark.parametrize(
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:80"),
