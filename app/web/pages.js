@@ -57,14 +57,15 @@ export class PagedList {
     return this.#more;
   };
 
-  // Reads what is shown again, without a sign of it unless something has changed.
+  // Reads what is shown again, without a sign of it unless something has changed. What is shown
+  // stays if that fails.
   renew = () => {
     this.#renewal ??= this.#run(async () => {
       const before = this.state.get().value;
       if (!before) return;
       const value = await this.#pages(this.#shown);
       if (JSON.stringify(value) !== JSON.stringify(before)) this.#put(value);
-    }).catch(() => {}).finally(() => { // what is shown stays; the next time may succeed
+    }).finally(() => {
       this.#renewal = null;
     });
     return this.#renewal;

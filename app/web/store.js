@@ -51,23 +51,35 @@ function read(storage, name) {
   }
 }
 
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
 // Loads by `load(signal)`; the previous value stays visible until the next one arrives.
 export function useAnswer(load, inputs) {
   const [state, setState] = useState({ loading: true });
   const [turn, setTurn] = useState(0);
+  const [latest, shown] = [useRef(load), useRef("")];
+  [latest.current, shown.current] = [load, inputs.join("\n")];
   useEffect(() => {
     const asking = new AbortController();
     setState((before) => ({ ...before, loading: true, error: null }));
     load(asking.signal).then(
       (value) => asking.signal.aborted || setState({ value, loading: false, error: null }),
-      (error) => asking.signal.aborted || setState({ loading: false, error }),
+      (error) => asking.signal.aborted
+        || setState((before) => ({ ...before, loading: false, error })),
     );
     return () => asking.abort();
   }, [...inputs, turn]);
   const again = useCallback(() => setTurn((before) => before + 1), []);
   const change = useCallback(
     (make) => setState((before) => ({ ...before, value: make(before.value) })), []);
-  return { ...state, again, change };
+  // Reads it again without a sign of it, unless it has changed.
+  const renew = useCallback(async () => {
+    const about = inputs.join("\n");
+    const value = await latest.current();
+    setState((before) => (about !== shown.current || isSame(before.value, value) ? before
+      : { ...before, value }));
+  }, inputs);
+  return { ...state, again, change, renew };
 }
 
 // Debounce: true once `is` has held for `ms`, so that fast answers show no loading state.

@@ -168,3 +168,26 @@ def test_a_new_view_begins_at_its_top(open_page: OpenPage, fine: str):
         wait_until(page, "scrollY > 500")
         page.get_by_role("link", name="Library").click()
         wait_until(page, "scrollY === 0")
+
+
+def test_lists_follow_what_others_do(open_page: OpenPage, site: Site):
+    """A video that comes by another way, its job, its end of processing and its deletion."""
+    with open_page("desktop", "light") as seen, site.service.client() as client:
+        library = seen.page
+        seen.visit("/library")
+        jobs = library.context.new_page()
+        jobs.goto(f"{seen.url}/#/jobs")
+        expect(jobs.locator(".rows .row").first).to_be_visible()
+        answer = upload(client, site.new).json()
+        card = library.get_by_role("list", name="Videos").locator(".card", has_text="new.mp4")
+        expect(card.locator(".length")).to_be_visible()
+        row = jobs.locator(".rows .row", has_text="new.mp4")
+        expect(row).to_contain_text("ready to search")
+        path = f"/v1/collections/default/videos/{answer['video']['id']}"
+        client.patch(path, json={"metadata": {"camera": "moved"}})
+        library.goto(f"{seen.url}/#/video/{answer['video']['id']}")
+        expect(library.locator(".facts.given")).to_contain_text("moved")
+        client.patch(path, json={"metadata": {"camera": "moved again"}})
+        expect(library.locator(".facts.given")).to_contain_text("moved again")
+        client.delete(path)
+        expect(library.locator("main")).to_contain_text("This collection has no such video")

@@ -6,7 +6,8 @@ import { MoreButton, usePages } from "../pages.js";
 import { collectionOf, href, route } from "../route.js";
 import { api, at } from "../service.js";
 import { useSlow, useStore } from "../store.js";
-import { html, useEffect, useState } from "../view.js";
+import { html, useEffect, useRef, useState } from "../view.js";
+import { useRenewal } from "../world.js";
 import { ago, date, doing } from "../format.js";
 
 const ON_A_PAGE = 30;
@@ -18,9 +19,11 @@ export function JobsView() {
   const collection = collectionOf(current);
   const status = current.params.get("status") ?? "";
   const path = `/v1/jobs?collection=${collection}&limit=${ON_A_PAGE}${status && `&status=${status}`}`;
+  const names = useRef(new Map());
   const { value: shown, loading, error, isBefore, list } = usePages(path, async (cursor, signal) => named(
     await api(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path, { signal }),
-    collection, signal));
+    collection, names.current, signal));
+  useRenewal(list.renew);
   const slow = useSlow(loading);
   const value = error && isBefore ? null : shown; // of another status
   return html`
@@ -41,17 +44,17 @@ export function JobsView() {
     ${value && html`<${MoreButton} list=${list} value=${value} />`}`;
 }
 
-// Adds the names of the videos that still exist to a page of jobs.
-async function named(page, collection, signal) {
-  const ids = [...new Set(page.items.map((job) => job.video_id))];
-  const names = new Map(await Promise.all(ids.map(async (id) => {
+// Adds the names of the videos that still exist to a page of jobs; `names` keeps them.
+async function named(page, collection, names, signal) {
+  const ids = [...new Set(page.items.map((job) => job.video_id))].filter((id) => !names.has(id));
+  await Promise.all(ids.map(async (id) => {
     try {
-      return [id, (await api(at.video(collection, id), { signal })).filename];
+      names.set(id, (await api(at.video(collection, id), { signal })).filename);
     } catch (error) {
-      if (error.status === 404) return [id, null];
-      throw error;
+      if (error.status !== 404) throw error;
+      names.set(id, null);
     }
-  })));
+  }));
   return { ...page, items: page.items.map((job) => ({ ...job, filename: names.get(job.video_id) })) };
 }
 
@@ -60,7 +63,7 @@ function Job({ first }) {
   const [refused, setRefused] = useState(null);
   const { filename } = first;
   const isOver = ended(job);
-  useEffect(() => setJob(first), [first]);
+  useEffect(() => setJob((now) => (now.revision > first.revision ? now : first)), [first]);
   useEffect(() => isOver ? undefined : follow(job.id, setJob), [job.id, isOver]);
   const act = (what) => async () => {
     setRefused(null);

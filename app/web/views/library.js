@@ -7,6 +7,7 @@ import { api, at } from "../service.js";
 import { useSlow, useStore } from "../store.js";
 import { add, arrived } from "../uploads.js";
 import { html, useEffect, useRef, useState } from "../view.js";
+import { useRenewal } from "../world.js";
 import { ago, count, length } from "../format.js";
 import { CardsToCome } from "../parts/card.js";
 import { UploadList } from "./upload_list.js";
@@ -65,8 +66,9 @@ function Videos({ collection, status }) {
     api(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path, { signal }));
   const slow = useSlow(loading);
   useEffect(() => {
-    list.renew();
+    list.renew().catch(() => {});
   }, [ended]);
+  useRenewal(list.renew);
   const failed = error && html`<${Failed} error=${error} again=${list.again} />`;
   if (failed && isBefore) return failed;
   if (!value || (isBefore && slow)) return slow ? html`<${CardsToCome} />` : null;

@@ -6,6 +6,7 @@ import { DEFAULT, go, href } from "../route.js";
 import { api, at, credentials, forgetKey, keyHeld, write } from "../service.js";
 import { useAnswer, useStore } from "../store.js";
 import { html, useState } from "../view.js";
+import { useRenewal } from "../world.js";
 import { count } from "../format.js";
 import { collections } from "../collections.js";
 import { KeyForm } from "./api_key.js";
@@ -32,6 +33,7 @@ function Key() {
 
 function Collections() {
   const { items, error } = useStore(collections.answer);
+  useRenewal(collections.load);
   const [going, setGoing] = useState(null);
   const [refused, setRefused] = useState(null);
   const remove = async () => {

@@ -9,6 +9,7 @@ import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { arrived } from "../uploads.js";
 import { html, useEffect, useRef, useState } from "../view.js";
+import { useRenewal } from "../world.js";
 import { doing } from "../format.js";
 import { follow } from "../jobs.js";
 import { VideoDetails } from "./video_details.js";
@@ -25,6 +26,18 @@ export function VideoView({ id }) {
   };
   const { value, loading, error, again, change } = useAnswer(load, [collection, id]);
   const slow = useSlow(loading);
+  // Its status, metadata or existence may change; its segments only with its status.
+  useRenewal(async () => {
+    if (loading) return;
+    const next = await api(at.video(collection, id)).catch((problem) => {
+      if (problem.status !== 404) throw problem;
+      return null;
+    });
+    if (next?.status !== value?.video.status) again();
+    else if (JSON.stringify(next) !== JSON.stringify(value?.video)) {
+      change((before) => ({ ...before, video: next }));
+    }
+  });
   if (error?.status === 404) return html`<${Gone} />`;
   if (error) return html`<${Failed} error=${error} again=${again} />`;
   if (!value) return slow ? html`<p role="status" class="quiet">Loading …</p>` : null;

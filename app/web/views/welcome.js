@@ -7,6 +7,7 @@ import { api, at } from "../service.js";
 import { useAnswer, useSlow, useStore } from "../store.js";
 import { arrived } from "../uploads.js";
 import { html } from "../view.js";
+import { useRenewal } from "../world.js";
 import { count, length } from "../format.js";
 
 const NEWEST = 12;
@@ -19,7 +20,8 @@ export function Welcome({ collection }) {
     api(at.collection(collection), { signal }),
     api(`${at.videos(collection)}?status=ready&limit=${NEWEST}`, { signal }),
   ]);
-  const { value, loading, error, again } = useAnswer(load, [collection, ended]);
+  const { value, loading, error, again, renew } = useAnswer(load, [collection, ended]);
+  useRenewal(renew);
   const slow = useSlow(loading);
   if (error) return html`<${Failed} error=${error} again=${again} />`;
   if (!value) return slow ? html`<p role="status" class="quiet">Loading …</p>` : null;
