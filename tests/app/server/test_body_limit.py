@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
@@ -12,7 +13,7 @@ from app.routes.error_responses import add_error_responses
 from app.server.body_limit import BodyLimit
 from app.telemetry.metrics import Metrics
 from app.telemetry.requests import Telemetry
-from tests.app.stack import assert_problem
+from tests.app.stack import VIDEOS, Stack, assert_problem
 
 
 def make_client() -> TestClient:
@@ -73,3 +74,28 @@ def test_a_route_may_allow_more():
         client.post("/more", content=b"x" * (2 * JSON_BODY_BYTES + 1)), 413, "payload_too_large"
     )
     assert client.post("/length", content=b"x" * (JSON_BODY_BYTES + 1)).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/static/app.js", "/v1/collections"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_body_past_the_limit_on_a_get_is_a_413_before_the_answer(
+    stack: Stack, method: str, path: str
+):
+    """The declared length of a body that no handler reads is refused all the same."""
+    answer = stack.api.request(method, path, content=b"x" * (JSON_BODY_BYTES + 1))
+    assert answer.status_code == 413
+    if method == "GET":
+        assert_problem(answer, 413, "payload_too_large")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/content"])
+def test_an_answer_that_has_begun_is_not_cut_by_a_body_of_undeclared_length(
+    library: Stack, path: str, caplog: pytest.LogCaptureFixture
+):
+    """A streamed file comes whole, however much its client sends meanwhile."""
+    if path == "/content":
+        path = f"{VIDEOS}/{library.api.get(VIDEOS).json()['items'][0]['id']}/content"
+    whole = library.api.get(path).content
+    answer = library.api.request("GET", path, content=chunks(2 * JSON_BODY_BYTES))
+    assert (answer.status_code, answer.content) == (200, whole)
+    assert not [record for record in caplog.records if record.exc_info]
