@@ -15,7 +15,7 @@ from app import failpoints
 from app.catalog import Catalog
 from app.catalog.errors import KeyAnswered, NotFound
 from app.catalog.records import Job, JobStatus, Metadata, NewVideo, RecordPage, UploadKey, Video
-from app.errors import IdempotencyInFlight, IdempotencyKeyReused
+from app.errors import IdempotencyInFlight, IdempotencyKeyReused, InvalidRequest
 from app.storage.media_store import MediaStore, Received, StoredContent
 from app.telemetry.context import for_job
 
@@ -94,10 +94,13 @@ class Ingest:
         sender : what is answered is remembered under the key, in the same commit
         upload_id : the resumable upload the file came by, finished in the same commit
 
-        Raises CollectionNotFound, and then keeps nothing, and IdempotencyKeyReused.
+        Raises InvalidRequest for a file without bytes and CollectionNotFound, and then keeps
+        nothing, and IdempotencyKeyReused.
         """
         failpoints.hit("upload_written")
         stored = upload.incoming.sync()
+        if stored.size_bytes == 0:
+            raise InvalidRequest("The file is empty.")
         failpoints.hit("upload_synced")
         new = NewVideo(
             filename=upload.filename,

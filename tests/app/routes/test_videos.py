@@ -82,6 +82,15 @@ def test_an_unreadable_file_fails_with_a_code_and_may_be_sent_again(stack: Stack
     assert again.json()["job"]["id"] != video["job_id"]
 
 
+def test_an_empty_file_is_refused_and_leaves_nothing(stack: Stack):
+    """In the words of a resumable upload of length 0: no job has to fail to say so."""
+    answer = stack.api.post(VIDEOS, files={"file": ("a.mp4", b"")})
+    assert_problem(answer, 422, "invalid_request")
+    assert answer.json()["detail"] == "The file is empty."
+    assert on_disk(stack) == []
+    assert stack.api.get("/v1/jobs").json()["items"] == []
+
+
 def test_an_upload_may_wait_for_its_job(stack: Stack, make_clip: MakeClip):
     """With `Prefer: wait` the answer has the job and the video as they are at the end."""
     files = {"file": ("a.mp4", make_clip(seconds=1).read_bytes())}

@@ -180,3 +180,11 @@ def test_both_bodies_are_documented(fetching: Stack):
     assert refs == {"components/schemas/JsonValue"}
     assert "JsonValue" in openapi["components"]["schemas"]
     assert {"403", "502", "503", "504"} <= set(operation["responses"])
+
+
+def test_an_empty_file_at_a_url_is_422(fetching: Stack, origin: Origin):
+    """As one that is sent; nothing of it stays."""
+    origin.answers["/empty.mp4"] = whole(b"", "content-type: video/mp4")
+    answer = fetching.api.post(VIDEOS, json={"url": origin.url("/empty.mp4")})
+    assert_problem(answer, 422, "invalid_request")
+    assert on_disk(fetching) == []

@@ -13,7 +13,7 @@ from app import failpoints
 from app.catalog.errors import CollectionNotFound
 from app.catalog.records import NewUpload
 from app.catalog.uploads import UPLOAD_KEPT_S
-from app.errors import InvalidChecksum, UploadExpired
+from app.errors import InvalidChecksum, InvalidRequest, UploadExpired
 from app.services.ingest.chunk import CHECKSUMS, Checksum
 from app.storage.media_store import ContentTooLarge
 from tests.app.catalog.samples import HandClock
@@ -77,11 +77,12 @@ def test_an_upload_into_no_collection_leaves_nothing(arrivals: Arrivals) -> None
     assert arrivals.catalog.list_unfinished_uploads() == []
 
 
-def test_an_upload_without_bytes_takes_one_empty_chunk(arrivals: Arrivals) -> None:
-    """It is complete from the start, and finished by the first request that says so."""
+def test_an_upload_without_bytes_is_no_video(arrivals: Arrivals) -> None:
+    """It is refused in the words of a form's empty file, and nothing of it is kept."""
     upload_id = arrivals.announce(0)
-    assert arrivals.uploads.settle(upload_id, OWNER).offset == 0
-    assert arrivals.send(upload_id, 0, b"", None).upload.video_id is not None
+    with pytest.raises(InvalidRequest, match="empty"):
+        arrivals.send(upload_id, 0, b"", None)
+    assert not is_video(arrivals, upload_id)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
