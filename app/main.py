@@ -44,6 +44,7 @@ from app.security.headers import SecurityHeaders
 from app.security.middleware import AuthMiddleware
 from app.server.admission import AdmissionControl, threads_needed
 from app.server.body_limit import BodyLimit
+from app.server.head_method import HeadMethod
 from app.services.operations.periodic_tasks import PeriodicTasks
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -102,6 +103,7 @@ def create_app(
     # The last one added is the outermost, so cheap checks come before costly ones.
     app.add_middleware(BodyLimit)
     app.add_middleware(AdmissionControl, settings=settings, clock=clock, metrics=metrics)
+    app.add_middleware(HeadMethod)
     app.add_middleware(AuthMiddleware)
     app.add_middleware(Telemetry, metrics=metrics)
     app.add_middleware(SecurityHeaders)

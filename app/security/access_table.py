@@ -33,10 +33,15 @@ def covers(held: Scope, needed: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """A route as the policy sees it; `policy` is None where the route table has no row for it."""
+    """A route as the policy sees it.
+
+    policy : None where the route table has no row for it
+    method : what the route serves the request as: GET for a HEAD without a handler of its own
+    """
 
     template: str
     policy: RoutePolicy | None
+    method: str
 
     @property
     def need(self) -> Need | None:
@@ -52,27 +57,25 @@ class Policy:
 
     def entrance(self, method: str, path: str) -> Entrance | None:
         """Where a request would go; None if the application has no such route."""
-        for route in self._routes:
-            if route.serves(method) and route.regex.match(path):
-                return Entrance(route.template, policy_of(method, route.template))
+        for served in (method, "GET") if method == "HEAD" else (method,):
+            for route in self._routes:
+                if served in route.methods and route.regex.match(path):
+                    return Entrance(route.template, policy_of(method, route.template), served)
         return None
 
     def allowed(self, path: str) -> list[str]:
-        """The methods that the application has routes for at `path`."""
+        """The methods that can be used at `path`; HEAD is one wherever GET is."""
         found = {
-            method
-            for route in self._routes
-            if route.methods is not None and route.regex.match(path)
-            for method in route.methods
+            method for route in self._routes if route.regex.match(path) for method in route.methods
         }
-        return sorted(found)
+        return sorted(found | {"HEAD"} if "GET" in found else found)
 
     def entrances(self) -> dict[tuple[str, str], RoutePolicy | None]:
         """Every method and template that the application serves, with its row."""
         return {
             (method, route.template): policy_of(method, route.template)
             for route in self._routes
-            for method in route.methods or ("GET",)
+            for method in route.methods
         }
 
 
@@ -95,14 +98,11 @@ def check_access_table(routes: Iterable[BaseRoute]) -> None:
 class _Route:
     def __init__(self, context: RouteContext) -> None:
         path = context.path or ""
-        # a mounted application is entered by everything below its path, whatever the method
+        # a mounted application holds files, and is entered by everything below its path
         mounted = isinstance(context.original_route, Mount)
-        self.methods = None if mounted else frozenset(context.methods or ())
+        self.methods = frozenset({"GET"} if mounted else context.methods or ())
         self.regex: re.Pattern[str] = compile_path(f"{path}/{{path:path}}" if mounted else path)[0]
         self.template = path if mounted else context.path_format or path
-
-    def serves(self, method: str) -> bool:
-        return self.methods is None or method in self.methods
 
 
 def document_access(schema: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ class AuthMiddleware:
         scope["state"]["caller"] = caller
         if entrance is not None and entrance.policy is not None:
             scope["state"]["route_policy"] = entrance.policy
+            scope["state"]["served_as"] = entrance.method
         try:
             with authenticator.serving(caller):
                 await self._app(scope, receive, send)

@@ -104,9 +104,10 @@ def _server(listener: socket.socket, body_now: Callable[[], bytes]) -> HTTPServe
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815  the library's own name
+        do_HEAD = do_POST = do_GET  # noqa: N815  the library's own names
 
         def log_message(self, *_: object) -> None:
             """Requests while the model loads are not logged."""

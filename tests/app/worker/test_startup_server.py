@@ -41,6 +41,9 @@ def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixtu
             ):
                 worker.encode_text(["red"])
             assert httpx.get(f"{url}/livez").status_code == 200
+            for probe, status in (("livez", 200), ("readyz", 503)):
+                told = httpx.head(f"{url}/{probe}")
+                assert (told.status_code, told.content) == (status, b"")
             starting.downloaded("model.safetensors", 780_000_000, 780_000_000)
             worker.close()
     told = [record for record in caplog.records if record.name == "app.worker.startup_server"]

@@ -206,7 +206,7 @@ def _sending_errors(pipe: BinaryIO) -> Iterator[None]:
 
 
 def _error(message: VideoError | UnexpectedException) -> VideoError:
-    """What to raise; an exception that nobody expected goes to the log, every line marked."""
+    """What to raise; an unexpected exception goes to the log, every line marked."""
     if isinstance(message, VideoError):
         return message
     lines = [
