@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.service import upload, wait_for_job
+from tests.e2e.service import all_items, upload, wait_for_job
 from tests.web.browser import Watched, wait_until
 from tests.web.conftest import OpenPage, Site
 
@@ -191,3 +192,37 @@ def test_lists_follow_what_others_do(open_page: OpenPage, site: Site):
         expect(library.locator(".facts.given")).to_contain_text("moved again")
         client.delete(path)
         expect(library.locator("main")).to_contain_text("This collection has no such video")
+
+
+def test_of_many_files_those_that_failed_come_first(open_page: OpenPage, site: Site):
+    """All of them with their reasons; what is done is a number that can be opened."""
+    content = site.folder.joinpath("circle.mp4").read_bytes()
+    files = [
+        {"name": f"same-{index}.mp4", "mimeType": "video/mp4", "buffer": content}
+        for index in range(6)
+    ]
+    files[2:2] = [
+        {"name": f"broken-{index}.mp4", "mimeType": "video/mp4", "buffer": b"none %d" % index}
+        for index in range(3)
+    ]
+    with open_page("phone", "dark") as seen, site.service.client() as client:
+        page = seen.page
+        seen.visit("/library")
+        page.locator("#files").set_input_files(files)
+        uploads = page.locator(".uploads")
+        expect(uploads.get_by_role("status")).to_contain_text("9 files done, 3 failed")
+        rows = uploads.locator(".row")
+        expect(rows).to_have_count(3)
+        expect(rows.locator(".why")).to_have_count(3)
+        seen.picture("many-uploads")
+        seen.assert_accessible()
+        uploads.get_by_text("6 files ready to search").click()
+        expect(rows).to_have_count(9)
+        remove_others(client, site)
+
+
+def remove_others(client: httpx.Client, site: Site) -> None:
+    """Delete the videos that do not belong to the site, as other tests count what there is."""
+    for video in all_items(client, "/v1/collections/default/videos"):
+        if video["id"] not in site.videos.values():
+            client.delete(f"/v1/collections/default/videos/{video['id']}")

@@ -8,6 +8,9 @@ import { html, useState } from "../view.js";
 import { bytes, count, doing } from "../format.js";
 
 const SHOWN = 50;
+const UNFOLDED = 3; // so many that are done are shown one by one
+// First what needs somebody, then what is going on.
+const ORDER = [["failed"], ["sending", "job"], ["waiting"], ["canceled"]];
 
 export function UploadList() {
   const rows = useStore(uploads);
@@ -15,8 +18,10 @@ export function UploadList() {
   const over = rows.filter(isOver).length;
   const failed = rows.filter(({ state }) => state === "failed");
   const left = rows.length - over;
-  // Unfinished files come first, and a long list is cut.
-  const order = [...rows].sort((one, other) => isOver(one) - isOver(other)).slice(0, SHOWN);
+  const done = rows.filter(({ state }) => state === "ready");
+  const isFolded = done.length > UNFOLDED;
+  const open = ORDER.flatMap((states) => rows.filter(({ state }) => states.includes(state)));
+  const order = isFolded ? open : [...open, ...done];
   return html`
     <section class="uploads" aria-labelledby="uploads">
       <div class="row-head">
@@ -29,9 +34,28 @@ export function UploadList() {
           ${over > 0 && html`<button type="button" class="plain" onClick=${clear}>Clear the list</button>`}
         </div>
       </div>
-      <ul class="rows">${order.map((row) => html`<${Row} key=${row.id} row=${row} />`)}</ul>
-      ${rows.length > SHOWN && html`<p class="quiet small">and ${count(rows.length - SHOWN, "more file")}</p>`}
+      <${Rows} rows=${order} />
+      ${isFolded && html`<${Done} rows=${done} />`}
     </section>`;
+}
+
+// As many as can be read, and on request the others.
+function Rows({ rows }) {
+  const [most, setMost] = useState(SHOWN);
+  return html`
+    <ul class="rows">${rows.slice(0, most).map((row) => html`<${Row} key=${row.id} row=${row} />`)}</ul>
+    ${rows.length > most && html`<button type="button" class="plain"
+      onClick=${() => setMost(most + 4 * SHOWN)}>Show ${count(rows.length - most, "more file")}</button>`}`;
+}
+
+// Folded to their number, since there is nothing to do about them.
+function Done({ rows }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`
+    <details onToggle=${(event) => setOpen(event.currentTarget.open)}>
+      <summary>${count(rows.length, "file")} ready to search</summary>
+      ${isOpen && html`<${Rows} rows=${rows} />`}
+    </details>`;
 }
 
 function Row({ row }) {
