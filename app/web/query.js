@@ -14,6 +14,18 @@ export const OPERATORS = {
   exists: "exists",
 };
 
+const NUMBERS = { gte: "at least", lte: "at most", gt: "more than", lt: "less than", eq: "is", ne: "is not" };
+// What a field of the service's own is, and how it can be compared; metadata is any of this.
+export const FIELDS = {
+  created: { kind: "time", operators: { gte: "on or after", lt: "before" } },
+  duration: { kind: "number", operators: NUMBERS },
+  start: { kind: "number", operators: NUMBERS },
+  end: { kind: "number", operators: NUMBERS },
+};
+
+export const comparison = (field) => (Object.hasOwn(FIELDS, field) ? FIELDS[field]
+  : { kind: "any", operators: OPERATORS });
+
 const EMPTY = {
   text: "", then: "", within: WITHIN_S, not: "", like: "", confident: false, windows: false,
   byVideo: false, filters: [],
@@ -81,7 +93,29 @@ export function body({ text, then, within, not, like, confident, windows, byVide
   return { ...request, text, merge: !windows, ...(not ? { negative_text: not } : {}) };
 }
 
-const condition = ([field, operator, value]) => ({ [fieldName(field)]: { [operator]: value } });
+function condition([field, operator, value]) {
+  if (field === "created" && isDay(value) && ["eq", "ne"].includes(operator)) {
+    const day = { created: { gte: instant(value), lt: instant(value, 1) } };
+    return operator === "eq" ? day : { not: day };
+  }
+  return { [fieldName(field)]: { [operator]: field === "created" ? instant(value) : value } };
+}
+
+const isDay = (value) => /^\d{4}-\d\d-\d\d$/.test(value);
+
+function timeOf(written) {
+  if (!/^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$/i.test(written)) return null;
+  const time = new Date(isDay(written) ? `${written}T00:00` : written);
+  return Number.isNaN(time.getTime()) ? null : time;
+}
+
+// The instant, as the service reads it, of a day or a time that is written as it is here.
+export function instant(written, daysLater = 0) {
+  const time = timeOf(written);
+  if (!time) return written; // the service says what is wrong with it
+  time.setDate(time.getDate() + daysLater);
+  return time.toISOString();
+}
 
 const fieldName = (field) => (OWN_FIELDS.includes(field) ? field : `metadata.${field}`);
 
@@ -103,7 +137,16 @@ export function words({ text, then, not, like, filters }) {
 
 export function filterWords([field, operator, value]) {
   if (operator === "exists") return `${field} ${value ? "exists" : "does not exist"}`;
-  return `${field} ${OPERATORS[operator]} ${value}`;
+  const word = comparison(field).operators[operator] ?? OPERATORS[operator];
+  return `${field} ${word} ${field === "created" ? timeWords(value) : value}`;
+}
+
+// A day, or a day and a time, as they are written here.
+function timeWords(value) {
+  const time = timeOf(value);
+  if (!time) return String(value);
+  const isMidnight = !time.getHours() && !time.getMinutes();
+  return time.toLocaleString([], { dateStyle: "medium", ...(isMidnight ? {} : { timeStyle: "short" }) });
 }
 
 // Recent and saved searches, of this browser: {collection, params}, the newest first.

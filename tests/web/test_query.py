@@ -253,3 +253,56 @@ def test_going_back_returns_to_what_was_shown(evaluate: Evaluate) -> None:
       return [seen, location.hash];
     }"""
     assert evaluate("route.js", script) == [["/a", "/b", "/c", "/a"], "#/a"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "condition"),
+    [
+        ("gte", "2026-05-04", {"created": {"gte": "2026-05-03T22:00:00.000Z"}}),
+        ("lt", "2026-05-04T08:30", {"created": {"lt": "2026-05-04T06:30:00.000Z"}}),
+        ("lt", "2026-01-04 08:30", {"created": {"lt": "2026-01-04T07:30:00.000Z"}}),
+        ("gt", "2026-05-04T03:02:01Z", {"created": {"gt": "2026-05-04T03:02:01.000Z"}}),
+        (
+            "eq",
+            "2026-03-29",  # the day that has 23 hours
+            {"created": {"gte": "2026-03-28T23:00:00.000Z", "lt": "2026-03-29T22:00:00.000Z"}},
+        ),
+        (
+            "ne",
+            "2026-05-04",
+            {
+                "not": {
+                    "created": {"gte": "2026-05-03T22:00:00.000Z", "lt": "2026-05-04T22:00:00.000Z"}
+                }
+            },
+        ),
+        ("gte", "yesterday", {"created": {"gte": "yesterday"}}),
+        ("gte", 2026, {"created": {"gte": 2026}}),
+        ("gte", "2026-13-77", {"created": {"gte": "2026-13-77"}}),
+    ],
+)
+def test_a_day_is_the_readers_own(
+    evaluate: Evaluate, operator: str, value: object, condition: dict[str, Any]
+) -> None:
+    """A time without a zone is local, a day begins at local midnight; what is neither stays."""
+    query = {"text": "a", "filters": [["created", operator, value]]}
+    assert evaluate("query.js", BODY, query)["filter"] == {"and": [condition]}
+
+
+def test_a_time_is_said_as_the_reader_writes_it(evaluate: Evaluate) -> None:
+    """Local, without the hour where it is midnight; a field named like an object's own is a key."""
+    script = "({ filterWords }, filters) => filters.map(filterWords)"
+    filters = [
+        ["created", "gte", "2026-05-03T22:00:00.000Z"],
+        ["created", "lt", "2026-05-04T06:30:00.000Z"],
+        ["created", "eq", "2026-05-04"],
+        ["duration", "gt", 5],
+        ["constructor", "eq", "x"],
+    ]
+    assert evaluate("query.js", script, filters) == [
+        "created on or after 4 May 2026",
+        "created before 4 May 2026, 08:30",
+        "created is 4 May 2026",
+        "duration more than 5",
+        "constructor is x",
+    ]

@@ -1,7 +1,7 @@
 // Search form: the search box, and under it the filters and options as removable tokens.
 
 import { Icon, IconButton } from "../parts/basics.js";
-import { OPERATORS, address, filterWords, valueOf } from "../query.js";
+import { FIELDS, address, comparison, filterWords, instant, valueOf } from "../query.js";
 import { go } from "../route.js";
 import { api, at } from "../service.js";
 import { html, useEffect, useRef, useState } from "../view.js";
@@ -138,11 +138,12 @@ function FilterForm({ query, collection, ask }) {
   const field = useFocus();
   const known = useKnown(collection);
   const [name, setName] = useState("");
-  const [operator, setOperator] = useState("eq");
+  const [chosen, setOperator] = useState("eq");
+  const { kind, operators } = comparison(name.trim());
+  const operator = operators[chosen] ? chosen : Object.keys(operators)[0];
   const submit = (event) => {
     event.preventDefault();
-    const { value } = event.target.elements;
-    const filter = [name.trim(), operator, operator === "exists" ? true : valueOf(value.value)];
+    const filter = [name.trim(), operator, operator === "exists" || VALUES[kind].read(event.target.elements)];
     if (name.trim()) ask({ filters: [...query.filters, filter] });
   };
   return html`
@@ -151,22 +152,38 @@ function FilterForm({ query, collection, ask }) {
         <input ref=${field} list="fields" maxlength="200" autocomplete="off" required value=${name}
                placeholder="duration, camera …" onInput=${(event) => setName(event.target.value)} /></label>
       <datalist id="fields">
-        ${["duration", "created", "start", "end", ...known.keys()]
-          .map((each) => html`<option value=${each} />`)}
+        ${[...Object.keys(FIELDS), ...known.keys()].map((each) => html`<option value=${each} />`)}
       </datalist>
       <label>is
         <select value=${operator} onChange=${(event) => setOperator(event.target.value)}>
-          ${Object.entries(OPERATORS).map(([code, word]) => html`<option value=${code}>${word}</option>`)}
+          ${Object.entries(operators).map(([code, word]) => html`<option value=${code}>${word}</option>`)}
         </select></label>
-      ${operator !== "exists" && html`
-        <label>Value
-          <input name="value" list="values" maxlength="1000" autocomplete="off" required /></label>
-        <datalist id="values">
-          ${[...(known.get(name) ?? [])].map((each) => html`<option value=${each} />`)}
-        </datalist>`}
+      ${operator !== "exists" && VALUES[kind].fields(known.get(name.trim()) ?? [])}
       <button class="main">Add</button>
     </form>`;
 }
+
+// How a value is entered, and what the filter holds of it, by the kind of its field.
+const VALUES = {
+  any: {
+    read: ({ value }) => valueOf(value.value),
+    fields: (known) => html`
+      <label>Value
+        <input name="value" list="values" maxlength="1000" autocomplete="off" required /></label>
+      <datalist id="values">${[...known].map((each) => html`<option value=${each} />`)}</datalist>`,
+  },
+  number: {
+    read: ({ value }) => value.valueAsNumber,
+    fields: () => html`
+      <label>Seconds <input name="value" type="number" min="0" step="any" required /></label>`,
+  },
+  time: { // local, as the reader knows it; midnight unless a time is given
+    read: ({ value, time }) => instant(`${value.value}T${time.value || "00:00"}`),
+    fields: () => html`
+      <label>Day <input name="value" type="date" min="1970-01-01" max="9999-12-31" required /></label>
+      <label>Time, if it matters <input name="time" type="time" /></label>`,
+  },
+};
 
 // Suggestions: metadata keys of the newest videos, each with some of its values.
 function useKnown(collection) {
