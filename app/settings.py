@@ -9,6 +9,7 @@ An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLI
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no u
 Port = Annotated[int, Field(ge=1, le=65535)]
 StoredPrecision: TypeAlias = Literal["int8", "float16"]
 _MOST_INGESTS = 8
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 # Refusals of these name the part that is wrong instead of the whole value.
 _MAY_HOLD_A_PASSWORD = frozenset({"XCLIP_WORKER_URL", "XCLIP_OTLP_URL", "XCLIP_DATABASE_URL"})
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -183,6 +185,24 @@ class Settings(BaseModel):
             return (base_url(self.worker_host, self.worker_port),)
         return parse_base_urls(self.worker_url)
 
+    @field_validator("data_dir", "model", mode="before")
+    @classmethod
+    def _expand_home(cls, setting: object) -> object:
+        """A shell expands `~`; a compose file, a unit of systemd and a quoted value do not."""
+        if not isinstance(setting, str) or not setting.startswith("~"):
+            return setting
+        try:
+            return str(Path(setting).expanduser())
+        except RuntimeError:
+            raise ValueError("there is no such home folder") from None
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, setting: str) -> str:
+        if not _DEVICE.fullmatch(setting):
+            raise ValueError("it must be auto, cpu, cuda, or cuda:N")
+        return setting
+
     @field_validator("url_ingest")
     @classmethod
     def _check_url_ingest(cls, setting: str) -> str:
@@ -220,7 +240,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         If an `XCLIP_*` variable is unknown or its value is refused; all of them are named.
     """
     values = {
-        name[len(PREFIX) :].lower(): value
+        _field(name): value
         for name, value in environ.items()
         if name.startswith(PREFIX)
         and not name.startswith(TEST_PREFIX)
@@ -236,6 +256,14 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 def variable(field: str) -> str:
     """The environment variable of a field of `Settings`."""
     return PREFIX + field.upper()
+
+
+def _field(name: str) -> str:
+    """The field that a variable sets; a name in other letters than capitals is none's.
+
+    Two spellings of one variable would replace each other.
+    """
+    return name[len(PREFIX) :].lower() if name == name.upper() else name
 
 
 def base_url(host: str, port: int) -> str:
@@ -276,9 +304,12 @@ def _explain(error: ValidationError) -> str:
         if not problem["loc"]:
             sentences.append(problem["msg"].removeprefix("Value error, ") + ".")
             continue
-        name = variable(str(problem["loc"][0]))
+        field = str(problem["loc"][0])
+        name = field if field.startswith(PREFIX) else variable(field)
         if problem["type"] == "extra_forbidden":
             sentences.append(f"{name} is not a setting of X-CLIP Search.")
+            if name != name.upper():
+                sentences.append(f"Settings are in capitals: {name.upper()}.")
         else:
             reason = problem["msg"].removeprefix("Value error, ")
             value = "" if name in _MAY_HOLD_A_PASSWORD else f"={problem['input']!r}"

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 
 from xclip.encoder import Encoder
-from xclip.errors import ConfigError, UnknownModelType, WeightsError
+from xclip.errors import ConfigError, DeviceUnavailable, UnknownModelType, WeightsError
 from xclip.hub import CONFIG_FILE, Checkpoint, locate
 from xclip.xclip_encoder import XCLIPEncoder
 
@@ -34,12 +34,13 @@ def load_encoder(
     num_threads : int, optional
         CPU threads of the whole process for one operation.
 
-    Raises WeightsError, ConfigError, TokenizerError, UnknownModelType.
+    Raises WeightsError, ConfigError, TokenizerError, UnknownModelType, DeviceUnavailable.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    _check_device(device)
     checkpoint = locate(source, revision)
     kind = read_model_type(checkpoint)
     if kind not in LOADERS:
@@ -48,6 +49,21 @@ def load_encoder(
             f"the {CONFIG_FILE} of {source} has model_type {kind!r}; the known ones are: {known}"
         )
     return LOADERS[kind](checkpoint, source, device)
+
+
+def _check_device(device: str) -> None:
+    """Raise DeviceUnavailable where loading would fail half-way, in words of PyTorch's inside."""
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceUnavailable(f"{device!r} is not a device of PyTorch") from error
+    if chosen.type != "cuda":
+        return
+    if not torch.cuda.is_available():
+        build = "is built without CUDA" if torch.version.cuda is None else "cannot use CUDA here"
+        raise DeviceUnavailable(f"{device} is not available: PyTorch {build}")
+    if (chosen.index or 0) >= (count := torch.cuda.device_count()):
+        raise DeviceUnavailable(f"{device} is not available: this machine has {count} GPUs")
 
 
 def read_model_type(checkpoint: Checkpoint) -> str:

@@ -5,6 +5,7 @@ XCLIPError
 ├── WeightsError           weights_invalid
 ├── TokenizerError         tokenizer_invalid
 ├── UnknownModelType       model_type_unknown
+├── DeviceUnavailable      device_unavailable
 └── VideoError
     ├── EmptyFile          empty_file
     ├── UnreadableVideo    unreadable_video
@@ -50,6 +51,12 @@ class UnknownModelType(XCLIPError):
     """A checkpoint whose config.json names an architecture that no encoder is registered for."""
 
     code = "model_type_unknown"
+
+
+class DeviceUnavailable(XCLIPError):
+    """A device that PyTorch cannot use on this machine."""
+
+    code = "device_unavailable"
 
 
 class VideoError(XCLIPError):

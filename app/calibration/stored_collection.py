@@ -23,7 +23,7 @@ from index import Ids, Tensors
 from index.protocol import TensorStore
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
-from xclip.errors import XCLIPError
+from xclip.errors import DeviceUnavailable, XCLIPError
 
 SEGMENTS_AT_ONCE = 256  # held in memory; 100 MB of their arrays at the size of base-patch16
 
@@ -97,5 +97,7 @@ def _load(settings: Settings) -> Encoder:
             device=settings.device,
             num_threads=settings.threads,
         )
+    except DeviceUnavailable as error:
+        raise CalibrationError(f"XCLIP_DEVICE={settings.device} is refused: {error}") from error
     except XCLIPError as error:
         raise CalibrationError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error

@@ -11,24 +11,30 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.catalog.errors import CatalogError, SchemaUnknown
+from app.catalog.errors import CatalogError, DatabaseUrlInvalid, SchemaUnknown
 
 BUSY_TIMEOUT_S = 30.0
 WRITE = "catalog_write"  # execution option: this transaction will write
 MIGRATION_LOCK = 0x58434C4950  # "XCLIP": the advisory lock that PostgreSQL migrations queue on
+
+_BACKENDS = ("sqlite", "postgresql")
 
 # Alembic keeps the migration it runs in module globals: one at a time in a process.
 _migrating = threading.Lock()
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for `url` (SQLite file or PostgreSQL), its schema not yet looked at."""
-    parsed = make_url(url)
+    """An engine for `url` (SQLite file or PostgreSQL), its schema not yet looked at.
+
+    Raises DatabaseUrlInvalid.
+    """
+    parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_size=16, max_overflow=48, pool_pre_ping=True)
+        return _postgresql(parsed)
     if not parsed.database or parsed.database == ":memory:":
         raise CatalogError("the catalog needs an SQLite file: memory is not shared or kept")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -41,11 +47,42 @@ def open_engine(url: str) -> Engine:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite URL; None for another database."""
-    parsed = make_url(url)
+    """The file of an SQLite URL; None for another database. Raises DatabaseUrlInvalid."""
+    parsed = _parse(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return None
     return Path(parsed.database)
+
+
+def _parse(url: str) -> URL:
+    """The URL of a database that is supported; messages leave out its password."""
+    try:
+        parsed = make_url(url)
+        port_is_number = parsed.port is None or 0 < parsed.port < 1 << 16
+    except (ArgumentError, ValueError):
+        raise DatabaseUrlInvalid("it is not the URL of a database") from None
+    if parsed.get_backend_name() not in _BACKENDS:
+        raise DatabaseUrlInvalid(
+            f"{parsed.get_backend_name()} is not supported: it must begin with sqlite:///, or with "
+            "postgresql+psycopg://"
+        )
+    if not port_is_number:
+        raise DatabaseUrlInvalid(f"{parsed.port} is not a port")
+    return parsed
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True)
+    except ImportError as error:
+        raise DatabaseUrlInvalid(
+            f"the driver {error.name} is not installed; install xclip-search[postgresql] and begin "
+            "the URL with postgresql+psycopg://"
+        ) from error
+    except (NoSuchModuleError, ArgumentError) as error:
+        raise DatabaseUrlInvalid(
+            f"{url.drivername} is not supported: it must begin with postgresql+psycopg://"
+        ) from error
 
 
 def for_writing(engine: Engine) -> Engine:

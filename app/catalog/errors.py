@@ -16,6 +16,7 @@ CatalogError
 ├── KeyAnswered              key_answered
 ├── VectorsOfAnotherModel    model_mismatch
 ├── LeaseLost                lease_lost
+├── DatabaseUrlInvalid       database_url_invalid
 └── SchemaUnknown            schema_unknown
 """
 
@@ -142,6 +143,12 @@ class LeaseLost(CatalogError):
     """The job was cancelled, or another worker holds it now; its result is not wanted."""
 
     code = "lease_lost"
+
+
+class DatabaseUrlInvalid(CatalogError):
+    """The URL of the catalog's database is not one that can be opened here."""
+
+    code = "database_url_invalid"
 
 
 class SchemaUnknown(CatalogError):

@@ -130,9 +130,10 @@ def _ports(settings: Settings) -> Iterator[Diagnosis]:
             else:
                 fix = f"Stop that program (`ss -ltnp` names it) or choose another {setting}."
                 yield Diagnosis(name, "wrong", f"{port} is in use by another program", fix)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             fix = "XCLIP_HOST and XCLIP_WORKER_HOST must be addresses of this machine."
-            yield Diagnosis(name, "wrong", f"{host}:{port} cannot be bound: {error.strerror}", fix)
+            reason = getattr(error, "strerror", None) or "not a host name"
+            yield Diagnosis(name, "wrong", f"{host}:{port} cannot be bound: {reason}", fix)
         else:
             yield Diagnosis(name, "ok", f"{port} on {host} is free")
 
@@ -219,7 +220,7 @@ def _gpu(settings: Settings) -> Diagnosis:
 def _model(settings: Settings) -> Iterator[Diagnosis]:
     """Load the model, then bring a clip made on the spot through decoder and model."""
     from xclip.encoders import load_encoder
-    from xclip.errors import XCLIPError
+    from xclip.errors import DeviceUnavailable, XCLIPError
 
     if _must_be_downloaded(settings):
         yield Diagnosis(
@@ -237,6 +238,9 @@ def _model(settings: Settings) -> Iterator[Diagnosis]:
             device=settings.device,
             num_threads=settings.threads,
         )
+    except DeviceUnavailable as error:
+        yield Diagnosis("model", "wrong", str(error), "Set XCLIP_DEVICE=auto, or cpu.")
+        return
     except (XCLIPError, RuntimeError) as error:
         fix = "XCLIP_MODEL names motion-tiny, a folder or a hub id; `models list` prints some."
         yield Diagnosis("model", "wrong", f"{settings.model} cannot be loaded: {error}", fix)

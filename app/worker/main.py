@@ -17,7 +17,7 @@ from app.worker.job_runner import JobRunner
 from app.worker.startup_server import StartupServer
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
-from xclip.errors import XCLIPError
+from xclip.errors import DeviceUnavailable, XCLIPError
 from xclip.hub import reporting
 from xclip.video.sandbox.child import probe_confinement
 from xclip.video.sandbox.process import start_fork_server
@@ -31,7 +31,7 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
     Raises
     ------
     SettingsError
-        If the model that the settings name cannot be loaded.
+        If the model that the settings name cannot be loaded, or not on their device.
     """
     clock = SystemClock()
     with StartupServer(listener, clock) as starting, reporting(starting.downloaded):
@@ -85,6 +85,8 @@ def _load(settings: Settings, clock: Clock) -> Encoder:
             device=settings.device,
             num_threads=settings.threads,
         )
+    except DeviceUnavailable as error:
+        raise SettingsError(f"XCLIP_DEVICE={settings.device} is refused: {error}.") from error
     except XCLIPError as error:
         raise SettingsError(f"XCLIP_MODEL={settings.model} cannot be loaded: {error}") from error
     logger.info(

@@ -46,6 +46,34 @@ def test_an_unknown_variable_refuses_the_start_and_is_named() -> None:
         load_settings({"XCLIP_MAX_UPLOAD_BYTE": "1"})
 
 
+def test_a_variable_in_other_letters_is_refused_and_its_spelling_named() -> None:
+    """Two spellings of one variable would replace each other, by the order of the environment."""
+    with pytest.raises(SettingsError, match=r"XCLIP_worker_url is not a setting.*XCLIP_WORKER_URL"):
+        load_settings({"XCLIP_worker_url": "http://a:1", "XCLIP_WORKER_URL": "http://b:1"})
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CUDA", "cpu:0 ", "auto\n"])
+def test_a_device_that_is_none_is_refused(device: str) -> None:
+    """The start says so, not PyTorch when the model is on its way."""
+    with pytest.raises(SettingsError, match=r"XCLIP_DEVICE=.*must be auto, cpu, cuda, or cuda:N"):
+        load_settings({"XCLIP_DEVICE": device})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:3"])
+def test_the_devices_that_are_described_are_accepted(device: str) -> None:
+    """The list of the description is the list of the check."""
+    assert load_settings({"XCLIP_DEVICE": device}).device == device
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files and units are not read by a shell; a folder called `~` is never meant."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    settings = load_settings({"XCLIP_DATA_DIR": "~/clips", "XCLIP_MODEL": "~/models/x"})
+    assert (settings.data_dir, settings.model) == (Path("/home/ada/clips"), "/home/ada/models/x")
+    with pytest.raises(SettingsError, match=r"XCLIP_DATA_DIR=.*no such home folder"):
+        load_settings({"XCLIP_DATA_DIR": "~no-such-user/x"})
+
+
 def test_every_refused_variable_is_named_at_once() -> None:
     """An operator mends all mistakes in one go."""
     with pytest.raises(SettingsError) as refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -47,11 +48,8 @@ def serve() -> None:
     with _reported_errors():
         settings = _begin()
         _check_catalog(settings, open_to_others=not is_loopback(settings.host))
-        for host, port in (
-            (settings.host, settings.port),
-            (settings.worker_host, settings.worker_port),
-        ):
-            bind(host, port).close()
+        _listen(settings, "host", "port").close()
+        _listen(settings, "worker_host", "worker_port").close()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -71,7 +69,7 @@ def api() -> None:
         settings = _begin()
         _check_catalog(settings, open_to_others=not is_loopback(settings.host))
         _exit_on_signals()
-        with bind(settings.host, settings.port) as listener:
+        with _listen(settings, "host", "port") as listener:
             # imported late: a busy port is known by then, and clients never need it
             from app.main import create_app
             from app.telemetry.tracing import tracing
@@ -89,7 +87,7 @@ def worker() -> None:
         settings = _begin()
         _check_catalog(settings, open_to_others=False)
         _exit_on_signals()
-        with bind(settings.worker_host, settings.worker_port) as listener:
+        with _listen(settings, "worker_host", "worker_port") as listener:
             from app.telemetry.tracing import tracing
             from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
             from xclip.video.sandbox.process import stop_fork_server
@@ -131,13 +129,16 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
 
     open_to_others : refuse to go on without a key. Raises SettingsError.
     """
-    from app.catalog.errors import DATABASE_ERRORS, CatalogError  # late: a client needs none of it
+    # late: a client needs none of it
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError, DatabaseUrlInvalid
     from app.storage.errors import MaintenanceError
     from app.storage.library_identity import open_catalog
 
     try:
         with open_catalog(settings) as catalog:
             has_key = bool(catalog.keys_in_force())
+    except DatabaseUrlInvalid as error:
+        raise SettingsError(f"{variable('database_url')} is refused: {error}.") from error
     except (MaintenanceError, CatalogError) as error:
         raise SettingsError(str(error)) from error
     except OSError as error:
@@ -158,6 +159,19 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
             "there is no key: anyone who reaches it could read, add and delete everything. Make "
             "one with `xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1."
         )
+
+
+def _listen(settings: Settings, host_field: str, port_field: str) -> socket.socket:
+    """The listening socket that two settings name. Raises PortBusy, SettingsError."""
+    host, port = getattr(settings, host_field), getattr(settings, port_field)
+    try:
+        return bind(host, port)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a host name"
+        raise SettingsError(
+            f"{variable(host_field)}={host} with {variable(port_field)}={port} cannot be listened "
+            f"on: {reason}."
+        ) from error
 
 
 def _exit_on_signals() -> None:

@@ -112,3 +112,10 @@ def test_a_gpu_that_is_asked_for_and_not_there(tmp_path: Path) -> None:
     assert (asked.verdict, "XCLIP_DEVICE=cpu" in asked.fix) == ("wrong", True)
     left = findings("GPU", data_dir=tmp_path)["GPU"]
     assert left.verdict in ("ok", "note")
+
+
+def test_a_device_that_is_not_there_is_not_blamed_on_the_model(tmp_path: Path) -> None:
+    """The fix names the setting that is wrong."""
+    found = findings("model", data_dir=tmp_path, device="cuda:900")["model"]
+    assert (found.verdict, "XCLIP_DEVICE" in found.fix) == ("wrong", True)
+    assert "XCLIP_MODEL" not in found.fix

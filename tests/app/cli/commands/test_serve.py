@@ -210,6 +210,32 @@ def test_settings_that_cannot_work_are_one_clear_line_and_a_status(tmp_path: Pat
         assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(
+    ("name", "variable", "setting", "sentence"),
+    [
+        ("serve", "XCLIP_DEVICE", "gpu", "must be auto, cpu, cuda, or cuda:N"),
+        ("worker", "XCLIP_DEVICE", "cuda:900", "cuda:900 is not available"),
+        ("serve", "XCLIP_WORKER_HOST", "nosuch.invalid", "cannot be listened on"),
+        ("api", "XCLIP_HOST", "203.0.113.9", "XCLIP_HOST"),
+        ("serve", "XCLIP_DATA_DIR", "/proc/x", "cannot be used"),
+        ("serve", "XCLIP_DATABASE_URL", "foo", "not the URL of a database"),
+        ("worker", "XCLIP_DATABASE_URL", "mysql://u:secret@h/x", "mysql is not supported"),
+    ],
+)
+def test_a_setting_that_this_machine_cannot_serve_is_one_clear_line_and_a_status(
+    name: str, variable: str, setting: str, sentence: str, tmp_path: Path
+) -> None:
+    """The variable and the reason, no traceback, and a status that no supervisor restarts."""
+    environ = {"XCLIP_DATA_DIR": str(tmp_path / "data"), "XCLIP_WORKER_PORT": str(free_port())}
+    status, errors = ended(name, {**environ, "XCLIP_PORT": str(free_port()), variable: setting})
+    assert status == os.EX_CONFIG, errors
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert variable in line
+    assert sentence in line
+    assert "Traceback" not in errors
+    assert "secret" not in errors
+
+
 def test_a_model_that_does_not_exist_is_one_clear_line_and_a_status(tmp_path: Path) -> None:
     """Starting the worker again would not make it appear."""
     environ = {
