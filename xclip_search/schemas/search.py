@@ -67,7 +67,8 @@ class SearchRequest(SearchOptions):
         default=None, description="find more like this segment of the collection"
     )
     then: Annotated[list[Text], Field(min_length=2, max_length=5)] | None = Field(
-        default=None, description="events that follow each other in one video"
+        default=None,
+        description="events that follow each other in one video; each time they do is a result",
     )
     within_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = Field(
         default=None, description="with then: seconds from one event to the next at most, else 30"

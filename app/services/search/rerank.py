@@ -18,7 +18,7 @@ from app.catalog.records import Collection, SegmentOfVideo
 from app.model_api.client import WorkerClient
 from app.model_api.messages import MAX_SCORES, ConfidenceKind, ConfidenceRequest, Scores
 from app.services.search.query import COSINE, Moment, RankedSegment, SequenceQuery, TextQuery
-from app.services.search.sequences import best_chain, followers
+from app.services.search.sequences import Chain, chains, followers
 from app.services.vectors.damage import Damage
 from app.services.vectors.port import Recall
 from index import Ids
@@ -27,6 +27,7 @@ from xclip.confidence.calibration import share_among, sigmoid
 # A chain needs every window of a video, however many there are. No more than this many windows of
 # the candidates' videos are scored, the most promising videos first.
 MAX_SEQUENCE_SEGMENTS = 5_000
+MAX_CHAINS = 200  # of one video: each takes a pass over its windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Reranker:
         allowed: Ids | None,
         score_kind: str,
     ) -> Ranking:
-        """The best chain of each of the recalled segments' videos."""
+        """The chains of the recalled segments' videos that do not overlap."""
         kind = f"{score_kind}_sequence"
         found: Sequence[SegmentOfVideo] = self._of_promising_videos(collection, recalls, allowed)
         if not found or collection.fingerprint is None:
@@ -125,8 +126,14 @@ class Reranker:
         for index, item in enumerate(found):
             by_video[item.video.id].append(index)
         eligible = recalls[0].eligible
-        chains = (_chain(probe, found, scores, some, eligible) for some in by_video.values())
-        ranked = sorted((chain for chain in chains if chain), key=lambda one: rank_key(one.best))
+        ranked = sorted(
+            (
+                moment
+                for some in by_video.values()
+                for moment in _sequences(probe, found, scores, some, eligible)
+            ),
+            key=lambda one: rank_key(one.best),
+        )
         return Ranking(
             kind,
             chains=ranked,
@@ -216,26 +223,43 @@ def _eligible(rows: Ids, recall: Recall, allowed: Ids | None) -> Ids:
     return rows if allowed is None else rows[np.isin(rows, allowed)]
 
 
-def _chain(
+def _sequences(
     probe: SequenceQuery,
     found: Sequence[SegmentOfVideo],
     scores: Scores,
     of_video: list[int],
     eligible: int,
-) -> Moment | None:
-    """The best chain among one video's segments, which are in order of time.
-
-    Its confidence is the product of its steps'. The first step was chosen among all eligible
-    segments, each later one only among those that may follow the step before it.
-    """
+) -> list[Moment]:
+    """The chains of one video's segments, which are in order of time, none over another."""
     windows = [found[index].segment for index in of_video]
     logits = scores.logits[of_video].astype(np.float64).T  # (S, n)
     starts = np.array([window.start_s for window in windows])
     ends = np.array([window.end_s for window in windows])
-    chain = best_chain(logits, starts, ends, probe.within_s)
-    if chain is None:
-        return None
-    choices = (eligible, *(followers(starts, ends, w, probe.within_s) for w in chain.windows))
+    return [
+        _sequence(
+            chain,
+            found,
+            scores,
+            of_video,
+            [eligible, *(followers(starts, ends, w, probe.within_s) for w in chain.windows)],
+        )
+        for chain in chains(logits, starts, ends, probe.within_s, MAX_CHAINS)
+    ]
+
+
+def _sequence(
+    chain: Chain,
+    found: Sequence[SegmentOfVideo],
+    scores: Scores,
+    of_video: list[int],
+    choices: Sequence[int],
+) -> Moment:
+    """A chain as a moment, whose confidence is the product of its steps'.
+
+    choices : among how many segments each step was chosen: the first among all eligible ones, each
+        later one only among those that may follow the step before it
+    """
+    eligible = choices[0]
     steps = []
     for event, window in enumerate(chain.windows):
         index, confidence = of_video[window], None

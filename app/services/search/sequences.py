@@ -1,10 +1,12 @@
-"""Sequence search: finds the best chain of windows that follow each other in one video.
+"""Sequence search: finds the chains of windows that follow each other in one video, best first.
 
 S events, n windows of one video.
 """
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +26,35 @@ class Chain:
 
     windows: tuple[int, ...]
     score: float
+
+
+def chains(
+    scores: Floats, starts: Floats, ends: Floats, within_s: float, most: int
+) -> Iterator[Chain]:
+    """At most `most` chains, each the best of those that do not overlap the ones before.
+
+    The parameters are those of `best_chain`.
+    """
+    waiting: list[tuple[float, int, int, tuple[int, ...]]] = []  # -score, part, windows
+
+    def look(first: int, last: int) -> None:
+        """Add the best chain of the windows from `first` to before `last`."""
+        part = slice(first, last)
+        found = best_chain(scores[:, part], starts[part], ends[part], within_s)
+        if found is not None:
+            windows = tuple(first + window for window in found.windows)
+            heapq.heappush(waiting, (-found.score, first, last, windows))
+
+    look(0, len(starts))
+    for _ in range(most):
+        if not waiting:
+            return
+        negative, first, last, windows = heapq.heappop(waiting)
+        yield Chain(windows, -negative)
+        before = int(np.searchsorted(ends, starts[windows[0]] + _TOUCH_S, side="right"))
+        after = int(np.searchsorted(starts, ends[windows[-1]] - _TOUCH_S))
+        look(first, min(before, last))
+        look(max(after, first), last)
 
 
 def best_chain(scores: Floats, starts: Floats, ends: Floats, within_s: float) -> Chain | None:

@@ -129,8 +129,8 @@ def best_chains(contents: Contents, texts: list[str], within: float) -> dict[str
 def test_events_in_order_are_the_best_chain_of_each_video(
     crowd: Stack, contents: Contents, texts: list[str], within: float
 ):
-    """One moment a video, by the mean of its steps, which keep their order and distance."""
-    answer = ask(crowd, then=texts, within_s=within, top_k=100)
+    """Ranked by the mean of its steps, which keep their order and distance."""
+    answer = ask(crowd, then=texts, within_s=within, top_k=100, group_by="video")
     found = {result["video_id"]: result["score"] for result in answer["results"]}
     assert found == pytest.approx(best_chains(contents, texts, within), abs=1e-4)
     assert list(found.values()) == sorted(found.values(), reverse=True)
@@ -145,6 +145,21 @@ def test_events_in_order_are_the_best_chain_of_each_video(
         assert result["score"] == pytest.approx(np.mean([step["score"] for step in steps]))
         for first, later in itertools.pairwise(steps):
             assert 0 <= later["start"] - first["end"] <= within
+
+
+def test_events_in_order_are_found_wherever_they_follow_each_other(
+    crowd: Stack, contents: Contents
+):
+    """Several times in a video, never one over another; the best of each is the video's."""
+    best = ask(crowd, then=TEXTS[:2], within_s=0, top_k=100, group_by="video")["results"]
+    results = ask(crowd, then=TEXTS[:2], within_s=0, top_k=100)["results"]
+    assert len(results) > len(best)
+    assert [one["score"] for one in results] == sorted((o["score"] for o in results), reverse=True)
+    for video in {result["video_id"] for result in results}:
+        own = sorted((r["start"], r["end"]) for r in results if r["video_id"] == video)
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(own))
+        first = next(result for result in results if result["video_id"] == video)
+        assert first in best
 
 
 def test_events_in_order_keep_to_the_filter(crowd: Stack):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.search.query import SequenceQuery
-from app.services.search.rerank import _by_promise, _chain, _eligible, _ranked, rank_key
+from app.services.search.rerank import _by_promise, _eligible, _ranked, _sequences, rank_key
 from app.services.vectors.port import Recall
 from tests.app.services.search.test_moments import ranked
 
@@ -127,12 +127,12 @@ def test_a_sequence_is_the_best_chain_of_a_videos_windows(
     logits = np.array(data.draw(st.lists(row, min_size=count, max_size=count)), np.float32)
     windows = [ranked("v", at, at, at + 1, 0).found for at in range(count)]
     query = SequenceQuery(tuple("abc"[:events]), within_s=100)
-    found = _chain(query, windows, Given(logits, None), list(range(count)), 10)  # type: ignore[arg-type]
+    made = _sequences(query, windows, Given(logits, None), list(range(count)), 10)  # type: ignore[arg-type]
     chains = list(itertools.combinations(range(count), events))
     if not chains:
-        assert found is None
+        assert made == []
         return
-    assert found is not None
+    found = made[0]
     best = max(float(np.mean([logits[w, e] for e, w in enumerate(chain)])) for chain in chains)
     assert found.best.score == pytest.approx(best)
     assert found.best.confidence is None
@@ -148,8 +148,7 @@ def test_the_confidence_of_a_sequence_is_the_product_of_its_steps() -> None:
     windows = [ranked("v", at, at, at + 1, 0).found for at in range(2)]
     scores = Given(np.zeros((2, 2), np.float32), np.full((2, 2), 0.5))
     query = SequenceQuery(("a", "b"), within_s=10)
-    found = _chain(query, windows, scores, [0, 1], 100)  # type: ignore[arg-type]
-    assert found is not None
+    [found] = _sequences(query, windows, scores, [0, 1], 100)  # type: ignore[arg-type]
     first, second = (step.confidence for step in found.steps)
     assert first == pytest.approx(0.5)
     assert second is not None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.search.sequences import best_chain, followers
+from app.services.search.sequences import Chain, best_chain, chains, followers
 
 WITHIN_S = st.sampled_from([0.0, 0.5, 1.0, 3.0, 100.0])
 
@@ -53,6 +53,38 @@ def test_the_best_chain_is_the_best_of_all(
     assert found.score == pytest.approx(max(means))
     assert found.windows in chains
     assert scores[range(len(scores)), found.windows].mean() == pytest.approx(found.score)
+
+
+@given(videos(), WITHIN_S, st.integers(0, 5))
+def test_each_chain_is_the_best_of_those_beside_the_ones_before(
+    video: tuple[np.ndarray, np.ndarray, np.ndarray], within: float, most: int
+) -> None:
+    """None overlaps another, and they end where no further one fits or enough are found."""
+    scores, starts, ends = video
+    found = list(chains(scores, starts, ends, within, most))
+    left = [
+        chain
+        for chain in itertools.product(range(len(starts)), repeat=len(scores))
+        if is_chain(chain, starts, ends, within)
+    ]
+    for chain in found:
+        means = [scores[range(len(scores)), other].mean() for other in left]
+        assert chain.windows in left
+        assert chain.score == pytest.approx(max(means))
+        first, last = starts[chain.windows[0]], ends[chain.windows[-1]]
+        left = [other for other in left if ends[other[-1]] <= first or starts[other[0]] >= last]
+    assert len(found) == most or not left
+
+
+def test_events_that_repeat_are_all_found() -> None:
+    """Each time they follow each other, the best first."""
+    starts = np.arange(6.0)
+    scores = np.array([[5.0, 0, 9, 0, 7, 0], [0, 5, 0, 9, 0, 7]])
+    assert list(chains(scores, starts, starts + 1, 0, 10)) == [
+        Chain((2, 3), 9),
+        Chain((4, 5), 7),
+        Chain((0, 1), 5),
+    ]
 
 
 @given(videos(), WITHIN_S)
