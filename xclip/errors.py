@@ -4,6 +4,7 @@ XCLIPError
 ├── ConfigError            config_invalid
 ├── WeightsError           weights_invalid
 ├── TokenizerError         tokenizer_invalid
+├── TextFileError          text_invalid
 ├── UnknownModelType       model_type_unknown
 ├── DeviceUnavailable      device_unavailable
 └── VideoError
@@ -45,6 +46,12 @@ class TokenizerError(XCLIPError):
     """A tokenizer that is missing, unreadable or does not fit the text tower."""
 
     code = "tokenizer_invalid"
+
+
+class TextFileError(XCLIPError, ValueError):
+    """A file of texts that is not UTF-8."""
+
+    code = "text_invalid"
 
 
 class UnknownModelType(XCLIPError):

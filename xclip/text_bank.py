@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.errors import WeightsError
+from xclip.errors import TextFileError, WeightsError
 from xclip.hub import Checkpoint
+from xclip.text_file import read_lines
 
 BANK_FILE = "bank.txt"
 GENERAL_BANK = Path(__file__).parent / "banks" / "general.txt"
@@ -31,10 +32,10 @@ def read_bank(checkpoint: Checkpoint) -> tuple[str, ...]:
     own = checkpoint.folder / BANK_FILE
     path = own if own.is_file() else GENERAL_BANK
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(path)
+    except (OSError, TextFileError) as error:
         raise WeightsError(f"the text bank {path.name} cannot be read: {error}") from error
-    texts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    texts = tuple(dict.fromkeys(line for _, line in lines))
     if len(texts) < 2:
         raise WeightsError(f"the text bank {path.name} holds fewer than two texts")
     return texts

@@ -15,6 +15,8 @@ from app.calibration.stored_collection import CalibrationError
 from app.catalog import Catalog
 from app.catalog.errors import NotFound
 from app.catalog.records import Segment
+from xclip.errors import TextFileError
+from xclip.text_file import read_lines
 
 
 class LabelledPair(BaseModel):
@@ -52,13 +54,10 @@ def read_pairs(path: Path) -> list[tuple[int, LabelledPair]]:
     """The pairs of a JSONL file with their line numbers. Raises CalibrationError, OSError."""
     found = []
     try:
-        # Only at line feeds: JSON strings may hold what else `splitlines` takes for an end.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError:
-        raise CalibrationError(f"{path} is not UTF-8 text") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+        lines = read_lines(path)
+    except TextFileError as error:
+        raise CalibrationError(str(error)) from None
+    for number, line in lines:
         try:
             found.append((number, LabelledPair.model_validate(json.loads(line))))
         except ValidationError as error:

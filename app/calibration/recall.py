@@ -19,6 +19,8 @@ from app.calibration.stored_collection import CalibrationError, StoredCollection
 from app.model_api.tensor_records import stack_records
 from app.services.vectors.factory import open_vectors
 from index import Ids, Vectors
+from xclip.errors import TextFileError
+from xclip.text_file import read_lines
 
 MOST_CANDIDATES = 10_000  # as the setting: beyond it every search would be slow
 
@@ -63,10 +65,10 @@ def draw_queries(bank: Sequence[str], count: int, seed: int) -> list[str]:
 def read_queries(path: Path) -> list[str]:
     """One text a line, each once. Raises CalibrationError, OSError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise CalibrationError(f"{path} is not UTF-8 text") from None
-    texts = [*dict.fromkeys(line.strip() for line in lines if line.strip())]
+        lines = read_lines(path)
+    except TextFileError as error:
+        raise CalibrationError(str(error)) from None
+    texts = [*dict.fromkeys(line for _, line in lines)]
     if not texts:
         raise CalibrationError(f"{path} holds no text")
     return texts

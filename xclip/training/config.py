@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from xclip.text_file import read_text
 from xclip.training.errors import TrainingError
+from xclip.training.readers import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class DataConfig:
     shots : where given, so many clips of each label are drawn by the seed and no others used
     """
 
-    kind: Literal["table", "kinetics", "hmdb51", "ucf101", "msrvtt", "activitynet"]
+    kind: Kind
     annotations: Path
     videos: Path
     split: str = "train"
@@ -181,7 +184,7 @@ def read_config(path: Path) -> TrainingConfig:
     Raises TrainingError that names the key for unknown, missing and wrongly typed values.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} cannot be read: {error}") from error
@@ -223,8 +226,21 @@ def _value(kind: Any, value: object, where: str, base: Path) -> object:
         return value
     if kind is Path and isinstance(value, str):
         return base / value
-    if kind is float and type(value) is int:
-        return float(value)
+    if kind is float:
+        return _finite(value, where)
     if type(value) is not kind:
         raise TrainingError(f"{where} must be of type {kind.__name__}, not {value!r}")
     return value
+
+
+def _finite(value: object, where: str) -> float:
+    """A number as float. JSON and TOML both know NaN and infinities, which nothing here may be."""
+    if type(value) not in (int, float):
+        raise TrainingError(f"{where} must be of type float, not {value!r}")
+    try:
+        number = float(value)  # type: ignore[arg-type]  # it is a number by the line above
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise TrainingError(f"{where} must be a finite number, not {value!r}")
+    return number

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from xclip.training.loader import BrokenFile
 from xclip.training.loop import Taken
 
 COLUMNS = ("step", "loss", "rate", "gradient", "seconds")
+UNUSED_COLUMNS = ("path", "reason")
 
 
 class StepLog:
@@ -35,10 +35,20 @@ class StepLog:
         self._file.close()
 
 
-def write_unused(file: Path, missing: Sequence[Path], broken: Iterable[BrokenFile]) -> None:
-    """`unused.csv`: the files that are missing or broken, and why."""
-    with file.open("w", encoding="utf-8", newline="") as lines:
+def write_unused(file: Path, unused: Iterable[tuple[str, str]]) -> None:
+    """`unused.csv`: files, or rows of the annotations, that could not be used, and why."""
+    partial = file.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines)
-        rows.writerow(("path", "reason"))
-        rows.writerows((path, "missing") for path in missing)
-        rows.writerows((item.path, item.reason) for item in broken)
+        rows.writerow(UNUSED_COLUMNS)
+        rows.writerows(unused)
+    partial.replace(file)
+
+
+def read_unused(file: Path) -> dict[str, str]:
+    """What `unused.csv` lists, with the reasons; nothing where there is no such file."""
+    if not file.exists():
+        return {}
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.reader(lines))[1:]
+    return {row[0]: row[1] for row in rows if len(row) == len(UNUSED_COLUMNS)}

@@ -24,11 +24,12 @@ from xclip.training.errors import TrainingError
 from xclip.training.gradient_cache import backward_in_parts
 from xclip.training.initialisation import first_model
 from xclip.training.loader import BrokenFile, Drawn, Loader, Plan
-from xclip.training.log import StepLog, write_unused
+from xclip.training.log import StepLog, read_unused, write_unused
 from xclip.training.loop import BETAS, Loop, Taken
 from xclip.training.network import Batch, TrainingNetwork
 from xclip.training.parameter_groups import POSITIONS, parameter_groups
 from xclip.training.progress import progress
+from xclip.training.readers.rows import LeftOut
 from xclip.training.samples import Samples, collect
 from xclip.training.schedule import Rates
 
@@ -38,12 +39,17 @@ _MIXING, _LAYERS = 1, 2  # what a step's generators are for
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended; `missing` and `broken` are also listed in the output folder."""
+    """How a run ended; what could not be used is also listed in the output folder.
+
+    broken : files that could not be decoded, those of earlier parts of a resumed run included
+    left_out : rows of the annotations that no sample was made of
+    """
 
     steps: int
     loss: float | None
     missing: tuple[Path, ...]
     broken: tuple[BrokenFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def train(
@@ -97,9 +103,9 @@ class _Run:
                 watch(step + 1, taken)
                 if (step + 1) % run.save_every == 0 or step + 1 == run.steps:
                     self._save(state, step + 1)
-        broken = tuple(self.loader.broken)
         loss = None if taken is None else taken.loss
-        return Finished(run.steps, loss, self.samples.missing, broken)
+        samples = self.samples
+        return Finished(run.steps, loss, samples.missing, self._broken(), samples.left_out)
 
     def _parallel(self) -> nn.Module:
         """Averages gradients while they are computed, where one backward pass computes them."""
@@ -156,9 +162,28 @@ class _Run:
         finally:
             if log is not None:
                 log.close()
-            which = f"-{rank()}" if world_size() > 1 else ""
-            file = output / f"{UNUSED_FILE}{which}.csv"
-            write_unused(file, self.samples.missing, self.loader.broken)
+            samples, annotations = self.samples, self.config.data.annotations.name
+            write_unused(
+                self._unused_file,
+                [
+                    *((f"{row.where} of {annotations}", row.reason) for row in samples.left_out),
+                    *((str(path), "missing") for path in samples.missing),
+                    *((str(item.path), item.reason) for item in self._broken()),
+                ],
+            )
+
+    @property
+    def _unused_file(self) -> Path:
+        which = f"-{rank()}" if world_size() > 1 else ""
+        return self.config.run.output / f"{UNUSED_FILE}{which}.csv"
+
+    def _broken(self) -> tuple[BrokenFile, ...]:
+        """What this part of the run could not decode, after what earlier parts could not."""
+        files = {str(sample.path) for sample in self.samples.drawn}
+        earlier = read_unused(self._unused_file)
+        found = {path: reason for path, reason in earlier.items() if path in files}
+        found |= {str(item.path): item.reason for item in self.loader.broken}
+        return tuple(BrokenFile(Path(path), reason) for path, reason in found.items())
 
     def _save(self, state: Path, done: int) -> None:
         """The checkpoint first: where there is a state, there is a checkpoint of it."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from xclip.training.config import DataConfig
 from xclip.training.errors import TrainingError
-from xclip.training.readers import read_clips
-from xclip.training.readers.clips import AnnotatedClip
+from xclip.training.readers import read_annotations
+from xclip.training.readers.clips import AnnotatedClip, is_file
+from xclip.training.readers.rows import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,13 @@ class Samples:
 
     labels : the different texts, sorted; a label's number is its index here
     missing : files that annotations name and that are not there
+    left_out : rows of the annotations that no sample was made of
     """
 
     drawn: tuple[Sample, ...]
     labels: tuple[str, ...]
     missing: tuple[Path, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def collect(config: DataConfig, seed: int) -> Samples:
@@ -45,8 +48,9 @@ def collect(config: DataConfig, seed: int) -> Samples:
 
     Raises TrainingError where no clip is left, or a label has fewer clips than shots.
     """
-    clips = read_clips(config.kind, config.annotations, config.videos, config.split)
-    present = {path: path.is_file() for path in dict.fromkeys(clip.path for clip in clips)}
+    found = read_annotations(config.kind, config.annotations, config.videos, config.split)
+    clips = found.clips
+    present = {path: is_file(path) for path in dict.fromkeys(clip.path for clip in clips)}
     samples = group(clip for clip in clips if present[clip.path])
     if not samples:
         raise TrainingError(f"none of the {len(present)} annotated files is in {config.videos}")
@@ -54,7 +58,7 @@ def collect(config: DataConfig, seed: int) -> Samples:
         samples = few_shot(samples, config.shots, seed)
     missing = tuple(path for path, there in present.items() if not there)
     labels = tuple(sorted({clip.text for clip in clips}))
-    return Samples(tuple(samples), labels, missing)
+    return Samples(tuple(samples), labels, missing, found.left_out)
 
 
 def group(clips: Iterable[AnnotatedClip]) -> list[Sample]:

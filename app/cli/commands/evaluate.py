@@ -18,6 +18,8 @@ from rich.table import Table
 from app.cli.errors import reported
 from app.cli.tables import plain
 from app.settings import Settings, load_settings
+from xclip.text_file import read_lines
+from xclip.training.readers import Kind as AnnotationKind
 
 if TYPE_CHECKING:
     from xclip.encoder import Encoder
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from xclip.evaluation.clip_loader import BrokenClip, Footage
     from xclip.evaluation.protocols import ViewProtocol
     from xclip.evaluation.retrieval import RetrievalLine
+    from xclip.training.readers import Annotations
     from xclip.training.readers.clips import AnnotatedClip
+    from xclip.training.readers.rows import LeftOut
 
-Annotations = Annotated[
+AnnotationFile = Annotated[
     Path, typer.Argument(exists=True, help="The annotations: which clip shows what. See --kind.")
 ]
 Videos = Annotated[
@@ -39,7 +43,7 @@ Videos = Annotated[
     ),
 ]
 Kind = Annotated[
-    Literal["table", "kinetics", "hmdb51", "ucf101", "msrvtt", "activitynet"],
+    AnnotationKind,
     typer.Option(help="The format of the annotations: see docs/evaluation.md."),
 ]
 Split = Annotated[str, typer.Option(help="The part of the annotations to read.")]
@@ -76,7 +80,7 @@ def register(cli: typer.Typer, *, epilog: str) -> None:
 
 
 def retrieval(
-    annotations: Annotations,
+    annotations: AnnotationFile,
     videos: Videos = None,
     kind: Kind = "table",
     split: Split = "test",
@@ -106,7 +110,8 @@ def retrieval(
 
         if plots is not None:
             require_plots()
-        clips = _read(kind, annotations, videos, split)
+        found = _read(kind, annotations, videos, split)
+        clips = found.clips
         encoder = _load(settings)
         others = encoder.bank if bank is None else _lines(bank)
         protocol = ViewProtocol(style)
@@ -115,12 +120,13 @@ def retrieval(
             scores = score_retrieval(encoder, footage, others, seen)
         lines = retrieval_lines(scores, ties, beta)
         Console().print(_retrieval_table(lines))
+        _tell_left_out(found.left_out)
         _tell_broken(footage.broken)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
             plot_ranks(plots / "ranks.svg", lines)
         if report is not None:
-            content = _about(encoder, protocol, split, footage.broken)
+            content = _about(encoder, protocol, split, footage.broken, found.left_out)
             content |= {
                 "list_sha256": digest(clips, videos or annotations.parent),
                 "ties": ties,
@@ -135,7 +141,7 @@ def retrieval(
 
 
 def classification(
-    annotations: Annotations,
+    annotations: AnnotationFile,
     videos: Videos = None,
     kind: Kind = "table",
     split: Annotated[
@@ -179,15 +185,17 @@ def classification(
         protocol = ViewProtocol(style, int(views[0]), 3 if views[2] == "3" else 1)
         measured: list[tuple[str, Classification]] = []
         contents = []
-        for name, clips in zip(names, parts, strict=True):
+        for name, found in zip(names, parts, strict=True):
+            clips = found.clips
             known = labels_of(clips) if labels is None else _lines(labels)
             footage = _footage(settings, encoder, clips, protocol)
             with _progress(len(footage.clips)) as seen:
                 classified = classify_footage(encoder, footage, known, template, seen)
             measured.append((name, classified))
+            _tell_left_out(found.left_out)
             _tell_broken(footage.broken)
             contents.append(
-                _about(encoder, protocol, name, footage.broken)
+                _about(encoder, protocol, name, footage.broken, found.left_out)
                 | {"list_sha256": digest(clips, videos or annotations.parent)}
                 | {"template": template, "labels": len(known), "clips": len(classified.truth)}
                 | _accuracies(classified)
@@ -200,7 +208,7 @@ def classification(
 
 
 def split(
-    annotations: Annotations,
+    annotations: AnnotationFile,
     into: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")],
     videos: Videos = None,
     kind: Kind = "table",
@@ -217,18 +225,20 @@ def split(
     with _reported():
         from xclip.evaluation.splits import write_split
 
-        clips = _read(kind, annotations, videos, part)
+        found = _read(kind, annotations, videos, part)
         folder = videos or annotations.parent
+        clips = found.clips
         record = write_split(annotations, folder, clips, into, share, seed, by_label=by_label)
+        _tell_left_out(found.left_out)
     Console().print(
         plain(f"{record.train_clips} clips to train with, {record.test_clips} to test, in {into}")
     )
 
 
-def _read(kind: str, annotations: Path, videos: Path | None, split: str) -> list[AnnotatedClip]:
-    from xclip.training.readers import read_clips
+def _read(kind: AnnotationKind, annotations: Path, videos: Path | None, split: str) -> Annotations:
+    from xclip.training.readers import read_annotations
 
-    return read_clips(kind, annotations, videos or annotations.parent, split)
+    return read_annotations(kind, annotations, videos or annotations.parent, split)
 
 
 def _load(settings: Settings) -> Encoder:
@@ -262,11 +272,7 @@ def _footage(
 
 def _lines(path: Path) -> list[str]:
     """The lines of a file that hold something, each once."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{path} is not UTF-8 text") from None
-    return list(dict.fromkeys(line for line in lines if line))
+    return list(dict.fromkeys(line for _, line in read_lines(path)))
 
 
 def _retrieval_table(lines: Sequence[RetrievalLine]) -> Table:
@@ -316,7 +322,11 @@ def _plot_classified(folder: Path, measured: Sequence[tuple[str, Classification]
 
 
 def _about(
-    encoder: Encoder, protocol: ViewProtocol, split: str, broken: Sequence[BrokenClip]
+    encoder: Encoder,
+    protocol: ViewProtocol,
+    split: str,
+    broken: Sequence[BrokenClip],
+    left_out: Sequence[LeftOut],
 ) -> dict[str, Any]:
     """What a figure depends on, so that it can be reproduced."""
     return {
@@ -325,11 +335,23 @@ def _about(
         "split": split,
         "protocol": asdict(protocol),
         "broken": [{"path": str(one.clip.path), "reason": one.reason} for one in broken],
+        "left_out": [asdict(row) for row in left_out],
     }
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _tell_left_out(rows: Sequence[LeftOut]) -> None:
+    """List on stderr the rows of the annotations that no clip was made of."""
+    errors = Console(stderr=True)
+    if rows:
+        errors.print(f"{len(rows)} rows of the annotations cannot be used and are left out:")
+    for row in rows[:_SHOWN_BROKEN]:
+        errors.print(plain(f"  {row}"))
+    if len(rows) > _SHOWN_BROKEN:
+        errors.print(f"  and {len(rows) - _SHOWN_BROKEN} more; --json lists them")
 
 
 def _tell_broken(broken: Sequence[BrokenClip]) -> None:

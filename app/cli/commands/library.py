@@ -22,7 +22,10 @@ from app.cli.connection import (
     connected,
     json_object,
 )
+from app.cli.errors import reported
 from app.cli.tables import length, plain, print_items, span
+from xclip.errors import TextFileError
+from xclip.text_file import read_lines
 from xclip_search import schemas
 
 VideoId = Annotated[str, typer.Argument(help="The id of a video; `videos` prints them.")]
@@ -234,7 +237,8 @@ def put_label_set(
     """Make a label set, or replace its labels."""
     if bool(labels) == (file is not None):
         raise typer.BadParameter("give two labels or more, or a file with --file")
-    given = labels or [line for line in (file or Path()).read_text().splitlines() if line.strip()]
+    with reported(TextFileError):
+        given = labels or [line for _, line in read_lines(file or Path())]
     with connected(url, key) as client:
         made = client.put_label_set(name, given, template or ())
     typer.echo(f"{made.name}: {len(made.labels)} labels")

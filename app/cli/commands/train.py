@@ -52,3 +52,9 @@ def train(
                 f"{len(finished.broken)} broken; they are listed in {chosen.run.output}"
             )
         )
+    if rows := finished.left_out:
+        console.print(
+            plain(
+                f"{len(rows)} rows of the annotations were not used, the first for this: {rows[0]}"
+            )
+        )

@@ -54,6 +54,44 @@ def test_retrieval_prints_a_table_and_keeps_all_that_was_measured(
     assert [path.name for path in plots.iterdir()] == ["ranks.svg"]
 
 
+def test_rows_that_cannot_be_used_are_told_and_never_scored(
+    run: RunCommand, table: Path, tmp_path: Path
+):
+    """Beside good rows they are counted and listed; alone they end the run with the reason."""
+    clip = next(table.parent.glob("*.mp4")).name
+    rows = f"path,caption,start,end\n{clip},one,0,\n{clip},two,4,1\n{clip},,0,1\n"
+    (tmp_path / "rows.csv").write_text(rows)
+    report = tmp_path / "report.json"
+    where = ("--videos", table.parent)
+    result = run("evaluate", "retrieval", tmp_path / "rows.csv", *where, "--json", report)
+    assert result.exit_code == 0, result.output
+    assert "2 rows of the annotations cannot be used" in result.stderr
+    assert [row["where"] for row in json.loads(report.read_text())["left_out"]] == [
+        "line 3",
+        "line 4",
+    ]
+    (tmp_path / "rows.csv").write_text(f"path,caption,start,end\n{clip},x,1,1\n")
+    result = run("evaluate", "retrieval", tmp_path / "rows.csv", *where)
+    assert result.exit_code == 1
+    assert "line 2: it starts at 1 s" in " ".join(result.stderr.split())
+
+
+def test_labels_with_a_byte_order_mark_or_in_another_encoding(
+    run: RunCommand, table: Path, tmp_path: Path
+):
+    """The mark is no part of the first label; another encoding is one line, no traceback."""
+    labels = tmp_path / "labels.txt"
+    labels.write_bytes("gr\u00fcn".encode("latin-1"))
+    result = run("evaluate", "classification", table, "--labels", labels)
+    assert result.exit_code == 1
+    assert "is not UTF-8 text" in " ".join(result.stderr.split())
+    (tmp_path / "one.csv").write_text(f"path,label\n{next(table.parent.glob('*.mp4')).name},red\n")
+    labels.write_bytes(b"\xef\xbb\xbfred\nblue\n")
+    where = ("--videos", table.parent, "--labels", labels)
+    result = run("evaluate", "classification", tmp_path / "one.csv", *where)
+    assert result.exit_code == 0, result.output
+
+
 def test_classification_averages_over_splits(run: RunCommand, table: Path, tmp_path: Path):
     """Two splits, here the same list, and their mean; a label that nobody knows is one line."""
     report = tmp_path / "report.json"

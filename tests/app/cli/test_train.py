@@ -31,7 +31,8 @@ device = "cpu"
 def config(tmp_path: Path, checkpoint: Path, make_clip) -> Path:
     for number in range(2):
         make_clip(f"{number}.mp4", seconds=1, seed=number)
-    table = "path,caption\n0.mp4,a red square\n1.mp4,a blue square\ngone.mp4,a circle\n"
+    rows = ("0.mp4,a red square", "1.mp4,a blue square", "gone.mp4,a circle", "1.mp4,")
+    table = "\n".join(("path,caption", *rows))
     (tmp_path / "table.csv").write_text(table)
     file = tmp_path / "run.toml"
     file.write_text(CONFIG.format(checkpoint=checkpoint))
@@ -45,6 +46,7 @@ def test_train(config: Path) -> None:
     said = " ".join(result.output.split())
     assert "2 steps, last loss" in said
     assert "1 files were not used: 1 missing, 0 broken" in said
+    assert "1 rows of the annotations were not used, the first for this: line 5: it has" in said
     assert load_encoder(str(config.parent / "out" / "checkpoint"), device="cpu").num_frames == 4
 
 

@@ -96,6 +96,17 @@ def test_what_a_run_leaves(config: TrainingConfig, library: Path) -> None:
     assert not torch.equal(saved[name], state["model"][name])
 
 
+def test_a_finished_run_that_is_repeated_keeps_what_it_could_not_use(
+    config: TrainingConfig,
+) -> None:
+    """It decodes nothing again, and neither forgets the broken files nor lists one twice."""
+    first = train(config)
+    listed = (config.run.output / "unused.csv").read_text()
+    again = train(config)
+    assert again.broken == first.broken
+    assert (config.run.output / "unused.csv").read_text() == listed
+
+
 def test_another_run_in_the_same_folder_is_refused(config: TrainingConfig) -> None:
     """Going on under other settings would be neither run."""
     train(replace(config, run=replace(config.run, steps=3)))

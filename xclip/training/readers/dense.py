@@ -2,31 +2,106 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from xclip.training.readers.clips import AnnotatedClip, video_file
+from xclip.training.errors import TrainingError
+from xclip.training.readers.clips import is_file, video_file
+from xclip.training.readers.records import is_json, read_json
+from xclip.training.readers.rows import LeftOut, Row
+from xclip.training.readers.split_names import Splits, same_split
+from xclip.training.readers.table import read_table
 
 
-def read_msrvtt(annotations: Path, videos: Path, split: str) -> Iterator[AnnotatedClip]:
-    """`videodatainfo`: `videos` with their split, `sentences` with their captions.
+def read_msrvtt(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
+    """`videodatainfo.json`, the same as a list of captions or of videos, or the 1k-A split's CSV.
 
     The files are already cut, so the times in it, which are the original's, are left alone.
     """
-    content = json.loads(annotations.read_text(encoding="utf-8"))
-    wanted = {video["video_id"] for video in content["videos"] if video["split"] == split}
-    files = {name: video_file(videos, name) for name in wanted}
-    for sentence in content["sentences"]:
-        if sentence["video_id"] in wanted:
-            yield AnnotatedClip(files[sentence["video_id"]], sentence["caption"])
+    content = read_json(annotations) if is_json(annotations) else None
+    if not isinstance(content, dict):
+        yield from read_table(annotations, videos, splits, times=False)
+        return
+    captions = next((key for key in ("sentences", "annotations") if key in content), None)
+    if captions is None or not _objects(content[captions]):
+        keys = ", ".join(repr(str(key)) for key in list(content)[:12])
+        raise TrainingError(
+            f"{annotations} has no list 'sentences' or 'annotations' of captions; its keys are "
+            f"{keys or 'none'}"
+        )
+    split_of = {
+        video.get("video_id"): video.get("split")
+        for video in content.get("videos") or []
+        if isinstance(video, dict)
+    }
+    wanted = {name for name, split in split_of.items() if splits.take(split)}
+    for index, said in enumerate(content[captions]):
+        name = said.get("video_id", said.get("image_id"))
+        if split_of and name not in wanted:
+            continue
+        path = None if name in (None, "") else video_file(videos, str(name))
+        yield Row(f"{captions}[{index}]", path, said.get("caption"))
 
 
-def read_activitynet(annotations: Path, videos: Path, split: str) -> Iterator[AnnotatedClip]:
-    """`{split}.json` in the folder, or that file itself: timestamps and sentences of each video."""
-    file = annotations / f"{split}.json" if annotations.is_dir() else annotations
-    content = json.loads(file.read_text(encoding="utf-8"))
-    for name, video in content.items():
-        path = video_file(videos, name)
-        for (start, end), sentence in zip(video["timestamps"], video["sentences"], strict=True):
-            yield AnnotatedClip(path, sentence.strip(), float(start), float(end))
+def read_activitynet(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row | LeftOut]:
+    """`{split}.json` in the folder, or one file: captions of moments, or the class `database`."""
+    content = read_json(file := _split_file(annotations, splits))
+    if not isinstance(content, dict):
+        raise TrainingError(f"{file} is no object of videos by their name")
+    database = content.get("database", content)
+    if not isinstance(database, dict) or not all(isinstance(v, dict) for v in database.values()):
+        raise TrainingError(f"{file} is no object of videos by their name")
+    for name, video in database.items():
+        if splits.take(video.get("subset")):
+            yield from _moments(name, _named(videos, name), video)
+
+
+def _split_file(annotations: Path, splits: Splits) -> Path:
+    if not annotations.is_dir():
+        return annotations
+    names = sorted(path.name for path in annotations.glob("*.json"))
+    if f"{splits.wanted}.json" in names:
+        return annotations / f"{splits.wanted}.json"
+    found = [name for name in names if same_split(name.removesuffix(".json"), splits.wanted)]
+    if len(found) != 1:
+        raise TrainingError(
+            f"{annotations} holds no {splits.wanted}.json; it holds {', '.join(names) or 'no JSON'}"
+        )
+    return annotations / found[0]
+
+
+def _moments(name: str, path: Path, video: Mapping[str, Any]) -> Iterator[Row | LeftOut]:
+    """A row of each moment; none of a video whose times and texts do not match."""
+    if "annotations" in video:
+        for index, moment in enumerate(video["annotations"]):
+            start, end = _pair(moment.get("segment"))
+            text = moment.get("label", moment.get("sentence"))
+            yield Row(f"{name}[{index}]", path, text, start, end)
+        return
+    times, texts = video.get("timestamps"), video.get("sentences")
+    if not isinstance(times, list) or not isinstance(texts, list):
+        yield LeftOut(name, "it has no lists of timestamps and sentences")
+        return
+    if len(times) != len(texts):
+        # it cannot be told which sentence is missing, so no pair of the video can be trusted
+        yield LeftOut(name, f"it has {len(times)} timestamps and {len(texts)} sentences")
+        return
+    for index, (interval, text) in enumerate(zip(times, texts, strict=True)):
+        yield Row(f"{name}[{index}]", path, text, *_pair(interval))
+
+
+def _pair(value: object) -> tuple[object, object]:
+    """Start and end; what is no such pair stands for both, and is refused where it is read."""
+    return (value[0], value[1]) if isinstance(value, list) and len(value) == 2 else (value, value)
+
+
+def _named(videos: Path, name: str) -> Path:
+    """The file of a video; the class database leaves out the `v_` that files begin with."""
+    plain = video_file(videos, name)
+    prefixed = video_file(videos, f"v_{name}")
+    return prefixed if not is_file(plain) and is_file(prefixed) else plain
+
+
+def _objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)

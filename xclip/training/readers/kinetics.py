@@ -1,4 +1,4 @@
-"""Kinetics reader: CSV with label, youtube_id, time_start, time_end, split.
+"""Kinetics reader: CSV with label, youtube_id, time_start, time_end, split; or the JSON beside it.
 
 Files are what its downloaders leave: already cut to the ten seconds, called `{id}_{start}_{end}`
 with six digits each, or `{id}` alone, in the folder or in one named after the label or the split.
@@ -6,28 +6,72 @@ with six digits each, or `{id}` alone, in the folder or in one named after the l
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from xclip.training.readers.clips import AnnotatedClip, video_file
+from xclip.training.errors import TrainingError
+from xclip.training.readers.clips import is_file, video_file
+from xclip.training.readers.records import Record, is_json, read_json, read_records
+from xclip.training.readers.rows import Row, RowError, seconds, text_of
+from xclip.training.readers.split_names import Splits
+
+_COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 
 
-def read_kinetics(annotations: Path, videos: Path, split: str) -> Iterator[AnnotatedClip]:
-    """Clips of a split; Kinetics calls its validation split `val` or `validate`."""
-    with annotations.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            if row.get("split") in (None, "", split):
-                yield AnnotatedClip(_find(videos, row), row["label"])
+def read_kinetics(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
+    """Rows of a split; Kinetics calls its validation split `val` or `validate`."""
+    for record in _records(annotations):
+        if splits.take(record.values.get("split")):
+            yield Row(record.where, _find(videos, record), record.values.get("label"))
 
 
-def _find(videos: Path, row: dict[str, str]) -> Path:
-    identity = row["youtube_id"]
+def _records(annotations: Path) -> Iterator[Record]:
+    if is_json(annotations):
+        content = read_json(annotations)
+        if not isinstance(content, dict):
+            raise TrainingError(f"{annotations} is no object of Kinetics' clips by their id")
+        for name, clip in content.items():
+            known = clip.get("annotations") if isinstance(clip, dict) else None
+            if not isinstance(known, dict):
+                raise TrainingError(f"{annotations} has no annotations of the clip {name!r}")
+            start, end = known.get("segment") or (None, None)
+            values = (known.get("label"), name, start, end, clip.get("subset"))
+            yield Record(name, dict(zip(_COLUMNS, values, strict=True)))
+        return
+    layout, records = read_records(annotations, _COLUMNS)
+    lacking = [name for name in _COLUMNS[:2] if name not in layout.columns]
+    if lacking:
+        raise TrainingError(f"{annotations} has no column {' and no '.join(lacking)}: {layout}")
+    yield from records
+
+
+def _find(videos: Path, record: Record) -> Path | None:
+    identity = str(record.values.get("youtube_id") or "").strip()
+    if not identity:
+        return None
     names = [identity]
-    if row.get("time_start"):
-        names.insert(0, f"{identity}_{int(row['time_start']):06d}_{int(row['time_end']):06d}")
-    folders = [videos, videos / row["label"], videos / row["label"].replace(" ", "_")]
-    if row.get("split"):
-        folders += [videos / row["split"], videos / row["split"] / row["label"]]
+    if interval := _interval(record):
+        names.insert(0, f"{identity}_{interval[0]:06d}_{interval[1]:06d}")
+    folders = [videos]
+    if label := _text(record.values.get("label")):
+        folders += [videos / label, videos / label.replace(" ", "_")]
+    if split := _text(record.values.get("split")):
+        folders += [videos / split, *([videos / split / label] if label else [])]
     candidates = [video_file(folder, name) for name in names for folder in folders]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    return next((path for path in candidates if is_file(path)), candidates[0])
+
+
+def _interval(record: Record) -> tuple[int, int] | None:
+    """The seconds in the file's name; None where the row has none that could be in a name."""
+    try:
+        start, end = (seconds(name, record.values.get(name)) for name in ("time_start", "time_end"))
+    except RowError:
+        return None
+    return None if start is None or end is None else (int(start), int(end))
+
+
+def _text(value: object) -> str | None:
+    try:
+        return text_of(value)
+    except RowError:
+        return None

@@ -9,36 +9,44 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from xclip.text_file import read_lines
 from xclip.training.errors import TrainingError
-from xclip.training.readers.clips import AnnotatedClip
+from xclip.training.readers.rows import Row
+from xclip.training.readers.split_names import Splits, same_split
 
-_TRAIN, _TEST = "1", "2"  # in HMDB-51's lines; 0 belongs to neither
+_NEITHER, _TRAIN, _TEST = "0", "1", "2"  # in HMDB-51's lines
 
 
-def read_hmdb51(annotations: Path, videos: Path, split: str) -> Iterator[AnnotatedClip]:
+def read_hmdb51(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
     """`{label}_test_split{n}.txt` of lines `file.avi 1`; labels with spaces for underscores."""
-    part, number = _part(split)
+    part, number = _part(splits.wanted)
     wanted = _TRAIN if part == "train" else _TEST
-    for file in sorted(annotations.glob(f"*_test_split{number}.txt")):
+    files = sorted(annotations.glob(f"*_test_split{number}.txt"))
+    if not files:
+        raise TrainingError(f"{annotations} holds no file {{label}}_test_split{number}.txt")
+    for file in files:
         label = file.name.removesuffix(f"_test_split{number}.txt")
-        for line in file.read_text(encoding="utf-8").splitlines():
-            name, _, mark = line.strip().rpartition(" ")
+        for at, line in read_lines(file):
+            name, _, mark = line.rpartition(" ")
+            where = f"line {at} of {file.name}"
+            if mark not in (_NEITHER, _TRAIN, _TEST) or not name.strip():
+                raise TrainingError(f"{where} is not a file with a mark of 0, 1 or 2: {line!r}")
             if mark == wanted:
-                yield AnnotatedClip(videos / label / name.strip(), label.replace("_", " "))
+                yield Row(where, videos / label / name.strip(), label.replace("_", " "))
 
 
-def read_ucf101(annotations: Path, videos: Path, split: str) -> Iterator[AnnotatedClip]:
+def read_ucf101(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
     """`trainlist0{n}.txt` and `testlist0{n}.txt` of lines `Label/file.avi`, as labels are spelt."""
-    part, number = _part(split)
-    listed = annotations / f"{part}list0{number}.txt"
-    for line in listed.read_text(encoding="utf-8").splitlines():
-        if line.strip():
-            name = re.sub(r"\s+\d+$", "", line.strip())
-            yield AnnotatedClip(videos / name, name.split("/")[0])
+    part, number = _part(splits.wanted)
+    listed = annotations / f"{part}list0{number}.txt" if annotations.is_dir() else annotations
+    for at, line in read_lines(listed):
+        name = re.sub(r"\s+\d+$", "", line)
+        label = name.split("/")[0] if "/" in name else None
+        yield Row(f"line {at} of {listed.name}", videos / name, label)
 
 
 def _part(split: str) -> tuple[str, int]:
-    found = re.fullmatch(r"(train|test)([123]?)", split)
+    found = re.fullmatch(r"(train|training|test|testing)([123]?)", split)
     if found is None:
         raise TrainingError(f"{split!r} is not one of the splits train1 … train3, test1 … test3")
-    return found[1], int(found[2] or 1)
+    return "train" if same_split(found[1], "train") else "test", int(found[2] or 1)

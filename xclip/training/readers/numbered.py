@@ -1,0 +1,31 @@
+"""Video list reader: lines `path number`, as the X-CLIP authors' and MMAction's lists are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from xclip.text_file import read_lines
+from xclip.training.readers.clips import named_file
+from xclip.training.readers.records import refuse
+from xclip.training.readers.rows import Row
+from xclip.training.readers.split_names import Splits
+
+_LINE = re.compile(r"(.+?)(?:\s*[,;\t]\s*|\s+)(\S+)")
+
+
+def read_list(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
+    """Each line's file and the number of its label, in the folder's `{split}.txt` or one file."""
+    file = annotations / f"{splits.wanted}.txt" if annotations.is_dir() else annotations
+    wrong: dict[int, str] = {}
+    rows: list[Row] = []
+    for number, line in read_lines(file):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            wrong[number] = "it is not of the form `path number`"
+            continue
+        rows.append(Row(f"line {number}", named_file(videos, found[1].strip()), found[2]))
+    if wrong:
+        raise refuse(file, wrong)
+    yield from rows
