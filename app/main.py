@@ -135,13 +135,17 @@ def _lifespan(
         authenticator = await anyio.to_thread.run_sync(
             Authenticator, parts.catalog, clock, settings
         )
-        tasks = asyncio.create_task(PeriodicTasks(periodic_tasks(parts, services)).run())
+        tasks = [
+            asyncio.create_task(authenticator.revocation.run()),
+            asyncio.create_task(PeriodicTasks(periodic_tasks(parts, services)).run()),
+        ]
         try:
             yield State(parts=parts, services=services, authenticator=authenticator)
         finally:
-            tasks.cancel()
-            with suppress(asyncio.CancelledError):
-                await tasks
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await anyio.to_thread.run_sync(parts.close)
 
     return lifespan

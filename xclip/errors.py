@@ -17,6 +17,7 @@ XCLIPError
     ├── VideoTooLarge      too_large
     ├── DecodeTimeout      decode_timeout
     └── DecoderCrashed     decoder_crashed
+        └── DecoderLost    decoder_lost
 """
 
 from __future__ import annotations
@@ -121,6 +122,16 @@ class DecodeTimeout(VideoError):
 
 
 class DecoderCrashed(VideoError):
-    """The decoder process died."""
+    """The decoder failed over this file in a way that it has no name for."""
 
     code = "decoder_crashed"
+
+
+class DecoderLost(DecoderCrashed):
+    """The decoder process ended without a word about the file; the next attempt may succeed.
+
+    The kernel's out-of-memory killer ends processes that did nothing wrong, and a fork server that
+    dies takes all of its processes with it.
+    """
+
+    code = "decoder_lost"

@@ -23,7 +23,7 @@ from app.catalog.api_keys import ApiKey, Scope
 from app.clock import Clock
 
 SECRET_BYTES = 32
-FRESH_S = 1.0
+FRESH_S = 0.5
 _ID_PREFIX = "key_"
 _FORM = re.compile(rb"xclip_([0-9a-z]{26})_([0-9a-f]{64})")
 _NO_HASH = bytes(32)  # no secret is known to have this SHA-256
@@ -69,7 +69,7 @@ def _digest(secret: bytes) -> bytes:
 
 
 class KeyRing:
-    """The keys in force, read again when they are more than a second old.
+    """The keys in force, read again when they are more than half a second old.
 
     So a key that any process creates or revokes takes effect within about a second.
     """

@@ -30,6 +30,7 @@ from app.security.errors import (
 )
 from app.security.principal import ANONYMOUS, Principal
 from app.security.rate_limits import ConcurrencyLimit, TokenBuckets
+from app.security.revocation import RevocationWatch
 from app.security.session import SECRET, Sessions
 from app.settings import Settings
 from xclip_search.addresses import is_loopback
@@ -48,6 +49,7 @@ class Authenticator:
         self._clock = clock
         self._settings = settings
         self._ring = KeyRing(catalog, clock)
+        self.revocation = RevocationWatch(self._ring, clock)
         self.sessions = Sessions(catalog.secret(SECRET), clock)
         self._rates = TokenBuckets(clock)
         self._wrong_keys = TokenBuckets(clock)

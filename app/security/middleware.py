@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.catalog.errors import DATABASE_ERRORS
 from app.content_length import content_length
@@ -54,11 +54,41 @@ class AuthMiddleware:
         if entrance is not None and entrance.policy is not None:
             scope["state"]["route_policy"] = entrance.policy
             scope["state"]["served_as"] = entrance.method
+        answer = _Answer(send)
         try:
-            with authenticator.serving(caller):
-                await self._app(scope, receive, send)
+            with authenticator.serving(caller), authenticator.revocation.while_in_force(caller):
+                await self._app(scope, receive, answer.send)
         except SecurityError as refusal:
+            if answer.began:
+                await answer.cut()
+                return
             await _refuse(problem_of(refusal), headers, scope, receive, send)
+
+
+class _Answer:
+    """What has been sent of an answer."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._has_parts = False  # each of which is whole, so that it may end after any
+        self.began = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.began = True
+            self._has_parts = (
+                Headers(raw=message["headers"])
+                .get("content-type", "")
+                .startswith("text/event-stream")
+            )
+        await self._send(message)
+
+    async def cut(self) -> None:
+        """End it early. Of anything but a stream of events that is an error: the server closes the
+        connection, so that no client takes a part for the whole."""
+        if self._has_parts:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _not_allowed(methods: Sequence[str]) -> ProblemDetails:

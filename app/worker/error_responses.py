@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.errors import ServiceError
 from app.problems import ProblemDetails, problem_of
 from index.errors import VectorStoreError
-from xclip.errors import VideoError
+from xclip.errors import DecoderLost, VideoError
 
 Handler: TypeAlias = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
 
@@ -50,6 +50,11 @@ async def _answer_video_error(_: Request, error: Exception) -> Response:
     return _response(ProblemDetails(422, error.code, str(error)))
 
 
+async def _answer_decoder_lost(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DecoderLost)
+    return _response(ProblemDetails(503, error.code, str(error)))
+
+
 async def _answer_unexpected(_: Request, error: Exception) -> Response:
     code = getattr(error, "code", _UNEXPECTED_CODE)
     return _response(ProblemDetails(ServiceError.status, code, str(error)))
@@ -58,6 +63,7 @@ async def _answer_unexpected(_: Request, error: Exception) -> Response:
 ERROR_HANDLERS: Mapping[type[Exception], Handler] = {
     ServiceError: _answer_service_error,
     VideoError: _answer_video_error,
+    DecoderLost: _answer_decoder_lost,
     VectorStoreError: _answer_unexpected,
     Exception: _answer_unexpected,
 }

@@ -14,8 +14,9 @@ ServiceError
 ├── CallerGone                 503 caller_gone
 └── Interrupted                503 worker_failed
 
-`xclip` and `index` know no statuses: a VideoError is answered with 422 and everything else with
-500, under the code of the error where it has one (`app.worker.error_responses`).
+`xclip` and `index` know no statuses: a VideoError is answered with 422, DecoderLost with 503 and
+everything else with 500, under the code of the error where it has one
+(`app.worker.error_responses`).
 """
 
 from __future__ import annotations

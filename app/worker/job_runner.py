@@ -17,7 +17,7 @@ from app.worker.errors import Interrupted
 from app.worker.job_telemetry import observed
 from app.worker.lease import Lease
 from app.worker.pipeline import ContentMissing, IngestPipeline
-from xclip.errors import VideoError
+from xclip.errors import DecoderLost, VideoError
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,8 @@ class JobRunner:
             self._give_back(job, lease)
         except (LeaseLost, NotFound):
             self._abandon(job)
+        except DecoderLost as error:
+            self._try_again(job, lease, error)
         except (VideoError, ContentMissing, VectorsOfAnotherModel) as error:
             self._fail(job, lease, error.code, str(error), retry=False)
         except Exception as error:  # one job must not end the worker
@@ -125,6 +127,13 @@ class JobRunner:
             self._abandon(job)
         elif self._catalog.release_job(job.id, lease.token):
             logger.info("job %s: back in the queue, the worker is stopping", job.id)
+
+    def _try_again(self, job: Job, lease: Lease, error: DecoderLost) -> None:
+        """Nothing is known of the file: it may be what ended the decoder, so attempts count."""
+        if lease.should_stop():  # the fork server ends with the worker
+            self._give_back(job, lease)
+        else:
+            self._fail(job, lease, error.code, str(error), retry=True)
 
     def _fail(self, job: Job, lease: Lease, code: str, message: str, *, retry: bool) -> None:
         try:

@@ -109,6 +109,11 @@ class Service:
                 ids[command[-2].decode()] = int(folder.name)
         return ids
 
+    def decoder_ids(self) -> tuple[list[int], list[int]]:
+        """The ids of the worker's fork server, and of the decoders that run at the moment."""
+        servers = children(self.process_ids()["worker"])
+        return servers, [each for server in servers for each in children(server)]
+
     def kill(self, *names: str) -> None:
         """`kill -9` some of "serve", "api", "worker"."""
         ids = self.process_ids()
@@ -125,6 +130,19 @@ class Service:
     def wait_dead(self) -> None:
         assert self._process is not None
         self._process.wait(10)
+
+
+def children(parent: int) -> list[int]:
+    """The ids of the processes that a process has started and that still run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, above = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+        except OSError:
+            continue
+        if int(above) == parent and state != "Z":
+            found.append(int(folder.name))
+    return found
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -14,6 +17,7 @@ from xclip.motion.clips import write_clip
 from xclip.motion.world import TRAINING, sample_scene
 
 CLIPS = 12
+FEW = 3
 LEASE_S = "2"
 
 
@@ -66,10 +70,37 @@ def test_kill_9_in_the_middle_of_an_ingest_loses_nothing_and_doubles_nothing(
         check_library(client)
 
 
-def check_library(client: httpx.Client) -> None:
+@pytest.mark.parametrize("victim", ["decoder", "fork server"])
+def test_a_decoder_killed_from_outside_costs_no_video(
+    victim: str, clips: list[Path], tmp_path: Path
+) -> None:
+    """As the out-of-memory killer does it; the jobs get their next attempt."""
+    with running(tmp_path / "data") as service, service.client() as client:
+        jobs = [upload(client, clip).json()["job"]["id"] for clip in clips[:FEW]]
+        kill_decoders(service, victim)
+        ended = [wait_for_job(client, job, timeout_s=150) for job in jobs]
+        assert [job["status"] for job in ended] == ["succeeded"] * FEW
+        assert max(job["attempts"] for job in ended) > 1
+        check_library(client, FEW)
+
+
+def kill_decoders(service: Service, victim: str) -> None:
+    """Kill what decodes, as soon as anything does."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        servers, decoders = service.decoder_ids()
+        if decoders:
+            for each in decoders if victim == "decoder" else servers:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+            return
+    raise AssertionError("no decoder was caught")
+
+
+def check_library(client: httpx.Client, count: int = CLIPS) -> None:
     """Every clip is there once, with each of its windows once, and search finds all of them."""
     videos = all_items(client, "/v1/collections/default/videos")
-    assert len({video["sha256"] for video in videos}) == len(videos) == CLIPS
+    assert len({video["sha256"] for video in videos}) == len(videos) == count
     assert {video["status"] for video in videos} == {"ready"}
     segments: list[str] = []
     for video in videos:
@@ -79,7 +110,7 @@ def check_library(client: httpx.Client) -> None:
     found = client.post(
         "/v1/collections/default/search", json={"text": "a red circle moving left", "top_k": 200}
     ).json()
-    assert found["index"]["segments_total"] == len(segments) == 15 * CLIPS
+    assert found["index"]["segments_total"] == len(segments) == 15 * count
     hits = [result["segment_id"] for result in found["results"]]
     assert sorted(hits) == sorted(segments)
 

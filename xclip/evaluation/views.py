@@ -20,7 +20,7 @@ from xclip.video.frames import shown_frames
 from xclip.video.probe import probe
 from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
-from xclip.video.sandbox.process import ConfinedProcess, open_upload
+from xclip.video.sandbox.process import ConfinedProcess, open_upload, retried
 from xclip.video.sandbox.wire import EndOfVideo, receive, send
 
 
@@ -44,6 +44,9 @@ class Viewing:
 
         Raises OSError for a file that cannot be opened and the leaves of VideoError.
         """
+        return retried(lambda: self._decoded(clip))
+
+    def _decoded(self, clip: AnnotatedClip) -> NDArray[np.uint8]:
         start = float(clip.start or 0.0)
         end = None if clip.end is None else float(clip.end)
         upload = open_upload(clip.path.resolve())

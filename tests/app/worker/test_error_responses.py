@@ -14,7 +14,7 @@ from app.model_api.messages import MessageError
 from app.worker import composition, errors
 from app.worker.error_responses import ERROR_HANDLERS, error_response
 from index.errors import InvalidVectors, TensorCorrupt, TensorNotFound, VectorStoreError
-from xclip.errors import VideoError, WeightsError
+from xclip.errors import DecoderLost, VideoError, WeightsError
 
 # The worker's wire: which status and code each class is answered with.
 OWN: dict[type[ServiceError], tuple[int, str]] = {
@@ -35,6 +35,7 @@ WIRE: dict[type[Exception], tuple[int, str]] = {
     ModelMismatch: (409, "model_mismatch"),
     VideoError: (422, "video_error"),
     **{leaf: (422, leaf.code) for leaf in VideoError.__subclasses__()},
+    DecoderLost: (503, "decoder_lost"),
     VectorStoreError: (500, "vector_store_error"),
     InvalidVectors: (500, "invalid_vectors"),
     TensorNotFound: (500, "tensor_not_found"),

@@ -103,6 +103,45 @@ def test_a_broken_file_fails_at_once_with_the_decoders_code(
     assert (video.status, video.error_code) == ("failed", "unreadable_video")
 
 
+class KilledDecoder:
+    """Decodes as the parts do, but each decoder is killed once it says what the file is."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    @contextmanager
+    def open(self, *arguments: Any) -> Iterator[Decoding]:
+        with self._decoder.open(*arguments) as decoding:
+            os.kill(decoding._process.pid, signal.SIGKILL)
+            yield decoding
+
+
+def test_a_decoder_killed_from_outside_costs_an_attempt_and_not_the_video(
+    parts: Parts, make_clip: MakeClip
+) -> None:
+    """The job waits for its next attempt, which succeeds."""
+    job = parts.upload(make_clip(seconds=60, fps=4))
+    replace(parts, decoder=KilledDecoder(parts.decoder)).puller().run_one()
+    waiting = parts.catalog.get_job(job.id)
+    assert (waiting.status, waiting.attempts) == ("queued", 1)
+    assert waiting.error_code == "decoder_lost"
+    parts.catalog.retry_job(job.id)
+    assert parts.puller().run_one()
+    done = parts.catalog.get_job(job.id)
+    assert (done.status, done.attempts, done.error_code) == ("succeeded", 2, None)
+
+
+def test_a_decoder_killed_in_every_attempt_fails_its_job(parts: Parts, make_clip: MakeClip) -> None:
+    """The file may be what ends it."""
+    job = parts.upload(make_clip(seconds=60, fps=4))
+    puller = replace(parts, decoder=KilledDecoder(parts.decoder)).puller()
+    while parts.catalog.get_job(job.id).status == "queued":
+        parts.catalog.retry_job(job.id)
+        puller.run_one()
+    done = parts.catalog.get_job(job.id)
+    assert (done.status, done.attempts, done.error_code) == ("failed", 3, "decoder_lost")
+
+
 def test_a_file_that_is_gone_fails_at_once(parts: Parts, make_clip: MakeClip) -> None:
     """Waiting would not bring it back."""
     job = parts.upload(make_clip(seconds=1))
@@ -151,7 +190,6 @@ def test_an_unexpected_failure_is_tried_again_and_stops_nobody_else(
             assert puller.run_one()
             assert parts.catalog.get_job(good.id).status == "succeeded"
         if attempt < 3:
-            assert not puller.run_one()
             parts.catalog.retry_job(unlucky.id)  # instead of waiting
     assert "OSError" in (seen.error_message or "")
     assert seen.status == "failed"

@@ -41,7 +41,7 @@ _LENGTH = struct.Struct("<I")
 def probe_confinement() -> tuple[str, ...]:
     """What of a decoding process's cage this machine refuses, a sentence each; best: nothing.
 
-    Starts such a process and asks it. Raises DecoderCrashed if not even that works.
+    Starts such a process and asks it. Raises DecoderLost if not even that works.
     """
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -125,7 +125,7 @@ class DecodingProcess(ConfinedProcess):
     """Iterator over one file's VideoInfo, then its DecodedSegments; also a context manager.
 
     Decoding runs at most about one segment ahead of the caller. Raises the leaves of VideoError:
-    those of the file, DecodeTimeout, VideoTooLarge (memory) and DecoderCrashed.
+    those of the file, DecodeTimeout, VideoTooLarge (memory), DecoderCrashed and DecoderLost.
 
     lost_s : seconds of the video that are damaged (see `Segments`), known after the last segment;
         0.0 until then

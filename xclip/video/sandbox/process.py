@@ -20,16 +20,19 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 import torch
 
-from xclip.errors import DecoderCrashed, DecodeTimeout, UnreadableVideo, VideoError
+from xclip.errors import DecoderLost, DecodeTimeout, UnreadableVideo, VideoError
 from xclip.video.sandbox.confinement import confine
 
 # The fork server's first start imports torch, seconds on a busy machine.
 _START_S = 120.0
 _EXIT_S = 10.0
+_ATTEMPTS = 3  # of a caller that has no queue to return the file to
+
+T = TypeVar("T")
 
 # Called in the new process, once it is confined, with the file, the pipe to write results to, and
 # the sentences that say what of the confinement this machine refused; and with the file to write,
@@ -65,6 +68,16 @@ def open_upload(path: str | Path) -> int:
         os.close(upload)
         raise UnreadableVideo("Only regular files can be decoded.")
     return upload
+
+
+def retried(work: Callable[[], T]) -> T:
+    """What `work` returns, begun anew where its process was lost. Raises what its last try did."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return work()
+        except DecoderLost:
+            continue
+    return work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ class ConfinedProcess:
             self.pid = self._read_status(_START_S)
         except (OSError, EOFError) as error:
             self._close_descriptors()
-            raise DecoderCrashed("The decoder process could not be started.") from error
+            raise DecoderLost("The decoder process could not be started.") from error
         finally:
             os.close(results_writer)
 
@@ -144,7 +157,7 @@ class ConfinedProcess:
     def read_into(self, buffer: memoryview) -> None:
         """Fill `buffer` with what the process writes.
 
-        Raises DecodeTimeout, or DecoderCrashed where the process ended before it was full.
+        Raises DecodeTimeout, or DecoderLost where the process ended before it was full.
         """
         while buffer:
             started = time.monotonic()
@@ -175,8 +188,8 @@ class ConfinedProcess:
             return DecodeTimeout(f"Decoding took longer than {self._wall_clock_s:g} s.")
         if self._exit_code is not None and self._exit_code < 0:
             name = signal.Signals(-self._exit_code).name
-            return DecoderCrashed(f"The signal {name} ended the decoder process.")
-        return DecoderCrashed("The decoder process ended before it was done.")
+            return DecoderLost(f"The signal {name} ended the decoder process.")
+        return DecoderLost("The decoder process ended before it was done.")
 
     def _wait_for_exit(self) -> None:
         try:

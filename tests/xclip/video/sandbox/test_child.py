@@ -13,6 +13,7 @@ import pytest
 
 from xclip.errors import (
     DecoderCrashed,
+    DecoderLost,
     DecodeTimeout,
     EmptyFile,
     UnreadableVideo,
@@ -21,7 +22,7 @@ from xclip.errors import (
 from xclip.video.decode import decode_segments
 from xclip.video.probe import VideoInfo
 from xclip.video.sandbox.child import decode_in_child
-from xclip.video.sandbox.process import start_fork_server
+from xclip.video.sandbox.process import retried, start_fork_server, stop_fork_server
 
 ROOT = Path(__file__).parents[4]
 
@@ -191,16 +192,49 @@ def test_processor_time_is_limited_while_the_caller_does_not_read(slow_clip, mak
             list(decoding)
 
 
-def test_a_decoder_that_crashes_is_an_error_of_the_file(slow_clip, make_request):
-    """SIGSEGV kills that process and no other; the next file is decoded as before."""
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL", "SIGTERM"])
+def test_a_decoder_that_a_signal_ends_is_lost(slow_clip, make_request, name):
+    """It says nothing of the file, and the next file is decoded as before."""
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         next(decoding)
-        os.kill(decoding.pid, signal.SIGSEGV)
+        os.kill(decoding.pid, signal.Signals[name])
 
-        with pytest.raises(DecoderCrashed, match="SIGSEGV"):
+        with pytest.raises(DecoderLost, match=name):
             list(decoding)
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         assert isinstance(next(decoding), VideoInfo)
+
+
+def test_a_fork_server_that_dies_is_started_again(slow_clip, make_request):
+    """Its processes are lost with it; the next file is decoded as before."""
+    with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
+        next(decoding)
+        stop_fork_server()
+
+        with pytest.raises(DecoderLost):
+            list(decoding)
+    with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
+        assert isinstance(next(decoding), VideoInfo)
+
+
+def test_what_was_lost_is_begun_anew_a_few_times():
+    """A caller without a queue gets what the next attempt gives, or the last attempt's error."""
+    tries: list[int] = []
+
+    def lost_twice() -> int:
+        tries.append(len(tries))
+        if len(tries) % 3:
+            raise DecoderLost("The signal SIGKILL ended the decoder process.")
+        return len(tries)
+
+    def lost_always() -> None:
+        tries.append(len(tries))
+        raise DecoderLost("The signal SIGKILL ended the decoder process.")
+
+    assert retried(lost_twice) == 3
+    with pytest.raises(DecoderLost):
+        retried(lost_always)
+    assert len(tries) == 6
 
 
 def test_memory_is_limited(slow_clip, make_request):
