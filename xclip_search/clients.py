@@ -24,6 +24,7 @@ from xclip_search.steps import (
     Pause,
     content_of,
     credentials,
+    parse,
     unsendable,
 )
 
@@ -45,7 +46,7 @@ class _Connection:
         try:
             host = httpx.URL(self.url).host
         except httpx.InvalidURL as error:
-            raise ServiceAway(f"{url!r} is not a URL: {error}.") from None
+            raise ServiceAway(f"{url!r} is not a URL: {_sentence(error)}") from None
         self._choices: dict[str, Any] = {
             "base_url": self.url,
             "headers": credentials(key),
@@ -63,17 +64,32 @@ class _Connection:
         return answer
 
     def _away(self, error: httpx.TransportError) -> ServiceAway:
-        """The error in words. If nothing has ever answered, the URL is probably wrong."""
+        """The error in words. If no service ever answered, the address is wrong."""
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return ServiceAway(
-                f"Nothing answers at {self.url}. Start the service with `xclip-search serve`, "
-                "or say where it is with --url.",
+                f"Nothing answers at {self.url}. Start the service there with "
+                "`xclip-search serve`, or give the URL of another.",
                 passing=self._answered,
             )
         if isinstance(error, httpx.TimeoutException):
             return ServiceAway(f"{self.url} did not answer in time.")
         passing = not isinstance(error, httpx.UnsupportedProtocol)
-        return ServiceAway(f"The connection to {self.url} failed: {error}.", passing=passing)
+        return ServiceAway(
+            f"The connection to {self.url} failed: {_sentence(error)}", passing=passing
+        )
+
+
+def _sentence(error: Exception) -> str:
+    """A library's message as the end of a sentence, which some end themselves."""
+    return f"{str(error).rstrip('.')}."
+
+
+def _is_ready(answer: httpx.Response) -> bool:
+    """Whether the API says so; a worker's own probe answers 200 too, and is no service."""
+    try:
+        return answer.is_success and parse(answer, schemas.ReadyAnswer).ready
+    except ApiError:
+        return False
 
 
 def _blocking(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Client, P], T]:
@@ -168,7 +184,7 @@ class Client(_Connection):
     def is_ready(self) -> bool:
         """Whether the service can do its work now; False also while nothing answers."""
         try:
-            return self._http.get("/readyz").is_success
+            return _is_ready(self._http.get("/readyz"))
         except httpx.TransportError:
             return False
 
@@ -268,7 +284,7 @@ class AsyncClient(_Connection):
     async def is_ready(self) -> bool:
         """Whether the service can do its work now; False also while nothing answers."""
         try:
-            return (await self._http.get("/readyz")).is_success
+            return _is_ready(await self._http.get("/readyz"))
         except httpx.TransportError:
             return False
 

@@ -10,7 +10,18 @@ from pydantic import JsonValue
 
 from xclip_search import schemas
 from xclip_search.library import DEFAULT
-from xclip_search.steps import AnswerT, Call, Flow, FormBody, ask, get, parse, part, within
+from xclip_search.steps import (
+    AnswerT,
+    Call,
+    FilePath,
+    Flow,
+    FormBody,
+    ask,
+    get,
+    parse,
+    part,
+    within,
+)
 
 
 class SearchParameters(TypedDict, total=False):
@@ -87,7 +98,7 @@ def search_batch(
 
 
 def search_clip(
-    file: Path, collection: str = DEFAULT, **options: Unpack[SearchParameters]
+    file: FilePath, collection: str = DEFAULT, **options: Unpack[SearchParameters]
 ) -> Flow[schemas.SearchAnswer]:
     """Ranked moments like a file that the service does not keep; raises OSError."""
     path = f"{within(collection)}/search:clip"
@@ -107,7 +118,7 @@ def classify(
     return (yield from _post(f"{within(collection)}/classify", options, schemas.ClassifyAnswer))
 
 
-def classify_file(file: Path, **options: Unpack[ClipCut]) -> Flow[schemas.ClipAnswer]:
+def classify_file(file: FilePath, **options: Unpack[ClipCut]) -> Flow[schemas.ClipAnswer]:
     """Probabilities of labels for a file that the service does not keep; raises OSError."""
     return (yield from _send("/v1/classify", file, options, schemas.ClipAnswer))
 
@@ -118,9 +129,11 @@ def _post(path: str, options: Mapping[str, Any], kind: type[AnswerT]) -> Flow[An
     return parse((yield from ask(call)), kind)
 
 
-def _send(path: str, file: Path, options: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
+def _send(
+    path: str, file: FilePath, options: Mapping[str, Any], kind: type[AnswerT]
+) -> Flow[AnswerT]:
     """Ask with a file; decoding takes as long as the service lets it."""
-    call = Call("POST", path, body=FormBody(file, _given(options)), unhurried=True)
+    call = Call("POST", path, body=FormBody(Path(file), _given(options)), unhurried=True)
     return parse((yield from ask(call)), kind)
 
 

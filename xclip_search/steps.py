@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from os import PathLike
 from pathlib import Path
 from time import time
 from typing import Any, TypeAlias, TypeVar
@@ -76,6 +77,7 @@ class Pause:
     seconds: float
 
 
+FilePath: TypeAlias = str | PathLike[str]
 Flow: TypeAlias = Generator[Call | Pause, httpx.Response | None, T]
 
 
@@ -168,7 +170,7 @@ def credentials(key: str | None) -> dict[str, str]:
     if key is None:
         return {}
     if not re.fullmatch(r"[!-~]+", key):
-        raise ApiError("key_invalid", "The key is not valid: it has characters that no key has.")
+        raise ApiError("key_invalid", "This is not an API key: it contains invalid characters.")
     return {"authorization": f"Bearer {key}"}
 
 

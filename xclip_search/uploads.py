@@ -18,6 +18,7 @@ from xclip_search.library import DEFAULT, Metadata
 from xclip_search.steps import (
     Call,
     FileChunk,
+    FilePath,
     Flow,
     FormBody,
     Pause,
@@ -47,7 +48,7 @@ class Uploaded:
 
 
 def upload(
-    file: Path,
+    file: FilePath,
     collection: str = DEFAULT,
     *,
     metadata: Metadata | None = None,
@@ -61,28 +62,28 @@ def upload(
 
     Raises ApiError, and OSError if the file cannot be read.
     """
-    about = metadata or {}
-    size = file.stat().st_size
+    about, path = metadata or {}, Path(file)
+    size = path.stat().st_size
     if size <= CHUNK_BYTES:
-        body = FormBody(file, {"metadata": dict(about)})
+        body = FormBody(path, {"metadata": dict(about)})
         uploaded = yield from _in_one(collection, body)
         on_progress(size)
         return uploaded
     upload_id = None
     if unfinished:
-        upload_id = unfinished.find(file, collection, about)
+        upload_id = unfinished.find(path, collection, about)
     offset = None
     if upload_id:
         offset = yield from _offset_if_known(upload_id)
     if upload_id is None or offset is None:
-        upload_id, offset = (yield from _announce(file, size, collection, about)), 0
+        upload_id, offset = (yield from _announce(path, size, collection, about)), 0
         if unfinished:
-            unfinished.keep(upload_id, file, collection, about)
+            unfinished.keep(upload_id, path, collection, about)
     on_progress(offset)
-    yield from _send_rest(upload_id, file, offset, size, on_progress)
+    yield from _send_rest(upload_id, path, offset, size, on_progress)
     uploaded = yield from _completed(upload_id, size)
     if unfinished:
-        unfinished.forget(file, collection, about)
+        unfinished.forget(path, collection, about)
     return uploaded
 
 

@@ -27,7 +27,7 @@ Prefer = Annotated[str | None, Depends(_preferences)]
 # string holds them
 _PREFERENCE = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+')
 _WAIT = re.compile(r"\s*wait\s*(?:=([^;]*))?(?:;.*)?", re.IGNORECASE | re.DOTALL)
-_SECONDS = re.compile(r"[0-9]+")
+_SECONDS = re.compile(r'[0-9]+|"[0-9]+"')
 
 
 def prefer_wait(header: str | None) -> float | None:
@@ -35,7 +35,9 @@ def prefer_wait(header: str | None) -> float | None:
     for preference in _PREFERENCE.findall(header or ""):
         if wait := _WAIT.fullmatch(preference):
             value = (wait[1] or "").strip()
-            return min(LONGEST_WAIT_S, float(value)) if _SECONDS.fullmatch(value) else None
+            return (
+                min(LONGEST_WAIT_S, float(value.strip('"'))) if _SECONDS.fullmatch(value) else None
+            )
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -264,7 +265,8 @@ def test_a_picture_is_its_bytes(run: Run) -> None:
 
 def test_readiness_is_yes_or_no(run: Run) -> None:
     """A refusal, a cut and silence are all no, and none is asked again."""
-    replies = Reply(200, {}), Reply(503, {}), Reply(200, {"status": "ready"}, cut=5)
+    ready = {"ready": True, "checks": {}}
+    replies = Reply(200, ready), Reply(503, {**ready, "ready": False}), Reply(200, ready, cut=5)
     with answering(*replies) as service:
         found = [run(service.url, lambda client: client.is_ready()) for _ in replies]
     assert found == [True, False, False]
@@ -290,3 +292,32 @@ def test_a_wait_goes_on_after_a_refusal_for_now(run: Run) -> None:
     with answering(busy, Reply(200, job)) as service, pytest.raises(StillWaiting):
         run(service.url, lambda client: client.wait("job_1", timeout_s=0))
     assert [headers["prefer"] for _, _, headers, _ in service.seen] == ["wait=0", "wait=0"]
+
+
+def test_what_answers_as_a_workers_probe_does_is_no_service(run: Run) -> None:
+    """A worker answers its probe with 200 and nothing; other programs with what they like."""
+    for reply in (Reply(200, None), Reply(200, {}), Reply(200, {"ready": False, "checks": {}})):
+        with answering(reply) as service:
+            assert run(service.url, lambda client: client.is_ready()) is False
+
+
+def test_a_file_may_be_named_by_text(run: Run, tmp_path: Path) -> None:
+    """As with `open`: a path is one of the ways to write a file's name."""
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    for name in (str(tmp_path / "a.mp4"), tmp_path / "a.mp4"):
+        with (
+            answering(Reply(413, {"code": "seen"})) as service,
+            pytest.raises(ApiError),
+        ):
+            run(service.url, lambda client, name=name: client.upload(name))
+        assert len(service.seen) == 1
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:1", "http://127.0.0.1:1", "http://[::1", "x"])
+def test_an_address_that_leads_nowhere_is_told_in_whole_sentences(run: Run, url: str) -> None:
+    """One full stop, and no word of the command line's options."""
+    with pytest.raises(ServiceAway) as away:
+        run(url, lambda client: client.models())
+    assert str(away.value).endswith(".")
+    assert ".." not in str(away.value)
+    assert "--" not in str(away.value)

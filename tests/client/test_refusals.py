@@ -81,7 +81,7 @@ def test_a_key_goes_along_and_what_cannot_be_one_is_not_sent() -> None:
 
     def respond(request: httpx.Request) -> httpx.Response:
         seen.append(request.headers.get("authorization"))
-        return httpx.Response(200)
+        return httpx.Response(200, json={"ready": True, "checks": {}})
 
     for key in ("xclip_a_b", None):
         with Client("http://service", key, transport=httpx.MockTransport(respond)) as made:

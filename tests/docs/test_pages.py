@@ -75,6 +75,21 @@ def test_commands_are_commands(page: Path) -> None:
     assert named <= set(root.commands)
 
 
+def test_the_commands_that_print_json_are_named() -> None:
+    """docs/cli.md lists the clients of the service that take `--json`, and no other."""
+    root = typer.main.get_command(build_cli())
+    assert isinstance(root, Group)
+    options = {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in root.commands.items()
+    }
+    page = (ROOT / "docs" / "cli.md").read_text()
+    sentence = re.search(r"((?:`[a-z-]+`[,\s]*(?:and )?)+)take `--json`", page)
+    assert sentence
+    named = set(re.findall(r"`([a-z-]+)`", sentence[1]))
+    assert named == {name for name, known in options.items() if {"--json", "--url"} <= known}
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     """The two commands, and the others."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

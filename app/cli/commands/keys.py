@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY_S = 24 * 3600.0
 
 ID_WIDTH = len("key_") + DIGITS
+_WIDE = 100  # columns of a terminal that has room for the day a key was made
 
 
 def register(cli: typer.Typer, *, epilog: str) -> None:
@@ -75,11 +76,16 @@ def list_() -> None:
     with _catalog() as catalog:
         keys = catalog.list_keys()
     now = SystemClock().now()
+    console = Console()
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("id", no_wrap=True, min_width=ID_WIDTH)  # to be copied whole into `revoke`
-    table.add_column("name", overflow="fold")
-    for head in ("scope", "a minute", "at once", "made", "state"):
-        table.add_column(head, no_wrap=head == "made")
+    table.add_column("name", overflow="fold", min_width=len("name"))
+    for head in ("scope", "a minute", "at once"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("state", min_width=len(f"{now:%Y-%m-%d}"))
+    is_wide = console.width >= _WIDE
+    if is_wide:
+        table.add_column("made", no_wrap=True)
     for key in keys:
         state = "in force"
         if key.revoked_at is not None:
@@ -87,9 +93,10 @@ def list_() -> None:
         elif key.expires_at is not None:
             state = f"{'expired' if key.is_expired(now) else 'until'} {key.expires_at:%Y-%m-%d}"
         cells = (key.id, key.name, key.scope, _limit(key.requests_per_minute))
-        more = (_limit(key.concurrent_requests), f"{key.created_at:%Y-%m-%d}", state)
+        made = (f"{key.created_at:%Y-%m-%d}",) if is_wide else ()
+        more = (_limit(key.concurrent_requests), state, *made)
         table.add_row(*(Text(cell) for cell in (*cells, *more)))
-    Console().print(table)
+    console.print(table)
 
 
 def revoke(

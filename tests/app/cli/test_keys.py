@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,19 @@ def test_a_key_that_is_not_there_is_one_clear_line(data: Path, command: RunComma
     answer = command("keys", "revoke", "key_none")
     assert (answer.exit_code, "(key_not_found)" in answer.stderr) == (1, True)
     assert command("keys", "create", "x", "--scope", "root").exit_code == 2
+
+
+def test_the_table_of_keys_keeps_its_headings_whole_at_80_columns(
+    data: Path, command: RunCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A narrow terminal shows every heading on one line, and each id to be copied."""
+    command("keys", "create", "a camera with a long name", "--scope", "admin", "--expires-days", 3)
+    for columns, headings in (
+        (80, ["id", "name", "scope", "a minute", "at once", "state"]),
+        (120, ["id", "name", "scope", "a minute", "at once", "state", "made"]),
+    ):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = command("keys", "list").output.splitlines()
+        assert re.split(r"\s{2,}", lines[0].strip()) == headings
+        assert lines[1].startswith("key_")
+        assert max(map(len, lines)) <= columns

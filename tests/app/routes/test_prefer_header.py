@@ -17,6 +17,8 @@ LONG_NUMBER = "9" * 5_000
         ("wait=5", 5.0),
         ("wait=0", 0.0),
         ("Wait = 5", 5.0),
+        ('wait="5"', 5.0),
+        ('respond-async, wait="7"; strict', 7.0),
         ("respond-async, wait=5; strict", 5.0),
         ("wait=5, wait=9", 5.0),
         ('note="a, wait=9", wait=5', 5.0),
@@ -34,7 +36,17 @@ def test_the_seconds_to_wait_are_read(header: str, seconds: float) -> None:
     "header",
     [
         *(None, "", "respond-async", "waiting=5", "x; wait=5", 'note="wait=5'),
-        *("wait", "wait=", "wait=soon", "wait=-5", "wait=1.5", "wait=5 6", "wait=٥", 'wait="5"'),
+        *(
+            "wait",
+            "wait=",
+            "wait=soon",
+            "wait=-5",
+            "wait=1.5",
+            "wait=5 6",
+            "wait=٥",
+            'wait="5',
+            'wait=""',
+        ),
         *("wait=x, wait=5", ",,;;==", '"' * 2_000, '"\\' * 2_000),
     ],
 )
