@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from playwright.sync_api import expect
+import numpy as np
+import pytest
+from playwright.sync_api import Page, Route, expect
 
-from tests.web.browser import wait_until
-from tests.web.conftest import OpenPage
+from tests.e2e.service import upload, wait_for_job
+from tests.web.browser import Size, wait_until
+from tests.web.conftest import EVENT_S, OpenPage, Site
+from xclip.motion.clips import write_clip
+from xclip.motion.world import Subject, sample_scene
 
 FOUND = '/?q=a+red+circle&then=a+blue+square&f=["camera","eq","north"]&f=["kind","ne","x"]'
 IS_NEAR = "selector => document.activeElement.closest(selector) !== null"
@@ -74,3 +80,110 @@ def test_a_time_is_picked_and_a_length_is_a_number(open_page: OpenPage):
         page.get_by_label("Field").fill("duration")
         expect(page.get_by_label("Seconds")).to_have_attribute("type", "number")
         expect(page.locator(".adding select")).not_to_contain_text("exists")
+
+
+@pytest.fixture(scope="module")
+def avi(site: Site) -> Iterator[str]:
+    """The id of a video that no browser plays and that no clip can be cut from."""
+    random = np.random.default_rng(3)
+    path = site.folder / "camera.avi"
+    write_clip(
+        path, [(sample_scene(Subject("red", "star", "up"), random), EVENT_S)], 96, 64, 12, random
+    )
+    with site.service.client() as client:
+        answer = upload(client, path, metadata='{"kind": "avi"}').json()
+        assert wait_for_job(client, answer["job"]["id"])["status"] == "succeeded"
+        yield answer["video"]["id"]
+        client.delete(f"/v1/collections/default/videos/{answer['video']['id']}")
+
+
+def open_first(page: Page) -> None:
+    """Open the best moment that was found."""
+    page.locator("a.shot").first.click()
+    page.get_by_role("dialog").wait_for()
+
+
+def test_what_cannot_be_played_or_cut_can_be_downloaded(open_page: OpenPage, site: Site, avi: str):
+    """The reason stands beside the button that does nothing, and the file comes as it was."""
+    with open_page("phone", "dark") as seen:
+        page = seen.page
+        seen.visit('/?q=a+red+star&f=["kind","eq","avi"]')
+        open_first(page)
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("alert")).to_contain_text("cannot play this video")
+        expect(dialog.get_by_role("button", name="Save clip")).to_be_disabled()
+        expect(dialog).to_contain_text("No clips of h264 in avi")
+        seen.picture("unplayable")
+        seen.assert_accessible()
+        with page.expect_download() as coming:
+            dialog.locator(".about").get_by_role("link", name="Download original").click()
+        assert coming.value.suggested_filename == "camera.avi"
+        original = (site.folder / "camera.avi").read_bytes()
+        assert coming.value.path().read_bytes() == original
+        seen.visit(f"/video/{avi}")
+        expect(page.get_by_role("link", name="Download original")).to_have_count(2)
+
+
+def test_a_clip_is_saved_under_its_name_or_the_reason_is_said(open_page: OpenPage):
+    """The browser gets a file that is named after its video; no refusal becomes a file."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit("/?q=a+red+circle+moving+left")
+        open_first(page)
+        save = page.get_by_role("button", name="Save clip")
+        with page.expect_download() as coming:
+            save.click()
+        assert re.fullmatch(r"circle 0\.00-\d\.\d\d\.mp4", coming.value.suggested_filename)
+        assert b"ftyp" in coming.value.path().read_bytes()[:16]
+        refusal = '{"code": "not_cuttable", "detail": "No key frame was found."}'
+        page.route("**/clip?*", lambda route: route.fulfill(status=422, body=refusal))
+        save.click()
+        expect(page.locator(".about").get_by_role("alert")).to_have_text("No key frame was found.")
+        seen.assert_accessible()
+
+
+def test_two_confidences_do_not_pass_for_one(open_page: OpenPage):
+    """Among all videos in the list, and within this one over the strip, which says so."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        seen.visit("/?q=a+red+circle+moving+left")
+        open_first(page)
+        expect(page.locator(".heat figcaption")).to_contain_text(
+            re.compile(r"%\s+confidence within this video")
+        )
+        bars = page.locator(".strip .piece title").all_text_contents()
+        assert bars
+        assert all(bar.endswith("confidence within this video") for bar in bars)
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_nothing_moves_while_a_moment_loads(open_page: OpenPage, size: Size):
+    """The picture stands in for the video, and the controls are where they will be."""
+    held: list[Route] = []
+    is_open = False
+
+    def hold(route: Route) -> None:
+        if is_open:
+            route.continue_()
+        else:
+            held.append(route)
+
+    with open_page(size, "light") as seen:
+        page = seen.page
+        page.route(re.compile("/heatmap|/content"), hold)
+        seen.visit("/?q=a+red+circle+moving+left")
+        open_first(page)
+        poster = page.locator(".screen video").get_attribute("poster")
+        assert poster is not None
+        assert "/thumbnail?t=" in poster
+        controls = page.locator(".controls")
+        before = controls.bounding_box()
+        seen.picture("loading-moment")
+        while not any("/heatmap" in each.request.url for each in held):
+            page.wait_for_timeout(20)
+        is_open = True
+        for each in held:
+            each.continue_()
+        page.locator(".heat .query").wait_for()
+        wait_until(page, "document.querySelector('.screen video').readyState >= 2")
+        assert controls.bounding_box() == before

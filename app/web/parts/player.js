@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../view.js";
 import { moment } from "../format.js";
 import { IconButton } from "./basics.js";
+import { DownloadOriginal } from "./download.js";
 import { ScrubPreview } from "./scrub_preview.js";
 
 const STEP_S = 1;
@@ -10,8 +11,10 @@ const FAR_S = 5;
 
 // `at` is {start, end}: playing begins there and pauses once at its end. `children(now, seek)` are
 // drawn under the scrubber. `length` is the length that the service knows, `sprites` the address of
-// the small pictures.
-export function Player({ src, at, length, sprites, autoplay = false, before, after, children }) {
+// the small pictures, `poster` that of the picture until there is one of the video.
+export function Player({
+  src, filename, poster, at, length, sprites, autoplay = false, before, after, children,
+}) {
   const video = useRef(null);
   const [now, setNow] = useState(at?.start ?? 0);
   const [paused, setPaused] = useState(true);
@@ -50,14 +53,15 @@ export function Player({ src, at, length, sprites, autoplay = false, before, aft
   return html`
     <div class="player">
       <div class="screen">
-        <video ref=${video} src=${src + fragment} muted=${silent} playsinline preload="auto"
+        <video ref=${video} src=${src + fragment} poster=${poster} muted=${silent} playsinline preload="auto"
                tabindex="-1" onClick=${toggle} onPlay=${() => setPaused(false)}
                onPause=${() => setPaused(true)} onError=${() => setBroken(true)}
                onTimeUpdate=${follow}
                onSeeking=${follow}
                onLoadedMetadata=${({ target }) => setOwn(target.duration)} />
-        ${broken && html`<p class="over" role="alert">This browser cannot play this video.
-          You can still search it.</p>`}
+        ${broken && html`
+          <div class="over"><p role="alert">This browser cannot play this video. You can still search it, and
+            watch it in another player.</p><${DownloadOriginal} href=${src} filename=${filename} /></div>`}
       </div>
       <div class="times" onPointerMove=${point} onPointerLeave=${() => setOver(null)}>
         <${ScrubPreview} sprites=${sprites} over=${over} />

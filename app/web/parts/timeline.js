@@ -25,18 +25,25 @@ export function Timeline({ label, bars, marks = [], length, now, onGo, thin = fa
     </svg>`;
 }
 
-// A text's scores over a video's time, with the highest one in words.
+// A text's scores over a video's time, with the highest one in words. Its confidence is that of a
+// search of this video alone, which is higher than among all videos: it must not pass for the same.
 export function Heatmap({ heat, marks, now, onGo }) {
   const best = heat.pieces.reduce((one, other) => (other.score > one.score ? other : one));
-  const confidence = heat.confidence_kind === null ? "" : `, ${percent(best.confidence)} confidence`;
-  const said = `“${heat.query}” scores highest at ${span(best)}${confidence}`;
+  const confidence = heat.confidence_kind === null ? ""
+    : `, ${percent(best.confidence)} confidence within this video`;
   return html`
     <figure class="heat">
       <${Timeline} label="Score over time" bars=${scoreBars(heat)} marks=${marks} now=${now}
                 length=${heat.duration_s ?? heat.pieces.at(-1).end} onGo=${onGo} />
-      <figcaption class="quiet small">${said}</figcaption>
+      <figcaption class="quiet small"><span class="query">“${heat.query}”</span>
+        ${" "}scores highest at ${span(best)}${confidence}</figcaption>
     </figure>`;
 }
+
+// Holds the place of a heatmap while it loads, so that what is below it stays where it is.
+export const HeatmapToCome = () => html`
+  <figure class="heat" aria-hidden="true"><div class="strip waiting-strip"></div>
+    <figcaption class="small">${"\u00a0"}</figcaption></figure>`;
 
 // Scales the scores between the video's lowest and highest to heights.
 export function scoreBars({ pieces, confidence_kind: kind }) {
@@ -44,7 +51,8 @@ export function scoreBars({ pieces, confidence_kind: kind }) {
   const lowest = Math.min(...scores);
   const breadth = Math.max(...scores) - lowest;
   return pieces.map((piece) => {
-    const confidence = kind === null ? "" : `, ${percent(piece.confidence)} confidence`;
+    const confidence = kind === null ? ""
+      : `, ${percent(piece.confidence)} confidence within this video`;
     return {
       ...piece,
       height: breadth ? 0.12 + 0.88 * ((piece.score - lowest) / breadth) : 1,

@@ -1,8 +1,9 @@
 // Result dialog: plays one moment that was found, over its video's score timeline.
 
 import { Dialog, Icon, IconButton, Meter } from "../parts/basics.js";
+import { DownloadOriginal, SaveClip } from "../parts/download.js";
 import { Player } from "../parts/player.js";
-import { Heatmap } from "../parts/timeline.js";
+import { Heatmap, HeatmapToCome } from "../parts/timeline.js";
 import { address, texts } from "../query.js";
 import { go, href } from "../route.js";
 import { api, at } from "../service.js";
@@ -36,6 +37,8 @@ export function ResultDialog({ open, results, query, collection, more, show, onA
     <//>`;
 }
 
+const contentOf = (result) => result.clip_url.split("#")[0];
+
 function Playing({ result, results, query, collection, before, after }) {
   const { video_id: id } = result;
   const queryTexts = texts(query);
@@ -48,10 +51,11 @@ function Playing({ result, results, query, collection, before, after }) {
   const isHere = heats?.every(({ video_id: other }) => other === id);
   const length = isHere ? heats[0]?.duration_s : undefined;
   return html`
-    <${Player} key=${id} src=${result.clip_url.split("#")[0]} at=${result} autoplay=${true}
-               length=${length} sprites=${`${at.video(collection, id)}/sprite`} before=${before} after=${after}>
-      ${(now, seek) => isHere && heats.map((heatmap) => heatmap.pieces.length > 0 && html`
-        <${Heatmap} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)}
+    <${Player} key=${id} src=${contentOf(result)} filename=${result.filename}
+               poster=${result.thumbnail_url} at=${result} autoplay=${true} length=${length} sprites=${`${at.video(collection, id)}/sprite`} before=${before} after=${after}>
+      ${(now, seek) => (isHere ? heats.map((heatmap) => heatmap.pieces.length > 0 && html`
+        <${Heatmap} heat=${heatmap} marks=${marks} now=${now} onGo=${seek} />`)
+        : queryTexts.map((text) => html`<${HeatmapToCome} key=${text} />`))}
     <//>
     ${error && html`<p class="bad small" role="alert">Cannot show scores over time: ${error.message}</p>`}`;
 }
@@ -59,7 +63,8 @@ function Playing({ result, results, query, collection, before, after }) {
 function About({ result, query, collection, onAlike }) {
   const { confidence, score, metadata } = result;
   const to = href(`/video/${result.video_id}`, { q: query.text, t: result.start, e: result.end });
-  const cut = `${at.video(collection, result.video_id)}/clip?start=${result.start}&end=${result.end}`;
+  const { value: video } = useAnswer((signal) => api(at.video(collection, result.video_id), { signal }),
+    [result.video_id]);
   const known = Object.entries(metadata).filter(([, value]) => typeof value !== "object");
   const narrowed = (filter) => address({ ...query, filters: [...query.filters, filter] });
   return html`
@@ -81,8 +86,10 @@ function About({ result, query, collection, onAlike }) {
       <div class="buttons">
         <button type="button" onClick=${() => onAlike(result)}><${Icon} name="alike" /> More like this</button>
         <a class="button" href=${to}><${Icon} name="open" /> Whole video</a>
-        <a class="button" href=${cut} download><${Icon} name="download" /> Save clip</a>
         <${CopyLink} to=${to} />
+        <${DownloadOriginal} href=${contentOf(result)} filename=${result.filename} />
+        <${SaveClip} key=${result.segment_id} collection=${collection} result=${result}
+                     video=${video?.id === result.video_id ? video : null} />
       </div>
     </div>`;
 }

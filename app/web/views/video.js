@@ -1,8 +1,9 @@
 // Video view: plays, searches, labels, describes and deletes one video.
 
 import { Confirm, Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { DownloadOriginal } from "../parts/download.js";
 import { Player } from "../parts/player.js";
-import { Heatmap } from "../parts/timeline.js";
+import { Heatmap, HeatmapToCome } from "../parts/timeline.js";
 import { videoAddress } from "../query.js";
 import { collectionOf, go, href, route } from "../route.js";
 import { api, at } from "../service.js";
@@ -68,7 +69,9 @@ function NotReady({ video, again }) {
   return isFailed
     ? html`<${Notice} icon="alert" title="This video could not be processed" bad=${true}>
         <p>${video.error?.message}${" "}<span class="code">${video.error?.code}</span></p>
-        <p><a class="button" href=${href("/jobs", { status: "failed" })}>Show failed jobs</a></p>
+        <div class="buttons">
+          <${DownloadOriginal} href=${video.content_url} filename=${video.filename} />
+          <a class="button" href=${href("/jobs", { status: "failed" })}>Show failed jobs</a></div>
       <//>`
     : html`<${Notice} icon="clock" title="This video is being processed" role="status">
         <p>${job ? doing(job) : "queued"}. You can search it as soon as processing is done.</p>
@@ -83,8 +86,9 @@ function Ready({ video, segments, params, onVideo }) {
   const length = video.duration_s;
   const given = Number.isFinite(start) ? { start, end: Number.isFinite(end) ? end : length } : undefined;
   const { value: heat, error } = useAnswer(
-    async (signal) => (text ? api(`${at.video(video.collection, video.id)}/heatmap?q=${
-      encodeURIComponent(text)}`, { signal }) : null), [video.id, text]);
+    async (signal) => (text ? { of: text, ...await api(`${
+      at.video(video.collection, video.id)}/heatmap?q=${encodeURIComponent(text)}`, { signal }) } : null),
+    [video.id, text]);
   const screen = useRef(null);
   const jump = (moment) => {
     setGoal({ ...moment });
@@ -94,11 +98,13 @@ function Ready({ video, segments, params, onVideo }) {
     <div class="video-page">
       <div class="main-column">
         <div ref=${screen}>
-          <${Player} src=${video.content_url} at=${goal ?? given} length=${length}
+          <${Player} src=${video.content_url} filename=${video.filename} at=${goal ?? given}
+                     poster=${given ? `${video.thumbnail_url}?t=${given.start}` : video.thumbnail_url} length=${length}
                      sprites=${`${at.video(video.collection, video.id)}/sprite`}
                      autoplay=${Boolean(goal ?? given)}>
-            ${(now, seek) => heat?.pieces.length > 0 && html`
-              <${Heatmap} heat=${heat} now=${now} onGo=${seek} />`}
+            ${(now, seek) => (heat?.of === text ? heat.pieces.length > 0 && html`
+              <${Heatmap} heat=${heat} now=${now} onGo=${seek} />`
+              : text && !error && html`<${HeatmapToCome} />`)}
           <//>
         </div>
         <${VideoSearch} video=${video} text=${text} params=${params} />

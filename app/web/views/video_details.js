@@ -1,6 +1,7 @@
 // Video details: technical facts and editable metadata of one video.
 
 import { Icon } from "../parts/basics.js";
+import { DownloadOriginal } from "../parts/download.js";
 import { valueOf } from "../query.js";
 import { at, write } from "../service.js";
 import { html, useState } from "../view.js";
@@ -19,6 +20,7 @@ export function VideoDetails({ video, onVideo }) {
         ${video.lost_s > 0 && html`
           <div><dt>Unreadable</dt><dd class="bad">${length(video.lost_s)} of it</dd></div>`}
       </dl>
+      <div class="buttons"><${DownloadOriginal} href=${video.content_url} filename=${video.filename} /></div>
       <${Metadata} video=${video} onVideo=${onVideo} />
     </section>`;
 }
