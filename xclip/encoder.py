@@ -56,6 +56,18 @@ class StoredSegments:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """What an encoder reads of one text.
+
+    ids : of the tokens read, start and end included; two texts with the same ids are one to it
+    truncated : the text has more tokens than the model can read, and its end is cut off
+    """
+
+    ids: tuple[int, ...]
+    truncated: bool
+
+
 class Encoder(Protocol):
     """Encodes texts and videos and scores one against the other."""
 
@@ -113,8 +125,8 @@ class Encoder(Protocol):
     def bank(self) -> tuple[str, ...]:
         """Texts that every segment is scored for when it is stored; see `xclip.text_bank`."""
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens `encode_text` reads of each text, start and end included."""
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What `encode_text` reads of each text, and whether that is all of it."""
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.

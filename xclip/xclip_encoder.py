@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xclip import scoring
-from xclip.encoder import ArrayShape, StoredSegments
+from xclip.encoder import ArrayShape, StoredSegments, TokenizedText
 from xclip.hub import Checkpoint
 from xclip.inference.engine import Engine, uninterrupted
 from xclip.model import XCLIPModel
@@ -79,9 +79,9 @@ class XCLIPEncoder:
         model = load_model(name, checkpoint.commit)
         return cls(model, processor, name, device, read_bank(checkpoint), checkpoint.folder)
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens `encode_text` reads of each text, start and end included."""
-        return [len(self._tokenizer.encode(text)) for text in texts]
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What `encode_text` reads of each text, and whether that is all of it."""
+        return [self._tokenize(text) for text in texts]
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts to float32 (N, D), neither normalised nor conditioned on a video.
@@ -130,6 +130,11 @@ class XCLIPEncoder:
             )
             logits[part] = _to_numpy(self._engine.score(texts, chunk))
         return logits
+
+    def _tokenize(self, text: str) -> TokenizedText:
+        whole = self._tokenizer.encode(text, truncation=False)
+        read = self._tokenizer.encode(text) if len(whole) > self._tokenizer.max_length else whole
+        return TokenizedText(tuple(read), truncated=len(read) < len(whole))
 
     def _checked(self, frames: NDArray[np.uint8]) -> Tensor:
         crop = self.geometry.crop

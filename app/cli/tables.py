@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import typer
 from pydantic import BaseModel
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from xclip_search import schemas
+
+_SHOWN_CHARACTERS = 80  # of a text in a warning
 
 Verdict = Callable[[str, float, float], Text]  # filename, start and end in seconds
 
@@ -97,6 +100,14 @@ def nothing_found(answer: schemas.SearchAnswer) -> str:
             "Leave out --min-confidence to see the nearest."
         )
     return "No video shows these events one after the other in that time."
+
+
+def warn_of_cut_texts(answer: schemas.TextUsage) -> None:
+    """Say on standard error which texts were longer than what the model reads."""
+    console = Console(stderr=True, soft_wrap=True)
+    for text in answer.truncated_texts:
+        start = textwrap.shorten(text, _SHOWN_CHARACTERS, placeholder=" …")
+        console.print(plain(f"warning: the model has read only the beginning of {start!r}"))
 
 
 def labelled(answer: schemas.ClassifiedVideo | schemas.ClipAnswer) -> Group:

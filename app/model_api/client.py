@@ -38,9 +38,12 @@ from app.model_api.messages import (
     ScoreRequest,
     Scores,
     TextRequest,
+    TextsRead,
+    TokensRequest,
 )
 from index.protocol import TensorReference
 
+_READ = ("tokens", "truncated", "same_as")  # the arrays of TextsRead
 CUT_TIMEOUT_S = 90.0  # longer than a clip export may take, which waits for its turn first
 
 T = TypeVar("T")
@@ -75,19 +78,19 @@ class WorkerClient:
     def encode_text(self, texts: Sequence[str]) -> EncodedTexts:
         """Embeddings of N texts, not normalised, and what the model is."""
         answer = self._post("/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
+        arrays = _arrays(answer, "embeddings", *_READ)
         return EncodedTexts(
-            _arrays(answer, "embeddings")["embeddings"],
+            arrays["embeddings"],
+            _texts_read(arrays),
             answer.headers[FINGERPRINT_HEADER],
             answer.headers[SCORE_KIND_HEADER],
         )
 
-    def embed_texts(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Embeddings of N texts, float32 [N, D], of length 1, and how many tokens each is, [N]."""
-        request = TextRequest(texts, count_tokens=True)
-        answer = self._post("/text", request.to_json(), MODEL_TIMEOUT_S)
-        arrays = _arrays(answer, "embeddings", "tokens")
-        embeddings = arrays["embeddings"]
-        return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), arrays["tokens"]
+    def read_texts(self, texts: Sequence[str], templates: Sequence[str] = ()) -> TextsRead:
+        """How much the model reads of N texts, and which of them are one to it."""
+        request = TokensRequest(texts, tuple(templates))
+        answer = self._post("/tokens", request.to_json(), MODEL_TIMEOUT_S)
+        return _texts_read(_arrays(answer, *_READ))
 
     def cut(
         self, sha256: str, into: str, *, start_s: float, end_s: float, max_bytes: int
@@ -208,6 +211,10 @@ def _arrays(answer: httpx.Response, *needed: str) -> dict[str, NDArray[Any]]:
     if not (headers <= set(answer.headers) and arrays.keys() >= set(needed)):
         raise not_a_worker(answer)
     return arrays
+
+
+def _texts_read(arrays: Mapping[str, NDArray[Any]]) -> TextsRead:
+    return TextsRead(*(arrays[name] for name in _READ))
 
 
 def _scores(answer: httpx.Response) -> Scores:

@@ -91,10 +91,39 @@ class ModelFacts(_Message):
 
 @dataclass(frozen=True)
 class TextRequest(_Message):
-    """`POST /text`: embed these texts, and on request say how many tokens they are."""
+    """`POST /text`: embed these texts."""
 
     texts: Texts
-    count_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class TokensRequest(_Message):
+    """`POST /tokens`: say what the model reads of these texts.
+
+    With `templates`, each of which holds `{}` once, a text is itself in each of them.
+    """
+
+    texts: Texts
+    templates: Templates = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextsRead:
+    """What the model reads of N texts.
+
+    tokens : int64 [N], how many tokens it reads; of a text in templates, of all of them together
+    truncated : bool [N], whether the end of the text was cut off, in any template
+    same_as : int64 [N], the first text that is one with this one to the model; itself, if it is
+        the first
+    """
+
+    tokens: NDArray[np.int64]
+    truncated: Flags
+    same_as: NDArray[np.int64]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is sent."""
+        return {"tokens": self.tokens, "truncated": self.truncated, "same_as": self.same_as}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,10 +131,12 @@ class EncodedTexts:
     """The answer of `/text`: N texts, and what the model is that encoded them.
 
     embeddings : float32 [N, D], not normalised
+    read : how much of each text they are made from
     score_kind : what a score of this model is, as search answers name it
     """
 
     embeddings: NDArray[np.float32]
+    read: TextsRead
     fingerprint: str
     score_kind: str
 

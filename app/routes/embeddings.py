@@ -25,11 +25,14 @@ def create_embeddings(
     encode = _in_base64 if body.encoding_format == "base64" else _in_numbers
     return schemas.EmbeddingList(
         data=[
-            schemas.EmbeddingAnswer(index=index, embedding=encode(vector))
-            for index, vector in enumerate(embedded.vectors)
+            schemas.EmbeddingAnswer(index=index, embedding=encode(vector), truncated=bool(cut))
+            for index, (vector, cut) in enumerate(
+                zip(embedded.vectors, embedded.truncated, strict=True)
+            )
         ],
         model=body.model,
         usage=schemas.EmbeddingUsage(prompt_tokens=embedded.tokens, total_tokens=embedded.tokens),
+        truncated=bool(embedded.truncated.any()),
     )
 
 

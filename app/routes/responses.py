@@ -13,8 +13,9 @@ from app.services.classify.probabilities import LabelScores
 from app.services.classify.types import Classified, ClipLabels, SegmentLabels, VideoLabels
 from app.services.ingest.resumable_uploads import UploadProgress
 from app.services.library.library import CollectionView, middle
+from app.services.search.moments import Heatmap
 from app.services.search.query import Moment, RankedSegment, SearchPage
-from app.services.search.search import Heatmap
+from app.services.text_use import TextUse
 from xclip_search import schemas
 
 Record = TypeVar("Record")
@@ -132,6 +133,7 @@ def search_answer(query: Sequence[str], page: SearchPage) -> schemas.SearchAnswe
     score_kind = documented_kind(page.score_kind)
     return schemas.SearchAnswer(
         query=" → ".join(query),
+        **_text_use(page.text_use),
         results=[_result(moment, query, score_kind) for moment in page.moments],
         next_cursor=page.next_cursor,
         abstained=page.abstained,
@@ -169,6 +171,7 @@ def heatmap_answer(query: str, heatmap: Heatmap) -> schemas.HeatmapAnswer:
             )
     return schemas.HeatmapAnswer(
         query=query,
+        **_text_use(heatmap.text_use),
         video_id=heatmap.video.id,
         duration_s=heatmap.video.duration_s,
         confidence_kind=heatmap.confidence_kind,
@@ -181,6 +184,7 @@ def classify_answer(classified: Classified) -> schemas.ClassifyAnswer:
     labels = classified.labels
     return schemas.ClassifyAnswer(
         labels=list(labels),
+        **_text_use(classified.text_use),
         model=classified.model,
         segments_damaged=classified.damaged,
         videos=[_classified_video(labels, video) for video in classified.videos],
@@ -192,6 +196,7 @@ def clip_answer(filename: str, labelled: ClipLabels) -> schemas.ClipAnswer:
     labels = labelled.labels
     return schemas.ClipAnswer(
         labels=list(labels),
+        **_text_use(labelled.text_use),
         model=labelled.model,
         filename=filename,
         duration_s=labelled.duration_s,
@@ -231,6 +236,15 @@ def label_set_summary(label_set: LabelSetListing) -> schemas.LabelSetSummary:
         created_at=label_set.created_at,
         updated_at=label_set.updated_at,
     )
+
+
+def _text_use(use: TextUse) -> dict[str, Any]:
+    """The fields of `schemas.TextUsage`."""
+    return {
+        "truncated": bool(use.truncated),
+        "truncated_texts": list(use.truncated),
+        "tokens": use.tokens,
+    }
 
 
 def _by_label(labels: Sequence[str], scores: LabelScores) -> dict[str, float]:

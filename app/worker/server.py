@@ -5,8 +5,8 @@
     GET  /model   ModelFacts as JSON
     GET  /metrics Prometheus text
     POST /check   200 once the model has run on next to nothing
-    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]}, and what was requested
-                                              {tokens int64 [N]}
+    POST /tokens  TokensRequest -> safetensors {tokens, same_as int64 [N], truncated bool [N]}
+    POST /text    TextRequest  -> safetensors {embeddings float32 [N, D]} and what /tokens answers
     POST /score   ScoreRequest -> safetensors {logits float32 [K, N]}, and what was requested
                                               {confidence float64 [K, N], rest float64 [K]};
                                               with {damaged bool [all]} when some of the tensors
@@ -57,6 +57,7 @@ from app.model_api.messages import (
     ScoreRequest,
     Scores,
     TextRequest,
+    TokensRequest,
 )
 from app.model_api.tensor_records import stack_bank, stack_records
 from app.telemetry.calls import CallTelemetry
@@ -71,6 +72,7 @@ from app.worker.model_scheduler import while_wanted
 from app.worker.readiness import ModelReadiness
 from app.worker.scoring import Scoring
 from app.worker.text_cache import TextCache
+from app.worker.texts_read import read_texts
 from index.errors import VectorStoreError
 from index.protocol import Record, TensorStore
 from xclip.encoder import Encoder
@@ -91,6 +93,7 @@ def create_worker_app(calls: ModelCalls, metrics: WorkerMetrics, *, secret: byte
             Route("/metrics", calls.metrics),
             Route("/check", calls.check, methods=["POST"]),
             Route("/text", calls.text, methods=["POST"]),
+            Route("/tokens", calls.tokens, methods=["POST"]),
             Route("/score", calls.score, methods=["POST"]),
             Route("/embed", calls.embed, methods=["POST"]),
             Route("/clip", calls.clip, methods=["POST"]),
@@ -176,10 +179,17 @@ class ModelCalls:
         message = TextRequest.from_json(await request.body())
         async with _watched(request):
             embeddings = await self._embed(message.texts)
-        arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
-        if message.count_tokens:
-            arrays["tokens"] = np.array(self._encoder.count_tokens(message.texts), np.int64)
-        return self._answer(arrays)
+        read = read_texts(self._encoder, message.texts)
+        return self._answer({"embeddings": embeddings, **read.arrays()})
+
+    async def tokens(self, request: Request) -> Response:
+        """Say what the model reads of texts."""
+        message = TokensRequest.from_json(await request.body())
+        async with _watched(request):
+            read = await anyio.to_thread.run_sync(
+                read_texts, self._encoder, message.texts, message.templates
+            )
+        return self._answer(read.arrays())
 
     async def score(self, request: Request) -> Response:
         """Score texts against stored segments; raises ModelMismatch."""

@@ -56,8 +56,18 @@ class EncoderContract:
 
     def test_tokens_are_counted(self, encoder: Encoder) -> None:
         """Each text has a start and an end, and more tokens the longer it is."""
-        empty, word, words = encoder.count_tokens(["", "red", "a red square moves left"])
-        assert 1 <= empty < word < words
+        empty, word, words = encoder.tokenize(["", "red", "a red square moves left"])
+        assert 1 <= len(empty.ids) < len(word.ids) < len(words.ids)
+        assert not words.truncated
+
+    def test_texts_of_the_same_tokens_are_one_to_it(self, encoder: Encoder) -> None:
+        """What is cut off a text has no influence, and what is cut is said to be."""
+        texts = [" ".join(["a red square moves left"] * 200 + [end]) for end in ("up", "down")]
+        one, other = encoder.tokenize(texts)
+        assert one.truncated == other.truncated
+        if one.truncated:
+            assert one.ids == other.ids
+            np.testing.assert_array_equal(*encoder.encode_text(texts))
 
     def test_what_is_stored_has_the_shapes_it_says(
         self, encoder: Encoder, frames: NDArray[np.uint8]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.encoder import ArrayShape, StoredSegments
+from xclip.encoder import ArrayShape, StoredSegments, TokenizedText
 from xclip.hub import CONFIG_FILE, Checkpoint
 from xclip.preprocess import FrameGeometry
 
@@ -47,9 +47,12 @@ class TwoTowerEncoder:
         seed = json.loads((checkpoint.folder / CONFIG_FILE).read_text("utf-8"))["seed"]
         return cls(name, seed, checkpoint.folder, ("a dog", "two people"))
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """The words of each text, and a start and an end."""
-        return [len(text.split()) + 2 for text in texts]
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """The hashes of all words of each text, and a start and an end."""
+        return [
+            TokenizedText((0, *(_bucket(word) for word in text.split()), 1), truncated=False)
+            for text in texts
+        ]
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Count the words in buckets, by their hash, and project the counts."""
@@ -57,7 +60,7 @@ class TwoTowerEncoder:
         for row, text in zip(counts, texts, strict=True):
             row[0] = 1  # a text without a word has a direction too
             for word in text.split():
-                row[hashlib.sha256(word.encode()).digest()[0] % _BUCKETS] += 1
+                row[_bucket(word)] += 1
         return counts @ self._text_tower
 
     def encode_video(
@@ -89,6 +92,10 @@ def save_two_tower(folder: Path, seed: int) -> None:
     folder.mkdir(parents=True)
     config = json.dumps({"model_type": MODEL_TYPE, "seed": seed})
     (folder / CONFIG_FILE).write_text(config, encoding="utf-8")
+
+
+def _bucket(word: str) -> int:
+    return hashlib.sha256(word.encode()).digest()[0] % _BUCKETS
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

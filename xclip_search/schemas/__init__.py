@@ -65,7 +65,7 @@ from xclip_search.schemas.system import (
     RemovalsAnswer,
 )
 from xclip_search.schemas.uploads import ResumableUploadAnswer
-from xclip_search.schemas.values import Accepted, Answer, Page, Text
+from xclip_search.schemas.values import Accepted, Answer, Page, Text, TextUsage
 
 __all__ = [
     "Accepted",
@@ -116,6 +116,7 @@ __all__ = [
     "SegmentEmbedding",
     "SegmentationAnswer",
     "Text",
+    "TextUsage",
     "UploadAnswer",
     "UploadFields",
     "UrlUpload",

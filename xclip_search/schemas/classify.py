@@ -17,6 +17,7 @@ from xclip_search.schemas.values import (
     LabelSetName,
     Seconds,
     Templates,
+    TextUsage,
 )
 
 
@@ -113,7 +114,7 @@ class ClassifiedVideo(Answer):
     )
 
 
-class ClassifyAnswer(Answer):
+class ClassifyAnswer(TextUsage):
     """Probabilities over the labels for each video."""
 
     labels: list[str]
@@ -133,7 +134,7 @@ class ClassifiedStretch(Answer):
     none_of_these: float | None = Field(default=None, description="present when requested")
 
 
-class ClipAnswer(Answer):
+class ClipAnswer(TextUsage):
     """Probabilities over the labels for an upload that was not stored."""
 
     labels: list[str]

@@ -25,6 +25,11 @@ class EmbeddingAnswer(Answer):
     embedding: list[float] | str = Field(
         description="numbers, or with encoding_format base64 little-endian float32"
     )
+    truncated: bool = Field(
+        default=False,
+        description="whether the text has more tokens than the model reads (77 with X-CLIP), so "
+        "that its end has no part in the vector",
+    )
 
 
 class EmbeddingUsage(Answer):
@@ -41,3 +46,4 @@ class EmbeddingList(Answer):
     data: list[EmbeddingAnswer]
     model: str
     usage: EmbeddingUsage
+    truncated: bool = Field(default=False, description="whether one of the texts was cut off")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text
+from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text, TextUsage
 
 # Any string, so that a client reads the scores of an encoder that is newer than itself. The server
 # lists the kinds that it answers with in the OpenAPI document.
@@ -157,7 +157,7 @@ class SearchTimings(Answer):
     total: float
 
 
-class SearchAnswer(Answer):
+class SearchAnswer(TextUsage):
     """Ranked moments, best first."""
 
     query: str
@@ -185,7 +185,7 @@ class HeatmapPiece(Answer):
     confidence: float | None = Field(description="the highest of the segments that cover it")
 
 
-class HeatmapAnswer(Answer):
+class HeatmapAnswer(TextUsage):
     """What a video scores for a text over time."""
 
     query: str

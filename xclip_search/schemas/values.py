@@ -126,6 +126,24 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TextUsage(Answer):
+    """How much of the texts in the request the model has read."""
+
+    truncated: bool = Field(
+        default=False,
+        description="whether a text has more tokens than the model reads (77 with X-CLIP), so that "
+        "its end has no part in the answer",
+    )
+    truncated_texts: list[str] = Field(
+        default_factory=list, description="the texts of the request whose end was cut off"
+    )
+    tokens: int = Field(
+        default=0,
+        description="how many tokens the model has read of all texts, a start and an end of each "
+        "included",
+    )
+
+
 class Page(Answer, Generic[Item]):
     """One page of a list; send `next_cursor` as `cursor` to get the next."""
 

@@ -23,7 +23,7 @@ from app.cli.connection import (
     connected,
     json_object,
 )
-from app.cli.tables import labelled, nothing_found, ranking, videos_labelled
+from app.cli.tables import labelled, nothing_found, ranking, videos_labelled, warn_of_cut_texts
 from xclip_search import ApiError, Client, Unfinished, schemas
 
 INGEST_PATIENCE_S = 3600.0  # a full queue may take long to empty
@@ -163,6 +163,7 @@ def _text_options(
 
 def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
     console = Console()
+    warn_of_cut_texts(answer)
     if not answer.results:
         console.print(nothing_found(answer))
         return
@@ -235,14 +236,18 @@ def classify(
     console = Console()
     with connected(url, key) as client:
         if file is not None:
-            console.print(labelled(client.classify_file(file, **options)))
+            clip = client.classify_file(file, **options)
+            warn_of_cut_texts(clip)
+            console.print(labelled(clip))
         elif video is not None:
             answer = client.classify(collection, video_ids=[video], **options)
+            warn_of_cut_texts(answer)
             console.print(labelled(answer.videos[0]))
         else:
             allowed = json_object("--filter", filter_ or "")
             options = {"top": 1, **options}
             answer = client.classify(collection, filter=allowed, segments=False, **options)
+            warn_of_cut_texts(answer)
             console.print(videos_labelled(answer.videos))
 
 

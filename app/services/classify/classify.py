@@ -11,6 +11,7 @@ K segments, L labels, n labels answered.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +38,7 @@ from app.services.classify.types import (
     VideoLabels,
 )
 from app.services.library.segmentation import SegmentationDefaults
+from app.services.text_use import TextUse, alike
 from app.services.vectors.damage import Damage
 from index.protocol import TensorReference
 
@@ -50,6 +52,7 @@ _MAX_TEXTS = 100_000
 _MAX_NUMBERS = 1_000_000
 _MAX_CHARACTERS = 100_000_000
 _NUMBER_CHARACTERS = 24  # of a probability and its punctuation
+_SHOWN_CHARACTERS = 80  # of a label in a message
 _ROW_CHARACTERS = 200  # of a segment's id, its times and their names
 
 
@@ -85,7 +88,8 @@ class Classify:
         """Label a part of the collection; in the order of the ids given, else newest first.
 
         Raises CollectionNotFound, LabelSetNotFound, VideoNotFound, VideoNotReady, SegmentNotFound,
-        InvalidFilter, InvalidRequest (too much for one answer), NotCalibrated.
+        InvalidFilter, InvalidRequest (too much for one answer, or two labels that the model cannot
+        tell apart), NotCalibrated.
         """
         collection = self._catalog.get_collection(name)
         labelling = self._labelling(options, collection.calibration)
@@ -93,13 +97,15 @@ class Classify:
         _check_size(labelling.labels, options, len(rows), sum(map(len, rows.values())))
         found: list[VideoLabels] = []
         damaged: list[int] = []  # of each block that had any
+        use = TextUse()
         if collection.fingerprint is not None:
+            use = self._read(labelling)
             scored = self._scored(list(rows.values()), labelling, collection.fingerprint, damaged)
             groups = groupby(scored, key=lambda pair: pair[0].video.id)
             found = [_video_labels(group, labelling, options) for _, group in groups]
         if sum(damaged) and part.video_ids is not None and not found:
             raise VideoNotReady("The stored data of these videos is damaged and must be rebuilt.")
-        return Classified(collection.model, labelling.labels, found, sum(damaged))
+        return Classified(collection.model, labelling.labels, found, sum(damaged), use)
 
     def clip(
         self,
@@ -110,14 +116,30 @@ class Classify:
     ) -> ClipLabels:
         """Label a file in the media store's tmp folder; nothing of it is kept.
 
-        Raises LabelSetNotFound, InvalidRequest (too much for one answer, or a stride longer than
-        the window), NotCalibrated.
+        Raises LabelSetNotFound, InvalidRequest (too much for one answer, two labels that the model
+        cannot tell apart, or a stride longer than the window), NotCalibrated.
         """
         window_s, stride_s = self._segmentation.fill(window_s, stride_s)
         labelling = self._labelling(options, None)
+        use = self._read(labelling)
         scored = self._score_clip(path, labelling, window_s, stride_s)
         _check_size(labelling.labels, options, 1, len(scored.starts))
-        return _clip_labels(self._model, scored, labelling, options)
+        return _clip_labels(self._model, scored, labelling, options, use)
+
+    def _read(self, labelling: Labelling) -> TextUse:
+        """How much of the labels is read. Raises InvalidRequest for two that are one to the model.
+
+        They would share between them what one of them has, and look half as likely each.
+        """
+        read = self._worker.read_texts(labelling.labels, labelling.templates)
+        same = alike(labelling.labels, read)
+        if same is not None:
+            one, other = (textwrap.shorten(label, _SHOWN_CHARACTERS) for label in same)
+            raise InvalidRequest(
+                f"The model reads the labels {one!r} and {other!r} as one: it ignores what it has "
+                "no tokens for, such as case, and all beyond its longest text; leave one out."
+            )
+        return TextUse.of(labelling.labels, read)
 
     def _score_clip(
         self, path: Path, labelling: Labelling, window_s: float, stride_s: float
@@ -284,7 +306,11 @@ def _video_labels(
 
 
 def _clip_labels(
-    model: str, scored: ClipScores, labelling: Labelling, options: ClassifyOptions
+    model: str,
+    scored: ClipScores,
+    labelling: Labelling,
+    options: ClassifyOptions,
+    text_use: TextUse,
 ) -> ClipLabels:
     count = len(labelling.labels)
     pool = options.pool()
@@ -299,6 +325,7 @@ def _clip_labels(
         model,
         scored.duration_s,
         labelling.labels,
+        text_use,
         LabelScores.of(pool.value, count, options.top),
         segments if options.segments else None,
     )

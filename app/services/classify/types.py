@@ -21,6 +21,7 @@ from app.services.classify.probabilities import (
     Probabilities,
     softmax,
 )
+from app.services.text_use import TextUse
 
 Mode: TypeAlias = Literal["single", "multi"]
 
@@ -111,12 +112,14 @@ class Classified:
     """The labelled videos, the labels and the model that labelled them.
 
     damaged : how many segments were left out because what is stored of them is unreadable
+    text_use : how much of the labels, each in its templates, the model has read
     """
 
     model: str
     labels: Sequence[str]
     videos: list[VideoLabels]
     damaged: int
+    text_use: TextUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,14 @@ class ClipSegmentLabels:
 
 @dataclass(frozen=True, slots=True)
 class ClipLabels:
-    """The labels of a file that is not kept, and the model that labelled it."""
+    """The labels of a file that is not kept, and the model that labelled it.
+
+    text_use : how much of the labels, each in its templates, the model has read
+    """
 
     model: str
     duration_s: float
     labels: Sequence[str]
+    text_use: TextUse
     scores: LabelScores
     segments: list[ClipSegmentLabels] | None

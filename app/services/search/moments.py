@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from app.catalog.records import Video
+from app.model_api.messages import ConfidenceKind
 from app.services.search.query import Moment, RankedSegment
+from app.services.text_use import TextUse
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,6 +33,22 @@ class Curve:
     edges: Floats
     scores: Floats
     windows: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """The scores of one text over one video.
+
+    text_use : how much of the text the model has read
+    confidence : for each interval of the curve, the highest of the windows that cover it; None when
+        no confidence is known
+    """
+
+    video: Video
+    curve: Curve
+    confidence: Floats | None
+    confidence_kind: ConfidenceKind | None
+    text_use: TextUse
 
 
 def score_curve(starts: Floats, ends: Floats, scores: Floats) -> Curve:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from app.catalog.filters import Condition
 from app.catalog.records import Segment, SegmentOfVideo
 from app.model_api.messages import ConfidenceKind
+from app.services.text_use import TextUse
 from app.services.vectors.port import Recall
 
 COSINE: Final = "cosine"  # the kind of the scores that the index itself computes
@@ -111,6 +112,7 @@ class SearchPage:
         negative text was given and _sequence for a chain of events
     confidence_kind : how the confidence was computed; None when there is none
     abstained : there were results, but the confidence of each was below min_confidence
+    text_use : how much of the query's texts the model has read
     """
 
     moments: list[Moment]
@@ -123,3 +125,4 @@ class SearchPage:
     abstained: bool
     model: str
     seconds: Stages
+    text_use: TextUse = field(default_factory=TextUse)

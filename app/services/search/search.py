@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from prometheus_client import Histogram
@@ -15,11 +15,10 @@ from prometheus_client import Histogram
 from app.catalog import Catalog
 from app.catalog.errors import SegmentNotFound
 from app.catalog.filters import EVERYTHING
-from app.catalog.records import Collection, Segment, SegmentOfVideo, Video
+from app.catalog.records import Collection, Segment, SegmentOfVideo
 from app.clock import Clock
 from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
 from app.model_api.client import WorkerClient
-from app.model_api.messages import ConfidenceKind
 from app.services.search import moments
 from app.services.search.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
 from app.services.search.query import (
@@ -35,6 +34,7 @@ from app.services.search.query import (
 )
 from app.services.search.rerank import Ranking, Reranker
 from app.services.search.stage_timer import StageTimer
+from app.services.text_use import TextUse
 from app.services.vectors.damage import Damage
 from app.services.vectors.port import Recall, VectorPort
 from index import Ids, Vectors
@@ -49,30 +49,18 @@ COSINE_NOISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Heatmap:
-    """The scores of one text over one video.
-
-    confidence : for each interval of the curve, the highest of the windows that cover it; None when
-        no confidence is known
-    """
-
-    video: Video
-    curve: moments.Curve
-    confidence: moments.Floats | None
-    confidence_kind: ConfidenceKind | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Encoded:
     """The vectors to recall by, what a score for the probe is, and whether it is a segment's.
 
     score_kind : the encoder's, or `COSINE` where the index scores
     own_row : of the segment the vectors come from, if they come from one
+    text_use : how much of the probe's texts was read
     """
 
     directions: Sequence[Vectors]
     score_kind: str = COSINE
     own_row: int | None = None
+    text_use: TextUse = field(default_factory=TextUse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +145,17 @@ class Search:
             abstained=abstained,
             model=collection.model,
             seconds=seconds,
+            text_use=encoded.text_use,
         )
 
-    def heatmap(self, name: str, video_id: str, text: str) -> Heatmap:
+    def heatmap(self, name: str, video_id: str, text: str) -> moments.Heatmap:
         """The scores of a text over a video. Raises VideoNotFound, VideoNotReady, …"""
         collection = self._catalog.get_collection(name)
         video = self._catalog.get_video(name, video_id)
         segments = self._catalog.list_segments(name, video_id)
         if not segments:
             raise VideoNotReady(f"The video {video.id} is {video.status}, not ready.")
+        use = TextUse.of([text], self._worker.read_texts([text]))
         scored = self._reranker.score(
             collection, [text], [SegmentOfVideo(one, video) for one in segments], len(segments)
         )
@@ -177,7 +167,7 @@ class Search:
         confidence = None
         if scores.confidence is not None:
             confidence = moments.highest(curve, starts, ends, scores.confidence[:, 0])
-        return Heatmap(video, curve, confidence, scores.confidence_kind)
+        return moments.Heatmap(video, curve, confidence, scores.confidence_kind, use)
 
     def _encode(self, collection: Collection, probe: Probe) -> _Encoded:
         """Stage 1: turn the probe into vectors of length 1."""
@@ -193,10 +183,13 @@ class Search:
             require_model(collection, fingerprint)
             return _Encoded([_direction(embeddings.mean(axis=0))])
         texts = [probe.text] if isinstance(probe, TextQuery) else list(probe.texts)
-        encoded = self._worker.encode_text(texts)
+        # A negative text has no direction, but one turn of the model prepares it for its score.
+        negative = [probe.negative] if isinstance(probe, TextQuery) and probe.negative else []
+        encoded = self._worker.encode_text(texts + negative)
         require_model(collection, encoded.fingerprint)
-        directions = [_direction(embedding) for embedding in encoded.embeddings]
-        return _Encoded(directions, encoded.score_kind)
+        directions = [_direction(embedding) for embedding in encoded.embeddings[: len(texts)]]
+        use = TextUse.of(texts + negative, encoded.read)
+        return _Encoded(directions, encoded.score_kind, text_use=use)
 
     def _stored_vector(self, collection: Collection, segment_id: str) -> _Encoded:
         row = self._catalog.segments_by_ids(collection.name, [segment_id])[0].segment.row

@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 
 from app.errors import ModelNotFound
 from app.model_api.client import WorkerClient
+from app.model_api.messages import Flags
 
 _TEXTS_A_CALL = 32  # between two calls the model serves searches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextVectors:
-    """Vectors of N texts, float32 [N, D], of length 1, and how many tokens they were together."""
+    """Vectors of N texts, float32 [N, D], of length 1, and how much of the texts was read.
+
+    tokens : of all texts together; truncated : bool [N], whether the end of a text was cut off
+    """
 
     vectors: NDArray[np.float32]
     tokens: int
+    truncated: Flags
 
 
 class Embeddings:
@@ -34,8 +39,12 @@ class Embeddings:
         if model != self._model:
             raise ModelNotFound(f"There is no model {model!r} here; there is {self._model!r}.")
         parts = [
-            self._worker.embed_texts(texts[start : start + _TEXTS_A_CALL])
+            self._worker.encode_text(texts[start : start + _TEXTS_A_CALL])
             for start in range(0, len(texts), _TEXTS_A_CALL)
         ]
-        vectors = np.concatenate([vectors for vectors, _ in parts])
-        return TextVectors(vectors, sum(int(tokens.sum()) for _, tokens in parts))
+        vectors = np.concatenate([part.embeddings for part in parts])
+        return TextVectors(
+            vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+            sum(int(part.read.tokens.sum()) for part in parts),
+            np.concatenate([part.read.truncated for part in parts]),
+        )

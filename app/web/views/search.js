@@ -80,7 +80,8 @@ function Outcome({ query, collection, found }) {
     <div class="outcome">
       <p role="status">${shown ? `${found.next_cursor ? "The best " : ""}${count(shown, "moment")} from ${
         count(searched, "segment")} · ${ms} ms` : "Nothing found"}
-        ${damaged > 0 && html` <span class="bad">${damaged} cannot be read right now</span>`}</p>
+        ${damaged > 0 && html` <span class="bad">${damaged} cannot be read right now</span>`}
+        ${found.truncated && html` <span class="bad">The text is longer than the model reads: its end was ignored.</span>`}</p>
       ${!query.like && html`
         <button type="button" class="plain" aria-pressed=${isKept}
                 onClick=${() => toggleSaved(made)}>

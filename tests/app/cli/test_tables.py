@@ -25,6 +25,7 @@ from app.cli.tables import (
     ranking,
     span,
     videos_labelled,
+    warn_of_cut_texts,
 )
 from xclip_search import schemas
 
@@ -261,3 +262,20 @@ def test_progress_ends_with_its_bars() -> None:
     assert "1 videos of 1 videos" in lines[1]
     assert file.getvalue().endswith("\n")
     assert "a.mp4" not in file.getvalue()
+
+
+def test_texts_that_were_cut_are_named_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line each, shortened and made safe; standard output stays the answer's."""
+    answer = schemas.TextUsage(
+        truncated=True, truncated_texts=["red\x1b[2J " * 40, "blue"], tokens=9
+    )
+    warn_of_cut_texts(answer)
+    told = capsys.readouterr()
+    assert told.out == ""
+    first, second = told.err.splitlines()
+    assert first.startswith("warning: the model has read only the beginning of 'red")
+    assert "\x1b" not in first
+    assert len(first) < 200
+    assert second == "warning: the model has read only the beginning of 'blue'"

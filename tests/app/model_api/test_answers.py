@@ -18,8 +18,11 @@ ROWS = np.ones((1, 2), np.float32)
 HEADERS = {FINGERPRINT_HEADER: "f", SCORE_KIND_HEADER: "logit"}
 # Each call, and the arrays without which its answer is none.
 CALLS: dict[str, tuple[Callable[[WorkerClient], Any], tuple[str, ...]]] = {
-    "encode_text": (lambda worker: worker.encode_text(["a"]), ("embeddings",)),
-    "embed_texts": (lambda worker: worker.embed_texts(["a"]), ("embeddings", "tokens")),
+    "encode_text": (
+        lambda worker: worker.encode_text(["a"]),
+        ("embeddings", "tokens", "truncated", "same_as"),
+    ),
+    "read_texts": (lambda worker: worker.read_texts(["a"]), ("tokens", "truncated", "same_as")),
     "score": (lambda worker: worker.score(["a"], [], fingerprint="f"), ("logits",)),
     "embed_clip": (
         lambda worker: worker.embed_clip("n", window_s=1, stride_s=1, timeout_s=1),
