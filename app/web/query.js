@@ -74,7 +74,7 @@ export const address = (query, more = {}) => href("/", { ...toParams(query), ...
 
 // The address of a video's view with some parameters changed and the rest kept.
 export const videoAddress = (id, params, change) => href(`/video/${id}`, {
-  q: params.get("q"), label: params.getAll("label"), many: params.has("many"), ...change,
+  q: params.get("q"), label: params.getAll("label"), one: params.has("one"), ...change,
 });
 
 export const hasQuery = ({ text, like }) => Boolean(text || like);

@@ -187,3 +187,51 @@ def test_nothing_moves_while_a_moment_loads(open_page: OpenPage, size: Size):
         page.locator(".heat .query").wait_for()
         wait_until(page, "document.querySelector('.screen video').readyState >= 2")
         assert controls.bounding_box() == before
+
+
+def test_labels_have_a_confidence_of_their_own(open_page: OpenPage, site: Site):
+    """Where none fits each is low, one alone is enough, and the old comparison is a choice."""
+    address = f"/video/{site.videos['circle.mp4']}?label=a+green+star&label=a+white+ring"
+    with open_page("phone", "light") as seen:
+        page = seen.page
+        seen.visit(address + "&label=a+red+circle+moving+left")
+        labels = page.locator(".labels > li")
+        best = labels.first
+        expect(best).to_contain_text("a red circle")
+        expect(best.locator(".value")).to_contain_text(re.compile(r"%\s+confidence"))
+        assert percent(best.locator("b").inner_text()) > 50
+        best.get_by_role("button", name="Remove").click()
+        expect(labels).to_have_count(2)
+        assert all(percent(each) < 30 for each in labels.locator("b").all_inner_texts())
+        labels.last.get_by_role("button", name="Remove").click()
+        expect(labels).to_have_count(1)
+        expect(labels.locator("b")).to_contain_text("%")
+        seen.picture("labels-many")
+        seen.assert_accessible()
+        seen.visit(address)
+        page.get_by_label("Applies").select_option("exactly one of them")
+        expect(page.locator("main")).to_contain_text("Together they add up to 100 %")
+        assert sum(map(percent, labels.locator("b").all_inner_texts())) == pytest.approx(100, abs=1)
+
+
+def percent(written: str) -> float:
+    """The number in what the page writes."""
+    return float(re.sub(r"[^\d.]", "", written))
+
+
+def test_labels_without_a_calibration_are_compared(open_page: OpenPage, site: Site):
+    """And the page says that it does so."""
+
+    def refuse(route: Route) -> None:
+        if route.request.post_data_json["mode"] == "single":
+            route.continue_()
+            return
+        body = '{"code": "not_calibrated", "detail": "No confidence is known."}'
+        route.fulfill(status=409, body=body)
+
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        page.route("**/classify", refuse)
+        seen.visit(f"/video/{site.videos['circle.mp4']}?label=a+red+circle&label=a+blue+ring")
+        expect(page.locator("main")).to_contain_text("No confidence is known for this model, so")
+        expect(page.locator(".labels > li")).to_have_count(2)

@@ -10,13 +10,14 @@ import { html, useRef } from "../view.js";
 import { percent } from "../format.js";
 
 const ENOUGH = 100; // labels, for a page
+const FILLER = "\u2026";
 
 export function Labels({ video, params, onGo }) {
   const labels = [...new Set(params.getAll("label"))];
-  const isMany = params.has("many");
+  const isMany = !params.has("one");
   const set = (next) => go(videoAddress(video.id, params, { label: [...new Set(next)].slice(0, ENOUGH) }));
   const choose = ({ target }) =>
-    go(videoAddress(video.id, params, { many: target.value === "many" }));
+    go(videoAddress(video.id, params, { one: target.value === "one" }));
   return html`
     <section class="panel" aria-labelledby="labels">
       <div class="row-head">
@@ -24,8 +25,8 @@ export function Labels({ video, params, onGo }) {
         <label class="inline">Applies
           <select value=${isMany ? "many" : "one"}
                   onChange=${choose}>
-            <option value="one">one of them</option>
             <option value="many">any number of them</option>
+            <option value="one">exactly one of them</option>
           </select></label>
       </div>
       <${AddLabels} onAdd=${(more) => set([...labels, ...more])} />
@@ -66,14 +67,31 @@ function AddLabels({ onAdd }) {
     </form>`;
 }
 
-function classify(video, labels, isMany, signal) {
-  const request = { labels, video_ids: [video.id], mode: isMany ? "multi" : "single" };
-  return post(at.classify(video.collection), request, signal);
+// By the confidence of each label or, where none is known or wanted, by how the labels compare.
+async function classify(video, labels, isMany, signal) {
+  const send = (mode, all) =>
+    post(at.classify(video.collection), { labels: all, video_ids: [video.id], mode }, signal);
+  if (!isMany) return labels.length > 1 ? send("single", labels) : null;
+  try {
+    // A request names two labels at least, and in this mode they do not depend on each other.
+    return { isMany, ...await send("multi", labels.length > 1 ? labels : [...labels, FILLER]) };
+  } catch (error) {
+    if (error.code !== "not_calibrated") throw error;
+    return labels.length > 1 ? { isUncalibrated: true, ...await send("single", labels) }
+      : { isUncalibrated: true, videos: [] };
+  }
+}
+
+// What the numbers mean.
+function meaning({ isMany, isUncalibrated }) {
+  if (isMany) return "Each label has its own confidence: none, one or several may apply.";
+  return `${isUncalibrated ? "No confidence is known for this model, so the labels are compared with each other. "
+    : ""}Together they add up to 100 %: one wins even where none applies.`;
 }
 
 function Scores({ video, labels, isMany, onGo, onRemove }) {
   const { value, loading, error } = useAnswer(
-    async (signal) => labels.length > 1 ? classify(video, labels, isMany, signal) : null,
+    (signal) => classify(video, labels, isMany, signal),
     [video.id, isMany, labels.join("\n")]);
   const slow = useSlow(loading);
   if (error) return html`<p class="bad" role="alert">${error.message}</p>`;
@@ -83,19 +101,22 @@ function Scores({ video, labels, isMany, onGo, onRemove }) {
   return html`
     <ul class=${slow ? "labels stale" : "labels"} aria-busy=${loading}>
       ${order.map((label) => html`<${Label} key=${label} label=${label} video=${video} scored=${scored}
-        onGo=${onGo} onRemove=${onRemove} />`)}
+        unit=${value?.isMany ? "confidence" : ""} onGo=${onGo} onRemove=${onRemove} />`)}
     </ul>
-    ${scored && html`<p class="quiet small">The bar is for the whole video, the strip shows it over time. ${isMany
-      ? "Each label has its own confidence." : "Together they add up to 100 %."}</p>`}`;
+    ${scored && html`<p class="quiet small">The bar is for the whole video, the strip shows it over time.
+      ${" "}${meaning(value)}</p>`}
+    ${value && labels.length === 1 && !scored && html`
+      <p class="quiet small">No confidence is known for this model. Add another label to compare with.</p>`}`;
 }
 
-function Label({ label, video, scored, onGo, onRemove }) {
+function Label({ label, video, scored, unit, onGo, onRemove }) {
   const probability = scored?.scores[label];
   return html`
     <li>
       <div class="label-head">
         <span class="name">${label}</span>
-        <b>${probability === undefined ? "–" : percent(probability)}</b>
+        <span class="value"><b>${probability === undefined ? "–" : percent(probability)}</b>
+          ${unit && html`<span class="quiet small">${` ${unit}`}</span>`}</span>
         <${IconButton} name="close" label="Remove ${label}" onClick=${() => onRemove(label)} />
       </div>
       <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
