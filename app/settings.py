@@ -64,11 +64,11 @@ class Settings(BaseModel):
     worker_host and worker_port."""
     allowed_hosts: str | None = None
     """Host names, joined by commas, that browsers may use beside the service's address, such as a
-    proxy's name. Without keys the service answers only to these and to this machine's own."""
+    proxy's name. Without keys the service accepts only these and this machine's own."""
     key_requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Requests a minute for keys without a limit of their own; not set: no limit."""
+    """Requests a minute for a key without its own limit; not set: no limit."""
     key_concurrent_requests: Annotated[int, Field(ge=1)] | None = None
-    """Requests at once for keys without a limit of their own; not set: no limit."""
+    """Requests at once for a key without its own limit; not set: no limit."""
     wrong_keys_per_minute: Annotated[int, Field(ge=1)] = 30
     """Wrong keys a minute from one address; further ones get 429 instead of 401."""
 
@@ -99,7 +99,7 @@ class Settings(BaseModel):
     """From where the service may fetch videos by URL: off, public, or hosts, addresses and
     networks joined by commas, each with an optional port (docs/url-ingest.md)."""
     url_timeout_s: PositiveSeconds = 600.0
-    """Wall-clock seconds that the download of a video by URL may take."""
+    """Longest time in seconds for fetching a video by URL."""
     decode_timeout_s: PositiveSeconds = 1800.0
     """Wall-clock seconds after which the decoding of one video is killed."""
     decode_memory_bytes: Annotated[int, Field(ge=64 * 1024**2)] = 1024**3
@@ -116,7 +116,7 @@ class Settings(BaseModel):
     """Segments the index recalls for each search, which the model then scores exactly."""
     exact_up_to: Annotated[int, Field(ge=0)] = 300_000
     """Segments of a collection, or after a filter, up to which every vector is compared; above it
-    2-bit codes propose (docs/search.md)."""
+    2-bit codes select the candidates (docs/search.md)."""
 
     head_timeout_s: PositiveSeconds = 10.0
     """Seconds a client has for the head of a request, from its first byte or the connection."""
@@ -141,7 +141,8 @@ class Settings(BaseModel):
     max_uploads: Annotated[int, Field(ge=1, le=256)] = 16
     """Videos received at once."""
     max_queue_wait_s: PositiveSeconds = 24 * 3600.0
-    """Estimated seconds that a new video may wait for its ingest; beyond it uploads get 429."""
+    """Seconds that a new video may wait for its ingest, estimated from recent ingests; beyond it
+    uploads get 429."""
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Ingest jobs that may wait; beyond it uploads get 429."""
 
@@ -150,7 +151,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe message that is logged."""
     log_format: LogFormat = "text"
-    """Format of the log: text for people, or json, one object per line, for log collectors."""
+    """Format of the log: text or json, one object per line."""
     otlp_url: str | None = None
     """Where traces are sent by OpenTelemetry over HTTP, such as http://127.0.0.1:4318; not set:
     nowhere. Takes the extra otel."""

@@ -68,7 +68,7 @@ class DeviceUnavailable(XCLIPError):
 
 
 class VideoError(XCLIPError):
-    """A file whose frames cannot be had; the message is a sentence for the person who sent it."""
+    """A file whose frames are not available; the message is a sentence for its sender."""
 
     code = "video_error"
 

@@ -24,7 +24,7 @@ MAX_TERM_CHARS = 200  # longer ones are kept as a digest: indexes refuse entries
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A scalar under a key, or that the key is there and holds none (`term` is None)."""
+    """A scalar under a key, or that the key is there and holds no scalar (`term` is None)."""
 
     key: str
     term: str | None

@@ -148,16 +148,16 @@ def _service_answers(url: str) -> bool:
 
 def _listening_address(settings: Settings) -> Diagnosis:
     if is_loopback(settings.host):
-        return Diagnosis("doors", "ok", f"{settings.host}: only this machine reaches the service")
+        return Diagnosis("access", "ok", f"{settings.host}: only this machine reaches the service")
     keyed = False
     with suppress(NoLibrary, *_UNUSABLE):
         check_library(settings)
         with open_catalog(settings) as catalog:
             keyed = bool(catalog.keys_in_force())
     if keyed:
-        return Diagnosis("doors", "ok", f"{settings.host} is open to others, with keys")
+        return Diagnosis("access", "ok", f"{settings.host} is open to others, with keys")
     return Diagnosis(
-        "doors",
+        "access",
         "wrong",
         f"{settings.host} is open to others and there is no key; the service refuses to start",
         "Make one with `xclip-search keys create NAME --scope admin`, or listen on 127.0.0.1.",

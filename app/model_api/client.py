@@ -68,7 +68,8 @@ class WorkerClient:
             WorkerEndpoint(url, secret=secret, transport=transport, clock=clock)
             for url in base_urls
         ]
-        # One a path: else of two calls a search makes each would always go to the same worker.
+        # One counter per path; with a shared one, /text would always reach one worker and /score
+        # the other.
         self._turns: Mapping[str, Iterator[int]] = defaultdict(itertools.count)
 
     def facts(self) -> ModelFacts:
@@ -97,7 +98,7 @@ class WorkerClient:
     ) -> ClipExportResult:
         """Have an interval of stored content written to an empty file in the media store's tmp.
 
-        Whatever stands against it is WorkerFailed with the code of the VideoError.
+        If it cannot be cut, raises WorkerFailed with the code of the VideoError.
         """
         order = ClipExportRequest(sha256, into, start_s, end_s, max_bytes)
         answer = self._in_order("/cut")[0].call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)

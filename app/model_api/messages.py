@@ -235,8 +235,8 @@ class Scores:
     """What the model says of K segments and N texts.
 
     logits : float32 [K, N]
-    confidence : float64 [K, N], the probability of a match; None, and `confidence_kind` too, if
-        it was not requested, there are no segments, or the model has no calibration
+    confidence : float64 [K, N], the probability of a match; None, and then confidence_kind is
+        None too, if it was not requested, there are no segments, or the model has no calibration
     rest : float64 [K], log-sum-exp of the logits of all other texts of the bank, if requested
     damaged : bool, of every requested segment, whether its tensors could not be read; the other
         arrays have rows for the rest only. None: all could.

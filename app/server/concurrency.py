@@ -1,4 +1,4 @@
-"""Concurrency limiter: so many requests of a class at once, and a queue with a bounded wait.
+"""Concurrency limiter: limits the requests of a class, with a queue whose wait is bounded.
 
 The wait of a request is estimated when it arrives: its position times what requests take, divided
 by how many run at once. If that is too long the request is refused at once, not after it has waited
@@ -6,7 +6,7 @@ in vain. A burst may wait up to `max_wait_s`. If the running requests take longe
 request that has waited for `max_wait_s` is refused then. A queue that does not get empty for
 `BURST_S` is no burst but overload, and a queue would only make every request late. From then on
 there is no queue, only half as many run at once, since all of them share the same processors, and
-every other request is refused, until none has had to be refused for `CALM_S`.
+every other request is refused, until no request was refused for `CALM_S`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def bind(host: str, port: int) -> socket.socket:
     PortBusy
         If the address is taken.
     OSError
-        If the address cannot be had for another reason, such as a host that is not this machine.
+        If the address is not available for another reason, such as a host that is not this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -99,7 +99,7 @@ class IncomingFile:
         self._file = _create_locked(path)
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes were announced; raises StorageFull if they do not fit on the disk."""
+        """The declared size in bytes; raises StorageFull if it does not fit on the disk."""
         self._free_space.expect(size_bytes)
 
     def write(self, chunk: bytes) -> None:
@@ -160,11 +160,11 @@ class FreeSpaceChecks:
         self._unchecked = 0
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes will come; raises StorageFull."""
+        """The declared size in bytes; raises StorageFull."""
         self._check_free_space(size_bytes)
 
     def count(self, size_bytes: int) -> None:
-        """So many bytes are about to be written; raises StorageFull."""
+        """The size in bytes of what is about to be written; raises StorageFull."""
         self._unchecked += size_bytes
         if self._unchecked >= SPACE_CHECK_BYTES:
             self._check_free_space(size_bytes)

@@ -54,7 +54,7 @@ class PartialUpload(Protocol):
         """What was written is correct: it is synced first, then counted."""
 
     def cut(self, size_bytes: int) -> None:
-        """Remove everything after the first `size_bytes`, for good."""
+        """Truncate to `size_bytes` bytes, for good."""
 
     def sync(self) -> None:
         """Return once every byte would survive a loss of power."""

@@ -25,7 +25,7 @@ from app.errors import ServiceError
 
 
 class NotInClipFolder(ServiceError):
-    """A request names no file of the folder for incoming files, the only one it may name."""
+    """A file name outside the folder that requests may use."""
 
     code = "invalid_request"
     status = 400

@@ -73,7 +73,7 @@ class StartupServer:
 
 class _Server(HTTPServer):
     def handle_error(self, *_: object) -> None:
-        """The client has gone before its answer; the next client gets its own."""
+        """The client has gone before its answer; the next client is answered."""
 
 
 def _server(listener: socket.socket, body_now: Callable[[], bytes]) -> HTTPServer:

@@ -11,10 +11,12 @@ _TASK = re.compile(r"^\| .+ \| .+ \| `([^`]+)` \|$", re.MULTILINE)
 _PATH = re.compile(r"`((?:app|xclip|xclip_search|index|tests|docs|benchmarks)/[\w./-]*)`")
 
 
-def test_each_of_ten_tasks_leads_to_a_file_of_a_described_package() -> None:
+def test_each_task_leads_to_a_file_of_a_described_package() -> None:
     """The file is there, and ARCHITECTURE.md names it or the package that holds it."""
-    files = _TASK.findall((ROOT / "docs" / "newcomer.md").read_text())
-    assert len(files) == 10
+    page = (ROOT / "docs" / "newcomer.md").read_text()
+    files = _TASK.findall(page)
+    assert len(files) >= 19
+    assert len(files) == len(re.findall(r"^\| [A-Z]", page, re.MULTILINE))
     for file in files:
         assert (ROOT / file).is_file(), file
         package = "/".join(Path(file).parts[:2])

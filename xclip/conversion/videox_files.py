@@ -68,7 +68,7 @@ def convert_original(path: Path, folder: Path, *, published_heads: bool = False)
 def add_tokenizer(folder: Path, source: str) -> None:
     """Put another checkpoint's tokenizer into a folder; for X-CLIP any of OpenAI's CLIP has it.
 
-    Raises TokenizerError, or WeightsError when the source cannot be had.
+    Raises TokenizerError, or WeightsError when the source is not available.
     """
     found = locate(source)
     for name in (TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE):

@@ -42,7 +42,7 @@ class Viewing:
     def views_of(self, clip: AnnotatedClip) -> NDArray[np.uint8]:
         """Decode a clip: uint8 RGB, shape = (V, T, S, S, 3).
 
-        Raises OSError for a file that cannot be opened and the leaves of VideoError.
+        Raises OSError for a file that cannot be opened and the subclasses of VideoError.
         """
         return retried(lambda: self._decoded(clip))
 

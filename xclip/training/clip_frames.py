@@ -17,7 +17,7 @@ def read_frames(sample: Sample, num_frames: int, edge: int, decode_s: float) -> 
     The square is the centre of each frame, resized as the service does. An open end is that of the
     file, and so is an end behind it: training sees of an interval what an evaluation sees of it.
 
-    Raises OSError and the leaves of VideoError.
+    Raises OSError and the subclasses of VideoError.
     """
     viewing = Viewing(num_frames, FrameGeometry(edge, edge), wall_clock_s=decode_s)
     views = viewing.views_of(AnnotatedClip(sample.path, "", sample.start, sample.end))

@@ -110,7 +110,7 @@ def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
     """Copy the interval to `output`, an empty seekable file.
 
     Raises NotCuttable where neither an mp4 nor a webm can hold the frames as they are,
-    VideoTooLarge, and the leaves of VideoError that opening and reading cause.
+    VideoTooLarge, and the subclasses of VideoError that opening and reading cause.
     """
     with open_container(file, request.limits) as source:
         stream = choose_stream(source)

@@ -70,7 +70,7 @@ class DecodedSegment:
 def decode_segments(file: SeekableFile, request: DecodeRequest) -> Iterator[DecodedSegment]:
     """Probe and decode `file`; segments leave in order, each as soon as its last frame is known.
 
-    Raises the leaves of VideoError that a file itself can cause, some only while iterating.
+    Raises the subclasses of VideoError that a file itself can cause, some only while iterating.
     """
     return iter(Segments(file, probe(file, request.limits), request))
 

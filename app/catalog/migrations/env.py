@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the scripts on the connection (and in the transaction) it is handed."""
+"""Schema migration: Alembic's entry, runs the scripts within the transaction it is handed."""
 
 from __future__ import annotations
 

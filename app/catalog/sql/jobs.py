@@ -65,7 +65,7 @@ def get(connection: Connection, job_id: str, *, lock: bool = False) -> Job:
 
 
 def held(connection: Connection, job_id: str, lease_token: str, ended: JobStatus) -> Job:
-    """The job, locked, if it runs under that lease, or has already ended as requested under it.
+    """The job, locked, if it runs under that lease, or ended as requested under that lease.
 
     Raises LeaseLost otherwise. An expired lease that no other worker has taken over still holds.
     """

@@ -52,7 +52,7 @@ class Chunk:
         return self.upload.length - self.partial.size_bytes
 
     def expect(self, size_bytes: int) -> None:
-        """So many bytes were announced; raises StorageFull if they do not fit on the disk."""
+        """The declared size in bytes; raises StorageFull if it does not fit on the disk."""
         self._free_space.expect(size_bytes)
 
     def write(self, part: bytes) -> None:

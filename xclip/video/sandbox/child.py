@@ -101,7 +101,7 @@ def cut_in_child(
     output : descriptor of an empty file, the only one that the process may write, and no more of it
         than the request allows
 
-    Raises OSError if the file cannot be opened, and the leaves of VideoError.
+    Raises OSError if the file cannot be opened, and the subclasses of VideoError.
     """
     upload = open_upload(path)
     try:
@@ -124,7 +124,7 @@ def cut_in_child(
 class DecodingProcess(ConfinedProcess):
     """Iterator over one file's VideoInfo, then its DecodedSegments; also a context manager.
 
-    Decoding runs at most about one segment ahead of the caller. Raises the leaves of VideoError:
+    Decoding runs at most about one segment ahead of the caller. Raises subclasses of VideoError:
     those of the file, DecodeTimeout, VideoTooLarge (memory), DecoderCrashed and DecoderLost.
 
     lost_s : seconds of the video that are damaged (see `Segments`), known after the last segment;

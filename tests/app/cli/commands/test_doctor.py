@@ -16,7 +16,7 @@ from app.settings import Settings
 RunCommand = Callable[..., Result]
 CHECKS = [
     *("software", "data folder", "disk", "catalog", "port of the API", "port of the worker"),
-    *("doors", "open files", "codecs", "sandbox", "GPU", "model", "trial"),
+    *("access", "open files", "codecs", "sandbox", "GPU", "model", "trial"),
 ]
 
 
@@ -88,7 +88,7 @@ def test_a_taken_port_is_told_from_the_service(running_service: str, tmp_path: P
     assert "XCLIP_PORT" in theirs.fix
 
 
-def test_disk_folder_catalog_and_doors(tmp_path: Path) -> None:
+def test_disk_folder_catalog_and_access(tmp_path: Path) -> None:
     """Each says what is the matter in words that name the setting."""
     file = tmp_path / "file"
     file.touch()
@@ -98,7 +98,7 @@ def test_disk_folder_catalog_and_doors(tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").write_bytes(b"no database at all" * 100)
     broken = findings("catalog", data_dir=tmp_path)["catalog"]
     assert (broken.verdict, "verify" in broken.fix) == ("wrong", True)
-    opened = findings("doors", data_dir=tmp_path / "new", host="0.0.0.0")["doors"]
+    opened = findings("access", data_dir=tmp_path / "new", host="0.0.0.0")["access"]
     assert (opened.verdict, "keys create" in opened.fix) == ("wrong", True)
 
 
