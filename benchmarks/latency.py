@@ -148,6 +148,7 @@ def add_video(
         facts=FACTS,
         segments=segments,
         embeddings=embeddings,
+        model="motion-tiny",
         fingerprint=encoder.fingerprint,
     )
 

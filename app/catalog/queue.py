@@ -72,11 +72,13 @@ class Queue(Transactions):
         facts: VideoFacts,
         segments: Sequence[NewSegment],
         embeddings: npt.NDArray[np.float32],
+        model: str,
         fingerprint: str,
     ) -> Job:
         """Make a video's segments findable and end the job, all of it or nothing.
 
         embeddings : float32, shape = (N, D), in the order of `segments`
+        model, fingerprint : name and identity of what made them
 
         The segments replace any the video has. Calling again after a lost answer changes nothing.
         Raises LeaseLost, VectorsOfAnotherModel (the collection holds another model's vectors) and
@@ -92,7 +94,7 @@ class Queue(Transactions):
             if job.status == "succeeded":
                 return job
             dim = embeddings.shape[1]
-            collections.settle_model(connection, collection, fingerprint, dim)
+            collections.settle_model(connection, collection, model, fingerprint, dim)
             now = self._now()
             segment_rows.replace(connection, collection, job.video_id, named, embeddings, now)
             videos.set_ready(connection, job.video_id, facts)

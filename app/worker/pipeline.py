@@ -148,6 +148,7 @@ class IngestPipeline:
             ),
             segments=indexed.segments,
             embeddings=np.concatenate(indexed.embeddings),
+            model=self.encoder.name,
             fingerprint=self.encoder.fingerprint,
         )
         failpoints.hit("ingest_committed")

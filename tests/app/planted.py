@@ -80,6 +80,7 @@ def plant(
             for place, reference in enumerate(references)
         ],
         embeddings=made.embedding,
+        model="motion-tiny",
         fingerprint=encoder.fingerprint,
     )
     return stack.catalog.get_video(collection, video.id)

@@ -82,11 +82,14 @@ def advance(connection: Connection, collection_id: str, count: int) -> int:
 
 
 def settle_model(
-    connection: Connection, collection: Collection, fingerprint: str, dim: int
+    connection: Connection, collection: Collection, model: str, fingerprint: str, dim: int
 ) -> None:
-    """Bind a fresh collection to the model that first fills it; refuse any other afterwards."""
+    """Bind a fresh collection to the model that first fills it; refuse any other afterwards.
+
+    model : its name, which need not be the one that the collection was created with
+    """
     if collection.fingerprint is None:
-        values = {"fingerprint": fingerprint, "dim": dim}
+        values = {"model": model, "fingerprint": fingerprint, "dim": dim}
         connection.execute(update(T).where(T.c.id == collection.id).values(**values))
     elif (collection.fingerprint, collection.dim) != (fingerprint, dim):
         raise VectorsOfAnotherModel(

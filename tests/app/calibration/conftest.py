@@ -71,6 +71,7 @@ def put(footage: StoredCollection, made: StoredSegments, *, with_bank: bool = Tr
             for place, reference in enumerate(references)
         ],
         embeddings=made.embedding,
+        model="motion-tiny",
         fingerprint=encoder.fingerprint,
     )
     return footage.catalog.get_video(name, video.id)

@@ -83,6 +83,7 @@ def complete(catalog: Catalog, job: Job, token: str, count: int = 3, seed: int =
         facts=FACTS,
         segments=new_segments(count),
         embeddings=embeddings(count, seed),
+        model="motion-tiny",
         fingerprint="f00d",
     )
 

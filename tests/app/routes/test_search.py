@@ -267,6 +267,7 @@ def test_a_collection_of_another_model_is_a_conflict(stack: Stack, make_clip: Ma
         facts=VideoFacts("mp4", "mpeg4", 64, 64, 1.0),
         segments=[NewSegment(0, 0.0, 1.0, TensorReference("other", 0, 1, 0))],
         embeddings=np.ones((1, 4), np.float32) / 2,
+        model="motion-tiny",
         fingerprint="of another model",
     )
     body = assert_problem(stack.api.post(SEARCH, json={"text": "red"}), 409, "model_mismatch")

@@ -34,7 +34,7 @@ def put_collection(connection: Connection, name: str = "default") -> Collection:
         created_at=NOW,
     )
     collections.put(connection, collection)
-    collections.settle_model(connection, collection, "f00d", DIM)
+    collections.settle_model(connection, collection, collection.model, "f00d", DIM)
     return replace(collection, fingerprint="f00d", dim=DIM)
 
 

@@ -155,6 +155,7 @@ def add(catalog: Catalog, content: object, duration_s: float, metadata: Metadata
         facts=replace(FACTS, duration_s=duration_s),
         segments=new_segments(2),
         embeddings=embeddings(2),
+        model="motion-tiny",
         fingerprint="f00d",
     )
     return catalog.get_video("default", video.id)

@@ -144,6 +144,7 @@ def test_another_models_vectors_are_refused(catalog: Catalog) -> None:
                 facts=FACTS,
                 segments=new_segments(1),
                 embeddings=vectors,
+                model="motion-tiny",
                 fingerprint=fingerprint,
             )
     assert rows_of(catalog, video) == []
@@ -173,6 +174,7 @@ def test_results_that_do_not_fit_are_refused(
             facts=FACTS,
             segments=new_segments(count),
             embeddings=vectors,
+            model="motion-tiny",
             fingerprint="f00d",
         )
     assert catalog.get_job(job.id).status == "running"
@@ -355,6 +357,7 @@ def test_unknown_jobs_are_named(catalog: Catalog) -> None:
             facts=FACTS,
             segments=new_segments(1),
             embeddings=embeddings(1),
+            model="motion-tiny",
             fingerprint="f",
         ),
     ):

@@ -60,6 +60,7 @@ class Shelf:
                 for at in range(len(chosen))
             ],
             embeddings=DIRECTIONS[chosen],
+            model="motion-tiny",
             fingerprint="f00d",
         )
         return video.id

@@ -40,6 +40,7 @@ def add_video(catalog: Catalog, number: int, segments: int, name: str = "default
             for place in range(segments)
         ],
         embeddings=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        model="motion-tiny",
         fingerprint="f",
     )
     return video.id
