@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from app.model_api.endpoint import (
-    MODEL_TIMEOUT_S,
-    WorkerEndpoint,
-    WorkerTimedOut,
-    WorkerUnavailable,
-    not_a_worker,
-)
+from app.model_api.endpoint import MODEL_TIMEOUT_S, Model, WorkerEndpoint
+from app.model_api.failover import Failover, WorkerCall
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
+    MODEL_NAME_HEADER,
     SCORE_KIND_HEADER,
     ClipExportRequest,
     ClipExportResult,
@@ -33,7 +27,6 @@ from app.model_api.messages import (
     ConfidenceRequest,
     EmbedRequest,
     EncodedTexts,
-    MessageError,
     ModelFacts,
     ScoreRequest,
     Scores,
@@ -45,6 +38,8 @@ from index.protocol import TensorReference
 
 _READ = ("tokens", "truncated", "same_as")  # the arrays of TextsRead
 CUT_TIMEOUT_S = 90.0  # longer than a clip export may take, which waits for its turn first
+_TEXTS_OF_A_SEARCH: Final = 32
+_PAIRS_OF_A_SEARCH: Final = 2_000
 
 T = TypeVar("T")
 
@@ -52,8 +47,8 @@ T = TypeVar("T")
 class WorkerClient:
     """Calls the workers' internal HTTP. Blocking and safe to share between threads.
 
-    Calls go to the available workers in turn. A call that changes nothing is tried once more, on
-    another worker, when the first one is unavailable.
+    Calls go to the available workers in turn. A call that a worker does not answer goes on to the
+    next one (`app.model_api.failover`), one that writes a file only while none may have begun it.
     """
 
     def __init__(
@@ -68,30 +63,57 @@ class WorkerClient:
             WorkerEndpoint(url, secret=secret, transport=transport, clock=clock)
             for url in base_urls
         ]
-        # One counter per path; with a shared one, /text would always reach one worker and /score
-        # the other.
-        self._turns: Mapping[str, Iterator[int]] = defaultdict(itertools.count)
+        self._workers = Failover(self.endpoints, clock)
 
-    def facts(self) -> ModelFacts:
-        """What the model of one of the workers is; they are meant to have the same."""
-        return self._retried("/model", WorkerEndpoint.facts)
+    def models(self) -> list[ModelFacts]:
+        """What the workers' models are, each once: they are meant to have the same.
 
-    def encode_text(self, texts: Sequence[str]) -> EncodedTexts:
-        """Embeddings of N texts, not normalised, and what the model is."""
-        answer = self._post("/text", TextRequest(texts).to_json(), MODEL_TIMEOUT_S)
-        arrays = _arrays(answer, "embeddings", *_READ)
-        return EncodedTexts(
-            arrays["embeddings"],
-            _texts_read(arrays),
-            answer.headers[FINGERPRINT_HEADER],
-            answer.headers[SCORE_KIND_HEADER],
-        )
+        Raises WorkerUnavailable, WorkerFailed if no worker answers.
+        """
+        return self._workers.models()
 
-    def read_texts(self, texts: Sequence[str], templates: Sequence[str] = ()) -> TextsRead:
-        """How much the model reads of N texts, and which of them are one to it."""
-        request = TokensRequest(texts, tuple(templates))
-        answer = self._post("/tokens", request.to_json(), MODEL_TIMEOUT_S)
-        return _texts_read(_arrays(answer, *_READ))
+    def known_models(self) -> list[Model]:
+        """The models of the workers that have answered so far, in the order of the workers."""
+        return self._workers.known_models()
+
+    def encode_text(self, texts: Sequence[str], *, fingerprint: str | None = None) -> EncodedTexts:
+        """Embeddings of N texts, not normalised, and what the model is.
+
+        fingerprint : of the model that is wanted; the answer is by another one only where no
+            worker that answers has it
+        """
+
+        def read(answer: httpx.Response) -> EncodedTexts:
+            arrays, headers = _arrays(answer), answer.headers
+            return EncodedTexts(
+                arrays["embeddings"],
+                _texts_read(arrays),
+                headers[FINGERPRINT_HEADER],
+                headers[SCORE_KIND_HEADER],
+            )
+
+        body = TextRequest(texts).to_json()
+        size = _size(len(texts))
+        return self._ask(WorkerCall("/text", body, MODEL_TIMEOUT_S, read, size, fingerprint))
+
+    def read_texts(
+        self,
+        texts: Sequence[str],
+        templates: Sequence[str] = (),
+        *,
+        fingerprint: str | None = None,
+    ) -> TextsRead:
+        """How much the model reads of N texts, and which of them are one to it.
+
+        fingerprint : as for `encode_text`
+        """
+
+        def read(answer: httpx.Response) -> TextsRead:
+            return _texts_read(_arrays(answer))
+
+        body = TokensRequest(texts, tuple(templates)).to_json()
+        size = _size(len(texts) * max(1, len(templates)))
+        return self._ask(WorkerCall("/tokens", body, MODEL_TIMEOUT_S, read, size, fingerprint))
 
     def cut(
         self, sha256: str, into: str, *, start_s: float, end_s: float, max_bytes: int
@@ -101,11 +123,13 @@ class WorkerClient:
         If it cannot be cut, raises WorkerFailed with the code of the VideoError.
         """
         order = ClipExportRequest(sha256, into, start_s, end_s, max_bytes)
-        answer = self._in_order("/cut")[0].call("POST", "/cut", order.to_json(), CUT_TIMEOUT_S)
-        try:
+
+        def read(answer: httpx.Response) -> ClipExportResult:
             return ClipExportResult.from_json(answer.content)
-        except MessageError as error:
-            raise not_a_worker(answer) from error
+
+        return self._ask(
+            WorkerCall("/cut", order.to_json(), CUT_TIMEOUT_S, read, size=None, repeatable=False)
+        )
 
     def score(
         self,
@@ -121,23 +145,36 @@ class WorkerClient:
 
         With templates, each with one `{}`, a text is the mean of itself in each of them.
         The answer marks segments whose tensors cannot be read.
-        `fingerprint` is the model that made the segments; a worker with another model answers
-        WorkerFailed `model_mismatch` instead of numbers that mean nothing.
+        `fingerprint` is the model that made the segments; if every worker has another one, that
+        is WorkerFailed `model_mismatch` instead of numbers that mean nothing.
         """
         request = ScoreRequest(texts, references, fingerprint, tuple(templates), confidence, rest)
-        return _scores(self._post("/score", request.to_json(), MODEL_TIMEOUT_S))
+        size = _size(len(texts) * max(1, len(templates)), len(texts) * len(references))
+        return self._ask(
+            WorkerCall("/score", request.to_json(), MODEL_TIMEOUT_S, _scores, size, fingerprint)
+        )
 
     def embed_clip(
-        self, name: str, *, window_s: float, stride_s: float, timeout_s: float
+        self,
+        name: str,
+        *,
+        window_s: float,
+        stride_s: float,
+        timeout_s: float,
+        fingerprint: str | None = None,
     ) -> tuple[NDArray[np.float32], str]:
         """Embeddings of a clip's segments, float32 [K, D], and the model's fingerprint.
 
         name : of the file in the media store's tmp folder; it is not kept. An unreadable one is
         WorkerFailed with the code of the VideoError.
+        fingerprint : as for `encode_text`
         """
-        request = EmbedRequest(name, window_s, stride_s)
-        answer = self._post("/embed", request.to_json(), timeout_s)
-        return _arrays(answer, "embeddings")["embeddings"], answer.headers[FINGERPRINT_HEADER]
+
+        def read(answer: httpx.Response) -> tuple[NDArray[np.float32], str]:
+            return _arrays(answer)["embeddings"], answer.headers[FINGERPRINT_HEADER]
+
+        body = EmbedRequest(name, window_s, stride_s).to_json()
+        return self._ask(WorkerCall("/embed", body, timeout_s, read, None, fingerprint))
 
     def score_clip(
         self,
@@ -162,56 +199,46 @@ class WorkerClient:
         request = ClipScoreRequest(
             name, window_s, stride_s, texts, tuple(templates), confidence, rest
         )
-        answer = self._post("/clip", request.to_json(), timeout_s)
-        arrays = _arrays(answer, "starts", "ends", "duration_s")
-        return ClipScores(
-            starts=arrays["starts"],
-            ends=arrays["ends"],
-            scores=_scores(answer),
-            duration_s=float(arrays["duration_s"][0]),
-            fingerprint=answer.headers[FINGERPRINT_HEADER],
-        )
+        return self._ask(WorkerCall("/clip", request.to_json(), timeout_s, _clip_scores, size=None))
 
     def close(self) -> None:
         """Close the connections; the client is of no use after it."""
         for endpoint in self.endpoints:
             endpoint.close()
 
-    def _post(self, path: str, body: bytes, timeout_s: float) -> httpx.Response:
-        return self._retried(path, lambda endpoint: endpoint.call("POST", path, body, timeout_s))
-
-    def _retried(self, path: str, call: Callable[[WorkerEndpoint], T]) -> T:
-        """The answer of the next worker, or of the one after it when that is unavailable.
-
-        A call that has timed out is not repeated: its time is spent, and the model may be at it.
-        """
-        first, *others = self._in_order(path)
-        try:
-            return call(first)
-        except WorkerTimedOut:
-            raise
-        except WorkerUnavailable:
-            if not others:
-                raise
-        return call(others[0])
-
-    def _in_order(self, path: str) -> list[WorkerEndpoint]:
-        """The workers from the one whose turn it is; those to be avoided come last."""
-        turn = next(self._turns[path]) % len(self.endpoints)
-        rotated = [*self.endpoints[turn:], *self.endpoints[:turn]]
-        return sorted(rotated, key=WorkerEndpoint.avoided)
+    def _ask(self, call: WorkerCall[T]) -> T:
+        return self._workers.ask(call)
 
 
-def _arrays(answer: httpx.Response, *needed: str) -> dict[str, NDArray[Any]]:
-    """The arrays of an answer; raises WorkerFailed if one or a header is missing."""
-    try:
-        arrays = load_safetensors(answer.content)
-    except SafetensorError as error:
-        raise not_a_worker(answer) from error
-    headers = {FINGERPRINT_HEADER, SCORE_KIND_HEADER}
-    if not (headers <= set(answer.headers) and arrays.keys() >= set(needed)):
-        raise not_a_worker(answer)
-    return arrays
+def _size(texts: int, pairs: int = 0) -> float:
+    """How much work a call is, in searches; a small one counts as a whole."""
+    return max(1.0, texts / _TEXTS_OF_A_SEARCH, pairs / _PAIRS_OF_A_SEARCH)
+
+
+def _arrays(answer: httpx.Response) -> dict[str, NDArray[Any]]:
+    """The arrays of an answer; raises KeyError where a header is missing that all workers send."""
+    for header in (FINGERPRINT_HEADER, MODEL_NAME_HEADER, SCORE_KIND_HEADER):
+        _ = answer.headers[header]
+    return load_safetensors(answer.content)
+
+
+def _model(answer: httpx.Response) -> tuple[str, str]:
+    """Fingerprint and name of the model that answered."""
+    headers = answer.headers
+    return headers[FINGERPRINT_HEADER], unquote(headers[MODEL_NAME_HEADER])
+
+
+def _clip_scores(answer: httpx.Response) -> ClipScores:
+    arrays = _arrays(answer)
+    fingerprint, model = _model(answer)
+    return ClipScores(
+        starts=arrays["starts"],
+        ends=arrays["ends"],
+        scores=_scores(answer),
+        duration_s=float(arrays["duration_s"][0]),
+        fingerprint=fingerprint,
+        model=model,
+    )
 
 
 def _texts_read(arrays: Mapping[str, NDArray[Any]]) -> TextsRead:
@@ -219,7 +246,7 @@ def _texts_read(arrays: Mapping[str, NDArray[Any]]) -> TextsRead:
 
 
 def _scores(answer: httpx.Response) -> Scores:
-    arrays = _arrays(answer, "logits")
+    arrays = _arrays(answer)
     return Scores(
         logits=arrays["logits"],
         confidence=arrays.get("confidence"),

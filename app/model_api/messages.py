@@ -22,6 +22,7 @@ from xclip.video.sampling import Segmentation
 Flags: TypeAlias = NDArray[np.bool_]
 
 FINGERPRINT_HEADER = "x-model-fingerprint"
+MODEL_NAME_HEADER = "x-model-name"  # percent-encoded, for it may be a path
 SCORE_KIND_HEADER = "x-score-kind"
 CONFIDENCE_HEADER = "x-confidence-kind"
 # Fitted to labelled examples, or read from the softmax shares as they are.
@@ -75,6 +76,7 @@ class ModelFacts(_Message):
 
     stored_arrays : what is stored of a segment beside its embedding, by name: rows and width
     calls_waiting : how many calls wait for the model now
+    ingests : how many videos the worker ingests at once; 0: it answers calls only
     """
 
     name: str
@@ -87,6 +89,7 @@ class ModelFacts(_Message):
     device: str
     dtype: str
     calls_waiting: int
+    ingests: int
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,7 @@ class ClipScores:
     scores: Scores
     duration_s: float
     fingerprint: str
+    model: str
 
 
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:

@@ -16,16 +16,19 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", responses=problem_responses(502))
 def list_models(model_status: ModelStatusDep) -> schemas.ModelList:
     """The worker's model: its identity and sizes, and its queue now."""
-    facts = asdict(model_status.facts())
     backlog = model_status.backlog()
-    queue = schemas.QueueAnswer(
-        jobs_queued=backlog.queued,
-        jobs_running=backlog.running,
-        seconds_per_job=backlog.seconds_per_job,
-        wait_seconds=backlog.wait_s,
-        calls_waiting=facts.pop("calls_waiting"),
-    )
-    # A wire name of X-CLIP's days: of an encoder that stores no such array it says that.
-    shape = facts.pop("stored_arrays").get("prompt", (0, 0))
-    model = schemas.ModelAnswer(**facts, prompt_shape=shape, queue=queue)
-    return schemas.ModelList(items=[model])
+    items = []
+    for model in model_status.models():
+        facts = asdict(model)
+        del facts["ingests"]
+        queue = schemas.QueueAnswer(
+            jobs_queued=backlog.queued,
+            jobs_running=backlog.running,
+            seconds_per_job=backlog.seconds_per_job,
+            wait_seconds=backlog.wait_s,
+            calls_waiting=facts.pop("calls_waiting"),
+        )
+        # A wire name of X-CLIP's days: of an encoder that stores no such array it says that.
+        shape = facts.pop("stored_arrays").get("prompt", (0, 0))
+        items.append(schemas.ModelAnswer(**facts, prompt_shape=shape, queue=queue))
+    return schemas.ModelList(items=items)

@@ -116,7 +116,7 @@ def _search_batch(
     phrases = ((query.text, query.negative_text, *(query.then or ())) for query in body.queries)
     texts = {text for several in phrases for text in several if text is not None}
     if texts:
-        searcher.encode_ahead(sorted(texts))
+        searcher.encode_ahead(collection, sorted(texts))
     answers = []
     for number, query in enumerate(body.queries):
         try:

@@ -92,6 +92,7 @@ class ClipScoring:
             scores=Scores.joined(scores, len(texts)),
             duration_s=decoding.info.duration_s,
             fingerprint=self._encoder.fingerprint,
+            model=self._encoder.name,
         )
 
     def _judged(

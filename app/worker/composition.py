@@ -83,6 +83,7 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
             clips,
             ClipExporter(media, decoder),
             metrics,
+            ingests=settings.ingests_at_once,
         )
         app = create_worker_app(calls, metrics, secret=catalog.secret(SECRET))
         yield WorkerParts(app, runner, catalog, storage)

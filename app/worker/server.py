@@ -32,6 +32,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import anyio.to_thread
 import numpy as np
@@ -48,6 +49,7 @@ from app.errors import ModelMismatch
 from app.model_api.messages import (
     CONFIDENCE_HEADER,
     FINGERPRINT_HEADER,
+    MODEL_NAME_HEADER,
     SCORE_KIND_HEADER,
     ClipExportRequest,
     ClipScoreRequest,
@@ -120,6 +122,8 @@ class ModelCalls:
         clips: ClipScoring,
         cutter: ClipExporter,
         metrics: WorkerMetrics,
+        *,
+        ingests: int,
     ) -> None:
         self._encoder = encoder
         self._store = store
@@ -129,6 +133,7 @@ class ModelCalls:
         self._clips = clips
         self._cutter = cutter
         self._metrics = metrics
+        self._ingests = ingests
         self._readiness = ModelReadiness(scoring.check)
         self._clip_slots = anyio.CapacityLimiter(CLIPS_AT_ONCE)
         identity = (encoder.name, encoder.fingerprint, encoder.device, encoder.dtype)
@@ -162,6 +167,7 @@ class ModelCalls:
             device=encoder.device,
             dtype=encoder.dtype,
             calls_waiting=self._scoring.calls_waiting,
+            ingests=self._ingests,
         )
         return Response(facts.to_json(), media_type="application/json")
 
@@ -271,6 +277,7 @@ class ModelCalls:
         encoder = self._encoder
         headers = {
             FINGERPRINT_HEADER: encoder.fingerprint,
+            MODEL_NAME_HEADER: quote(encoder.name),
             SCORE_KIND_HEADER: encoder.score_kind,
         }
         if confidence_kind:

@@ -73,14 +73,12 @@ class Classify:
         worker: WorkerClient,
         damage: Damage,
         *,
-        model: str,
         segmentation: SegmentationDefaults,
         decode_timeout_s: float,
     ) -> None:
         self._catalog = catalog
         self._worker = worker
         self._damage = damage
-        self._model = model
         self._segmentation = segmentation
         self._decode_timeout_s = decode_timeout_s
 
@@ -99,7 +97,7 @@ class Classify:
         damaged: list[int] = []  # of each block that had any
         use = TextUse()
         if collection.fingerprint is not None:
-            use = self._read(labelling)
+            use = self._read(labelling, collection.fingerprint)
             scored = self._scored(list(rows.values()), labelling, collection.fingerprint, damaged)
             groups = groupby(scored, key=lambda pair: pair[0].video.id)
             found = [_video_labels(group, labelling, options) for _, group in groups]
@@ -121,17 +119,19 @@ class Classify:
         """
         window_s, stride_s = self._segmentation.fill(window_s, stride_s)
         labelling = self._labelling(options, None)
-        use = self._read(labelling)
+        use = self._read(labelling, None)
         scored = self._score_clip(path, labelling, window_s, stride_s)
         _check_size(labelling.labels, options, 1, len(scored.starts))
-        return _clip_labels(self._model, scored, labelling, options, use)
+        return _clip_labels(scored, labelling, options, use)
 
-    def _read(self, labelling: Labelling) -> TextUse:
+    def _read(self, labelling: Labelling, fingerprint: str | None) -> TextUse:
         """How much of the labels is read. Raises InvalidRequest for two that are one to the model.
 
         They would share between them what one of them has, and look half as likely each.
         """
-        read = self._worker.read_texts(labelling.labels, labelling.templates)
+        read = self._worker.read_texts(
+            labelling.labels, labelling.templates, fingerprint=fingerprint
+        )
         same = alike(labelling.labels, read)
         if same is not None:
             one, other = (textwrap.shorten(label, _SHOWN_CHARACTERS) for label in same)
@@ -306,7 +306,6 @@ def _video_labels(
 
 
 def _clip_labels(
-    model: str,
     scored: ClipScores,
     labelling: Labelling,
     options: ClassifyOptions,
@@ -322,7 +321,7 @@ def _clip_labels(
             scores = LabelScores.of(row, count, options.top)
             segments.append(ClipSegmentLabels(float(start), float(end), scores))
     return ClipLabels(
-        model,
+        scored.model,
         scored.duration_s,
         labelling.labels,
         text_use,

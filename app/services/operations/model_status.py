@@ -15,9 +15,9 @@ class ModelStatus:
         self._catalog = catalog
         self._worker = worker
 
-    def facts(self) -> ModelFacts:
-        """The worker's model. Raises WorkerUnavailable, WorkerFailed."""
-        return self._worker.facts()
+    def models(self) -> list[ModelFacts]:
+        """The workers' models, each once. Raises WorkerUnavailable, WorkerFailed."""
+        return self._worker.models()
 
     def backlog(self) -> Backlog:
         """The jobs that are queued and running."""

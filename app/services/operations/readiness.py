@@ -38,6 +38,7 @@ class Readiness:
         self, catalog: Catalog, worker: WorkerClient, data_dir: Path, min_free_bytes: int
     ) -> None:
         self._catalog = catalog
+        self._worker = worker
         self._models = {each.name: _ModelCheck(each) for each in worker.endpoints}
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
@@ -53,7 +54,7 @@ class Readiness:
             group.start_soon(self._run, "disk", self._check_disk, found)
             for name, model in self._models.items():
                 group.start_soon(self._run, name, model.check, workers)
-        return {**found, "worker": _any_of(workers)}
+        return {**found, "worker": self._any_of(workers)}
 
     async def _run(self, name: str, check: Callable[[], Check], found: dict[str, Check]) -> None:
         found[name] = Check(False, f"no answer within {_TIMEOUT_S:g} s")
@@ -61,6 +62,17 @@ class Readiness:
             found[name] = await anyio.to_thread.run_sync(
                 check, limiter=self._threads, abandon_on_cancel=True
             )
+
+    def _any_of(self, workers: Mapping[str, Check]) -> Check:
+        """The check of the only worker, or of several, of which one that works is enough."""
+        if len(workers) == 1:
+            return next(iter(workers.values()))
+        details = [f"{name}: {check.detail}" for name, check in sorted(workers.items())]
+        models = dict.fromkeys(self._worker.known_models())
+        if len(models) > 1:
+            named = ", ".join(f"{model.name} ({model.fingerprint})" for model in models)
+            details.append(f"the workers' models differ: {named}")
+        return Check(any(check.ok for check in workers.values()), "; ".join(details))
 
     def _check_catalog(self) -> Check:
         try:
@@ -75,14 +87,6 @@ class Readiness:
         except OSError as error:
             return Check(False, f"the data folder cannot be read ({type(error).__name__})")
         return Check(free >= self._min_free_bytes, f"{free >> 20} MiB free")
-
-
-def _any_of(workers: Mapping[str, Check]) -> Check:
-    """The check of the only worker, or of several, of which one that works is enough."""
-    if len(workers) == 1:
-        return next(iter(workers.values()))
-    details = "; ".join(f"{name}: {check.detail}" for name, check in sorted(workers.items()))
-    return Check(any(check.ok for check in workers.values()), details)
 
 
 class _ModelCheck:
@@ -103,7 +107,7 @@ class _ModelCheck:
     def check(self) -> Check:
         """Whether the worker's model works; waits for up to `_PATIENCE_S` to find out."""
         try:
-            name = self._worker.facts().name
+            facts = self._worker.facts()
         except WorkerError as error:
             return Check(False, error.message)
         run = self._begin()
@@ -111,9 +115,10 @@ class _ModelCheck:
             run.join(_PATIENCE_S)
         if self._failure is not None:
             return Check(False, self._failure)
+        runs = f"runs {facts.name}" if facts.ingests else f"runs {facts.name}, ingests no videos"
         if run is not None and run.is_alive():
-            return Check(True, f"runs {name}, busy for {time.monotonic() - self._began:.0f} s")
-        return Check(True, f"runs {name}")
+            return Check(True, f"{runs}, busy for {time.monotonic() - self._began:.0f} s")
+        return Check(True, runs)
 
     def _begin(self) -> threading.Thread | None:
         """The run that is going on, begun now if the model is in doubt."""

@@ -96,12 +96,14 @@ class Search:
         self._decode_timeout_s = decode_timeout_s
         self._signer = Signer(catalog.secret(CURSOR_SECRET))
 
-    def encode_ahead(self, texts: Sequence[str]) -> None:
+    def encode_ahead(self, name: str, texts: Sequence[str]) -> None:
         """Encode texts in one turn of the model, so that the searches that follow find them cached.
 
-        Raises WorkerUnavailable, WorkerFailed.
+        name : of the collection that they search. Raises CollectionNotFound, WorkerUnavailable,
+        WorkerFailed.
         """
-        self._worker.encode_text(texts)
+        fingerprint = self._catalog.get_collection(name).fingerprint
+        self._worker.encode_text(texts, fingerprint=fingerprint)
 
     def find(self, name: str, query: MomentQuery) -> SearchPage:
         """The best moments of collection `name`, best first.
@@ -179,13 +181,14 @@ class Search:
                 window_s=collection.window_s,
                 stride_s=collection.stride_s,
                 timeout_s=self._decode_timeout_s,
+                fingerprint=collection.fingerprint,
             )
             require_model(collection, fingerprint)
             return _Encoded([_direction(embeddings.mean(axis=0))])
         texts = [probe.text] if isinstance(probe, TextQuery) else list(probe.texts)
         # A negative text has no direction, but one turn of the model prepares it for its score.
         negative = [probe.negative] if isinstance(probe, TextQuery) and probe.negative else []
-        encoded = self._worker.encode_text(texts + negative)
+        encoded = self._worker.encode_text(texts + negative, fingerprint=collection.fingerprint)
         require_model(collection, encoded.fingerprint)
         directions = [_direction(embedding) for embedding in encoded.embeddings[: len(texts)]]
         use = TextUse.of(texts + negative, encoded.read)

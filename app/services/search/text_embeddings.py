@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.errors import ModelNotFound
 from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerUnavailable
 from app.model_api.messages import Flags
 
 _TEXTS_A_CALL = 32  # between two calls the model serves searches
@@ -28,23 +29,38 @@ class TextVectors:
 
 
 class Embeddings:
-    """Embeds texts with the one model there is, which has this name."""
+    """Embeds texts with the model of this name that a worker has."""
 
-    def __init__(self, worker: WorkerClient, model: str) -> None:
+    def __init__(self, worker: WorkerClient) -> None:
         self._worker = worker
-        self._model = model
 
     def of(self, texts: Sequence[str], model: str) -> TextVectors:
-        """The vectors of at least one text, in their order. Raises ModelNotFound."""
-        if model != self._model:
-            raise ModelNotFound(f"There is no model {model!r} here; there is {self._model!r}.")
+        """The vectors of at least one text, in their order, all by one model.
+
+        Raises ModelNotFound, and WorkerUnavailable also when the model has just been exchanged.
+        """
+        fingerprint = self._fingerprint(model)
         parts = [
-            self._worker.encode_text(texts[start : start + _TEXTS_A_CALL])
+            self._worker.encode_text(texts[start : start + _TEXTS_A_CALL], fingerprint=fingerprint)
             for start in range(0, len(texts), _TEXTS_A_CALL)
         ]
+        if any(part.fingerprint != fingerprint for part in parts):
+            raise WorkerUnavailable(f"No worker runs the model {model!r} any more.")
         vectors = np.concatenate([part.embeddings for part in parts])
         return TextVectors(
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
             sum(int(part.read.tokens.sum()) for part in parts),
             np.concatenate([part.read.truncated for part in parts]),
         )
+
+    def _fingerprint(self, name: str) -> str:
+        """Of the first worker's model of this name, since an answer has one vector space."""
+        for model in self._worker.known_models():
+            if model.name == name:
+                return model.fingerprint
+        models = self._worker.models()
+        for facts in models:
+            if facts.name == name:
+                return facts.fingerprint
+        named = " and ".join(dict.fromkeys(repr(facts.name) for facts in models))
+        raise ModelNotFound(f"There is no model {name!r} here; there is {named}.")

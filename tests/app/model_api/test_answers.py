@@ -12,10 +12,10 @@ from safetensors.numpy import save
 
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerFailed
-from app.model_api.messages import FINGERPRINT_HEADER, SCORE_KIND_HEADER
+from app.model_api.messages import FINGERPRINT_HEADER, MODEL_NAME_HEADER, SCORE_KIND_HEADER
 
 ROWS = np.ones((1, 2), np.float32)
-HEADERS = {FINGERPRINT_HEADER: "f", SCORE_KIND_HEADER: "logit"}
+HEADERS = {FINGERPRINT_HEADER: "f", MODEL_NAME_HEADER: "tiny", SCORE_KIND_HEADER: "logit"}
 # Each call, and the arrays without which its answer is none.
 CALLS: dict[str, tuple[Callable[[WorkerClient], Any], tuple[str, ...]]] = {
     "encode_text": (

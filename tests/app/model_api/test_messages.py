@@ -62,7 +62,7 @@ def test_a_clip_request_survives_the_wire(
 
 def test_model_facts_survive_the_wire() -> None:
     """The pair of sizes comes back as a pair."""
-    facts = ModelFacts("tiny", "0f", 8, 32, 16, {"prompt": (4, 16)}, 14.3, "cpu", "float32", 3)
+    facts = ModelFacts("tiny", "0f", 8, 32, 16, {"prompt": (4, 16)}, 14.3, "cpu", "float32", 3, 1)
     assert ModelFacts.from_json(facts.to_json()) == facts
 
 

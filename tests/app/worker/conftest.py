@@ -165,6 +165,7 @@ def client(parts: Parts) -> Iterator[WorkerClient]:
         clips,
         ClipExporter(parts.media, parts.decoder),
         metrics,
+        ingests=1,
     )
     app = create_worker_app(calls, metrics, secret=secret)
     with serving(app) as url:

@@ -52,7 +52,7 @@ def stored(parts: Parts, count: int) -> tuple[StoredSegments, list[TensorReferen
 
 def test_the_facts_are_those_of_the_loaded_model(parts: Parts, client: WorkerClient) -> None:
     """What the API tells about the model is what the worker runs."""
-    facts, encoder = client.facts(), parts.encoder
+    facts, encoder = client.models()[0], parts.encoder
     assert (facts.name, facts.fingerprint) == (encoder.name, encoder.fingerprint)
     assert (facts.num_frames, facts.image_size, facts.dim) == (4, 32, 16)
     assert facts.stored_arrays == {"prompt": (4, 16)}
@@ -232,7 +232,7 @@ def test_a_worker_that_is_not_there_is_unavailable() -> None:
     """The caller can tell "try again later" from "this will never work"."""
     nobody = WorkerClient(base_url("127.0.0.1", free_port()), secret=b"any")
     with pytest.raises(WorkerUnavailable) as failure:
-        nobody.facts()
+        nobody.models()
     assert failure.value.code == "worker_unavailable"
     nobody.close()
 
@@ -243,7 +243,7 @@ def test_a_worker_that_does_not_answer_is_unavailable_within_seconds() -> None:
         waiting = WorkerClient(base_url(*silent.getsockname()), secret=b"any")
         began = time.monotonic()
         with pytest.raises(WorkerUnavailable):
-            waiting.facts()
+            waiting.models()
         assert time.monotonic() - began < 4
         waiting.close()
 
@@ -252,7 +252,7 @@ def test_a_stranger_on_the_workers_port_is_named() -> None:
     """Another program's page is neither a crash nor an embedding."""
     page = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>hello</html>"))
     stranger = WorkerClient("http://127.0.0.1:1", secret=b"any", transport=page)
-    for call in (stranger.facts, lambda: stranger.encode_text(["a"])):
+    for call in (stranger.models, lambda: stranger.encode_text(["a"])):
         with pytest.raises(WorkerFailed, match="not a worker"):
             call()
     stranger.close()
@@ -265,7 +265,7 @@ def test_a_proxy_in_the_environment_is_passed_by(
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     secret = parts.catalog.secret(SECRET)
     direct = WorkerClient(str(client.endpoints[0]._http.base_url), secret=secret)
-    assert direct.facts().dim == 16
+    assert direct.models()[0].dim == 16
     direct.close()
 
 

@@ -33,7 +33,7 @@ def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixtu
         with StartupServer(listener, SystemClock()) as starting:
             worker = WorkerClient(url, secret=b"any")
             with pytest.raises(WorkerUnavailable, match="is being loaded"):
-                worker.facts()
+                worker.models()
             for megabytes in range(0, 780, 10):
                 starting.downloaded("model.safetensors", megabytes * 1_000_000, 780_000_000)
             with pytest.raises(

@@ -59,7 +59,6 @@ def classify(catalog: Catalog) -> Classify:
         catalog,
         worker,
         damage,
-        model="m",
         segmentation=SegmentationDefaults(5, 2.5),
         decode_timeout_s=1,
     )

@@ -62,7 +62,7 @@ class Model:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/model":
-            facts = ModelFacts("tiny", "0f", 8, 32, 16, {}, 14.3, "cpu", "float32", 0)
+            facts = ModelFacts("tiny", "0f", 8, 32, 16, {}, 14.3, "cpu", "float32", 0, 1)
             return httpx.Response(200, content=facts.to_json())
         self.runs += 1
         assert self.go.wait(10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ TEXTS = [f"{one} {other}" for one in WORDS for other in WORDS]
 def embeddings(library: Stack) -> Embeddings:
     secret = library.catalog.secret(SECRET)
     worker = WorkerClient("http://worker", secret=secret, transport=library.worker)
-    return Embeddings(worker, "model")
+    return Embeddings(worker)
 
 
 @pytest.mark.parametrize(("texts", "calls"), [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2), (65, 3)])
@@ -28,26 +30,28 @@ def test_texts_go_to_the_model_32_at_a_time(
     library: Stack, encoder: Encoder, embeddings: Embeddings, texts: int, calls: int
 ) -> None:
     """Joined in their order, to the model's own vectors of length 1, whatever the calls."""
-    before = len(library.worker.requests)
-    found = embeddings.of(TEXTS[:texts], "model")
-    assert len(library.worker.requests) - before == calls
+    before = library.worker.requests.count("/text")
+    found = embeddings.of(TEXTS[:texts], encoder.name)
+    assert library.worker.requests.count("/text") - before == calls
     expected = encoder.encode_text(TEXTS[:texts])
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
 
 
-def test_tokens_are_counted_over_all_calls(embeddings: Embeddings) -> None:
+def test_tokens_are_counted_over_all_calls(encoder: Encoder, embeddings: Embeddings) -> None:
     """As many as the texts have one by one, also for a text that is there twice."""
     texts = [*TEXTS[:40], TEXTS[0]]
-    assert embeddings.of(texts, "model").tokens == sum(
-        embeddings.of([text], "model").tokens for text in texts
+    assert embeddings.of(texts, encoder.name).tokens == sum(
+        embeddings.of([text], encoder.name).tokens for text in texts
     )
 
 
-@pytest.mark.parametrize("name", ["", "MODEL", "model "])
-def test_another_model_is_not_found(library: Stack, embeddings: Embeddings, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "MODEL", "model"])
+def test_another_model_is_not_found(
+    library: Stack, encoder: Encoder, embeddings: Embeddings, name: str
+) -> None:
     """By exactly its name; nothing is embedded then."""
-    before = len(library.worker.requests)
-    with pytest.raises(ModelNotFound, match="there is 'model'"):
+    before = library.worker.requests.count("/text")
+    with pytest.raises(ModelNotFound, match=f"there is '{re.escape(encoder.name)}'"):
         embeddings.of(["red"], name)
-    assert len(library.worker.requests) == before
+    assert library.worker.requests.count("/text") == before
