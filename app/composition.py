@@ -29,6 +29,7 @@ from app.services.operations.metrics import MetricsCollector
 from app.services.operations.model_status import ModelStatus
 from app.services.operations.periodic_tasks import PeriodicTask
 from app.services.operations.readiness import Readiness
+from app.services.operations.stalled_queue import warn_of_stalled_queue
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
 from app.services.vectors.damage import Damage
@@ -184,6 +185,9 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     def note_job() -> None:
         note_latest_job(parts.catalog, parts.storage.layout)
 
+    def warn_of_queue() -> None:
+        warn_of_stalled_queue(parts.catalog, services.clock)
+
     return (
         PeriodicTask("note the latest job in the data folder", note_job),
         PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
@@ -191,4 +195,5 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
         PeriodicTask("remove expired uploads", expire),
         PeriodicTask("remove expired idempotent answers", expire_answers),
         PeriodicTask("remove deleted files from the disk", parts.deletion.work_off),
+        PeriodicTask("warn of videos that no worker ingests", warn_of_queue),
     )

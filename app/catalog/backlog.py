@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import func, select
@@ -55,3 +56,11 @@ class Backlogs(Transactions):
             running=counts.get("running", 0),
             seconds_per_job=sum(taken) / len(taken) if taken else None,
         )
+
+    def due_since(self) -> datetime | None:
+        """Since when the job that has waited longest could have been begun; None if none waits."""
+        since = func.coalesce(T.c.not_before, T.c.created_at)
+        with self._read() as connection:
+            query = select(since).where(T.c.status == "queued").order_by(since).limit(1)
+            found: datetime | None = connection.execute(query).scalar_one_or_none()
+        return found if found is None or found <= self._now() else None

@@ -38,6 +38,8 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
         encoder = _load(settings, clock)
     start_fork_server()  # it imports PyTorch too; the first video should not wait for that
     threading.Thread(target=_log_confinement, name="confinement", daemon=True).start()
+    if settings.ingests_at_once == 0:
+        logger.info("ingests no videos, since XCLIP_MAX_INGESTS is 0; it answers queries only")
     with (
         open_worker(settings, encoder, clock) as parts,
         _running_jobs(parts.runner, settings.ingests_at_once, settings.shutdown_grace_s),
