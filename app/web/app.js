@@ -74,8 +74,8 @@ function ChooseCollection() {
     go(href(path.startsWith("/video/") ? "/library" : path, { c: target.value }));
   if (names.length < 2 && own === DEFAULT) return html`<span class="collection"></span>`;
   return html`
-    <label class="collection"><span>Collection</span>
-      <select value=${own} onChange=${choose}>
+    <label class="collection"><span aria-hidden="true">Collection</span>
+      <select value=${own} onChange=${choose} aria-label="Collection">
         ${names.map((name) => html`<option value=${name}>${name}</option>`)}
       </select></label>`;
 }

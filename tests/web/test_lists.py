@@ -221,6 +221,46 @@ def test_of_many_files_those_that_failed_come_first(open_page: OpenPage, site: S
         remove_others(client, site)
 
 
+OVERLAPS = """() => [...document.querySelectorAll(".badges")].filter((badges) => {
+  const [one, other] = [...badges.children].map((each) => each.getBoundingClientRect());
+  const shot = badges.parentElement.getBoundingClientRect();
+  return (one.right > other.left && one.bottom > other.top && other.bottom > one.top)
+    || other.left < shot.left || one.top < shot.top || other.top < shot.top;
+}).length"""
+COLUMNS = """() => getComputedStyle(document.querySelector("main .cards"))
+  .gridTemplateColumns.split(" ").length"""
+USED = """() => {
+  const boxes = [...document.querySelectorAll("main .card")]
+    .map((each) => each.getBoundingClientRect());
+  return (Math.max(...boxes.map(({ right }) => right)) - boxes[0].left) / innerWidth;
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280, 1600, 2560])
+def test_cards_fill_every_width(open_page: OpenPage, fine: str, width: int):
+    """Without a hole in a row, without badges over each other, and without sideways scrolling."""
+    with open_page("desktop", "light") as seen:
+        page = seen.page
+        page.set_viewport_size({"width": width, "height": 900})
+        long = {"start": 3723.4, "end": 3728.9, "confidence": 0.995}
+
+        def lengthen(route: Route) -> None:
+            answer = route.fetch()
+            found = answer.json()
+            found["results"] = [each | long for each in found["results"]]
+            route.fulfill(response=answer, json=found)
+
+        page.route(f"**/collections/{FINE}/search", lengthen)
+        seen.visit(SEARCH)
+        expect(cards(page)).to_have_count(ON_A_PAGE)
+        assert page.evaluate(OVERLAPS) == 0
+        assert ON_A_PAGE % page.evaluate(COLUMNS) == 0
+        assert page.evaluate(USED) > 0.88
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        seen.picture(f"results-{width}")
+        seen.assert_accessible()
+
+
 def remove_others(client: httpx.Client, site: Site) -> None:
     """Delete the videos that do not belong to the site, as other tests count what there is."""
     for video in all_items(client, "/v1/collections/default/videos"):

@@ -17,8 +17,8 @@ export function MomentCard({ result, index, to, onAlike }) {
         <img src=${result.thumbnail_url} alt="" decoding="async"
              loading=${index < 12 ? "eager" : "lazy"} />
         ${active && html`<${Preview} ...${result} />`}
-        <span class="length">${span(result)}</span>
-        <${Confidence} value=${result.confidence} />
+        <span class="badges"><${Confidence} value=${result.confidence} />
+          <span class="length">${span(result)}</span></span>
       </a>
       <div class="under">
         <div class="what">
@@ -79,7 +79,7 @@ function Preview({ clip_url: src, start, end }) {
 }
 
 // Skeleton cards while the first answer loads.
-export const CardsToCome = ({ number = 8 }) => html`
+export const CardsToCome = ({ number = 12 }) => html`
   <ul class="cards waiting" aria-hidden="true">
     ${Array.from({ length: number }, () => html`
       <li class="card"><div class="shot"></div><div class="under"><span class="bone"></span></div></li>`)}
