@@ -221,6 +221,28 @@ def test_of_many_files_those_that_failed_come_first(open_page: OpenPage, site: S
         remove_others(client, site)
 
 
+def test_the_end_of_the_results_is_said(open_page: OpenPage, site: Site, fine: str):
+    """Whether every segment was compared, or only the candidates of a larger collection."""
+    with site.service.client() as client, open_page("phone", "light") as seen:
+        client.put("/v1/collections/finest", json={"window_s": 1, "stride_s": 0.1})
+        for name in site.videos:
+            answer = upload(client, site.folder / name, collection="finest").json()
+            assert wait_for_job(client, answer["job"]["id"])["status"] == "succeeded"
+        page = seen.page
+        seen.visit(SEARCH)
+        cards(page).first.wait_for()
+        wait_until(page, PRESS_UNTIL_GONE)
+        expect(page.locator(".end")).to_contain_text("That is all: the search compared every one")
+        seen.visit(SEARCH.replace(FINE, "finest"))
+        expect(page.locator(".outcome")).to_contain_text("not all compared")
+        cards(page).first.wait_for()
+        wait_until(page, PRESS_UNTIL_GONE)
+        expect(page.locator(".end")).to_contain_text("The results end here with the 200 nearest")
+        page.locator(".end").scroll_into_view_if_needed()
+        seen.picture("end-of-results")
+        client.delete("/v1/collections/finest")
+
+
 OVERLAPS = """() => [...document.querySelectorAll(".badges")].filter((badges) => {
   const [one, other] = [...badges.children].map((each) => each.getBoundingClientRect());
   const shot = badges.parentElement.getBoundingClientRect();

@@ -50,7 +50,8 @@ function Abstained({ query, collection, found }) {
   const best = nearest?.results[0];
   return html`
     <${Notice} icon="search" title="Most likely nothing here shows this">
-      <p>The search compared ${count(found.index.segments_eligible, "segment")}, and none reaches
+      <p>The search compared ${found.index.exact ? "" : "the most promising of "}${
+      count(found.index.segments_eligible, "segment")}, and none reaches
         ${" "}${percent(CONFIDENT)} confidence.
         ${best && html` The nearest, in ${best.filename}, has <b>${percent(best.confidence)}</b> confidence.`}</p>
       <${Advice} query=${query} model=${found.index.model} />

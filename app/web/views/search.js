@@ -79,7 +79,7 @@ function Outcome({ query, collection, found }) {
   return html`
     <div class="outcome">
       <p role="status">${shown ? `${found.next_cursor ? "The best " : ""}${count(shown, "moment")} from ${
-        count(searched, "segment")} · ${ms} ms` : "Nothing found"}
+        count(searched, "segment")}${found.index.exact ? "" : ", not all compared"} · ${ms} ms` : "Nothing found"}
         ${damaged > 0 && html` <span class="bad">${damaged} cannot be read right now</span>`}
         ${found.truncated && html` <span class="bad">The text is longer than the model reads: its end was ignored.</span>`}</p>
       ${!query.like && html`
@@ -89,6 +89,14 @@ function Outcome({ query, collection, found }) {
           <span class="unseen"> search</span>
         </button>`}
     </div>`;
+}
+
+// Where the results end, and whether there may be others.
+function end({ results, index }) {
+  const searched = count(index.segments_eligible, "segment");
+  if (index.exact) return `That is all: the search compared every one of ${searched}.`;
+  return `The results end here with the ${results.length} nearest. The search compared only the most promising
+    of ${searched}, so others may show this too. A filter narrows it to fewer, which are all compared.`;
 }
 
 function Results({ query, collection, found, list, open }) {
@@ -103,6 +111,7 @@ function Results({ query, collection, found, list, open }) {
                        to=${show(result)} onAlike=${() => alike(result)} />`)}
     </ol>
     <${MoreButton} list=${list} value=${found} />
+    ${!found.next_cursor && html`<p class="quiet small end">${end(found)}</p>`}
     ${found.confidence_kind === "estimated" && html`
       <p class="quiet small">Confidence is a rough estimate: it has not been calibrated for this model and
         collection yet.</p>`}
