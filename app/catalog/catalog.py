@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.catalog import database
 from app.catalog.api_keys import Keys
@@ -21,6 +21,7 @@ from app.catalog.identity import LibraryIdentity
 from app.catalog.library import LibraryCatalog
 from app.catalog.maintenance import CatalogMaintenance
 from app.catalog.queue import Queue
+from app.catalog.sql import tables
 from app.catalog.uploads import UploadCatalog
 from app.clock import Clock, SystemClock
 
@@ -66,6 +67,15 @@ class Catalog(
         """Ask the database for an answer; raises SQLAlchemyError when there is none."""
         with self._read() as connection:
             connection.execute(select(1))
+
+    def check_writable(self) -> None:
+        """Begin a write that changes nothing; raises SQLAlchemyError where none is possible.
+
+        A transaction that only begins to write succeeds on a read-only file, too.
+        """
+        nothing = update(tables.secrets).where(tables.secrets.c.name == "").values(name="")
+        with self._write() as connection:
+            connection.execute(nothing)
 
     def close(self) -> None:
         """Let go of every connection."""

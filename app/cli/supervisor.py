@@ -60,6 +60,11 @@ class Supervisor:
         finally:
             self._stop_all()
 
+    def kill(self) -> None:
+        """Kill every child; `run`, which waits for them, then returns. For a signal handler."""
+        for child in self._children:
+            child.kill()
+
     def _stop_all(self) -> None:
         for child in self._children:
             child.terminate()
@@ -110,6 +115,10 @@ class _Child:
     def terminate(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
     def wait_or_kill(self, deadline: float) -> None:
         if self._process is None:

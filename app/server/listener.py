@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 
 from app.server.http_protocol import server_protocol
 from app.server.limits import ConnectionLimits
+from app.server.stop_signals import leave, on_stop_signals
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -80,15 +80,16 @@ def run_app(
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight get `shutdown_grace_s` to end.
 
-    `on_stop` is called when the signal arrives, before the requests have ended.
+    `on_stop` is called when the signal arrives, before the requests have ended. A second signal
+    ends the process at once, also when it comes after the return.
     """
     server = _Server(server_config(app, settings), on_stop or (lambda: None))
     # uvicorn raises the signal again once it has stopped; under the default action the process
     # would then die by it instead of returning with status 0
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    on_stop_signals(lambda: None)
     logger.info("listening: address=%s port=%d", *listener.getsockname()[:2])
     server.run(sockets=[listener])
+    on_stop_signals(leave)
     logger.info("stopped")
 
 
@@ -98,5 +99,7 @@ class _Server(uvicorn.Server):
         self._on_stop = on_stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            leave()
         self._on_stop()
         super().handle_exit(sig, frame)

@@ -129,7 +129,11 @@ class Service:
 
     def wait_dead(self) -> None:
         assert self._process is not None
-        self._process.wait(10)
+        self._process.wait(60)
+
+    def is_running(self) -> bool:
+        """Whether the supervisor runs."""
+        return self._process is not None and self._process.poll() is None
 
 
 def children(parent: int) -> list[int]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import httpx
 import typer
@@ -18,6 +16,7 @@ import typer
 from app import failpoints
 from app.cli.supervisor import Supervisor
 from app.server.listener import PortBusy, bind, run_app
+from app.server.stop_signals import leave, on_stop_signals
 from app.settings import (
     Settings,
     SettingsError,
@@ -51,13 +50,12 @@ def serve() -> None:
         _listen(settings, "host", "port").close()
         _listen(settings, "worker_host", "worker_port").close()
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         supervisor = Supervisor(
             {name: _command(name) for name in ("api", "worker")},
             grace_s=settings.shutdown_grace_s,
             final_statuses=(EXIT_CONFIG, EXIT_PORT_BUSY),
         )
+        on_stop_signals(lambda: supervisor.kill() if stop.is_set() else stop.set())
         announcement = _Announcement(settings)
         status = supervisor.run(stop, announcement.check)
     raise typer.Exit(status)
@@ -68,7 +66,7 @@ def api() -> None:
     with _reported_errors():
         settings = _begin()
         _check_catalog(settings, open_to_others=not is_loopback(settings.host))
-        _exit_on_signals()
+        on_stop_signals(leave)  # until the server handles them
         with _listen(settings, "host", "port") as listener:
             # imported late: a busy port is known by then, and clients never need it
             from app.main import create_app
@@ -78,7 +76,7 @@ def api() -> None:
                 stopping = threading.Event()
                 app = create_app(settings, stopping=stopping)
                 run_app(app, listener, settings, on_stop=stopping.set)
-    _leave()
+    leave()
 
 
 def worker() -> None:
@@ -86,7 +84,7 @@ def worker() -> None:
     with _reported_errors():
         settings = _begin()
         _check_catalog(settings, open_to_others=False)
-        _exit_on_signals()
+        on_stop_signals(leave)  # until the server handles them
         with _listen(settings, "worker_host", "worker_port") as listener:
             from app.telemetry.tracing import tracing
             from app.worker.main import run_worker  # late for the same reasons, and PyTorch is big
@@ -95,7 +93,7 @@ def worker() -> None:
             with tracing(settings.otlp_url, "worker"):
                 run_worker(settings, listener)
     stop_fork_server()
-    _leave()
+    leave()
 
 
 class _Announcement:
@@ -133,9 +131,12 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
     from app.catalog.errors import DATABASE_ERRORS, CatalogError, DatabaseUrlInvalid
     from app.storage.errors import MaintenanceError
     from app.storage.library_identity import open_catalog
+    from app.storage.write_check import check_writable
 
     try:
+        check_writable(settings.layout)
         with open_catalog(settings) as catalog:
+            catalog.check_writable()
             has_key = bool(catalog.keys_in_force())
     except DatabaseUrlInvalid as error:
         raise SettingsError(f"{variable('database_url')} is refused: {error}.") from error
@@ -151,7 +152,8 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
             logger.warning("the catalog does not answer yet: %s", str(error).splitlines()[0])
             return  # a server may still be starting: those who need it try again
         raise SettingsError(
-            f"the catalog {settings.layout.catalog} cannot be opened: {str(error).splitlines()[0]}"
+            f"the catalog {settings.catalog_url.removeprefix('sqlite:///')} cannot be used: "
+            f"{getattr(error, 'orig', None) or str(error).splitlines()[0]}"
         ) from error
     if open_to_others and not has_key:
         raise SettingsError(
@@ -172,18 +174,6 @@ def _listen(settings: Settings, host_field: str, port_field: str) -> socket.sock
             f"{variable(host_field)}={host} with {variable(port_field)}={port} cannot be listened "
             f"on: {reason}."
         ) from error
-
-
-def _exit_on_signals() -> None:
-    """End with status 0 on a signal that comes before the server handles signals."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-
-
-def _leave() -> NoReturn:
-    """End the process now: everything is closed, and unloading libraries would take seconds."""
-    logging.shutdown()
-    os._exit(0)
 
 
 def _command(name: str) -> list[str]:
