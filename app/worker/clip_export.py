@@ -47,6 +47,6 @@ class ClipExporter:
         if Path(name).name != name:
             raise refusal
         try:
-            return os.open(self._media.tmp / name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return os.open(self._media.tmp / name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise refusal from error

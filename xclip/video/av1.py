@@ -63,6 +63,14 @@ class AV1References:
         return bits.take(8) == 0
 
 
+def has_sequence_header(packet: bytes) -> bool:
+    """Whether `packet` has the header that precedes every key frame; False for what is damaged."""
+    try:
+        return any(kind == _SEQUENCE_HEADER for kind, _ in _units(packet))
+    except EOFError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Sequence:
     """The fields of a sequence header that frame headers depend on.

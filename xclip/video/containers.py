@@ -194,6 +194,18 @@ def choose_stream(container: InputContainer) -> VideoStream:
     return max(playable, key=lambda stream: stream.width * stream.height)
 
 
+def container_end_s(container: InputContainer, stream: VideoStream) -> float | None:
+    """The second at which the video ends by the headers, on the clock of its stamps, if they say.
+
+    Headers lie, but a video that ends sooner than its packets make believe is to be believed.
+    """
+    if stream.duration is not None and stream.time_base is not None:
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+    if container.duration is None:
+        return None
+    return (container.duration + max(0, container.start_time)) / av.time_base
+
+
 def _decoder_name(stream: VideoStream) -> str | None:
     # PyAV's stubs promise a context, but a stream without any decoder has None.
     context = cast("VideoCodecContext | None", stream.codec_context)

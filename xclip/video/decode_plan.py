@@ -6,7 +6,6 @@ packet's own, comes out as if all of the file had been decoded.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,20 +14,21 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from xclip.video.key_frames import is_key_frame
+from xclip.video.nal_units import h264_length_size, nal_units
+
 # The packets between two runs must be worth a restart of the decoder, and all those saved worth the
 # second reading of a damaged file, for which a single pass takes over.
 _FEWEST_PASSED_OVER = 2
 LARGEST_SHARE = 0.8
 
 # Decoders that keep nothing across a key frame of theirs. Others are decoded from the start.
-_RENEWED_BY_KEY_FRAMES = frozenset({"vp8", "vp9", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video"})
+_RENEWED_BY_KEY_FRAMES = frozenset(
+    {"hevc", "vp8", "vp9", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video"}
+)
 
-# NAL units behind which no frame refers to one before. A key frame of H.264 may be less than
-# that: a point to recover from, some day.
-_H264_IDR = frozenset({5})
-_HEVC_RANDOM_ACCESS = frozenset(range(16, 22))
-
-_START_CODE = re.compile(rb"\x00\x00\x01(?=.)", re.DOTALL)
+# The NAL unit behind which no frame refers to one before. A key frame of H.264 may be less.
+_H264_IDR = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +86,9 @@ def plan(
 
 def is_entry(packet: Packet[VideoStream], context: VideoCodecContext) -> bool:
     """Whether decoding may begin at `packet`, of which `context` is the decoder."""
-    if not packet.is_keyframe:
+    if not packet.is_keyframe or not is_key_frame(bytes(packet), context):
         return False
     if context.name == "h264":
-        kinds = {
-            header & 0x1F for header in _nal_headers(bytes(packet), _h264_length_size(context))
-        }
-        return not kinds.isdisjoint(_H264_IDR)
-    if context.name == "hevc":
-        size = _hevc_length_size(context)
-        kinds = {header >> 1 & 0x3F for header in _nal_headers(bytes(packet), size)}
-        return not kinds.isdisjoint(_HEVC_RANDOM_ACCESS)
+        units = nal_units(bytes(packet), h264_length_size(context))
+        return any(unit[0] & 0x1F == _H264_IDR for unit in units)
     return context.name in _RENEWED_BY_KEY_FRAMES or context.codec.intra_only
-
-
-def _nal_headers(content: bytes, length_size: int) -> list[int]:
-    """First byte of each NAL unit; they follow their lengths, or start codes if that has size 0."""
-    if not length_size:
-        return [content[found.end()] for found in _START_CODE.finditer(content)]
-    headers: list[int] = []
-    at = 0
-    while (begin := at + length_size) < len(content):
-        headers.append(content[begin])
-        at = begin + int.from_bytes(content[at:begin])
-    return headers
-
-
-def _h264_length_size(context: VideoCodecContext) -> int:
-    settings = context.extradata or b""
-    return (settings[4] & 3) + 1 if len(settings) > 4 and settings[0] == 1 else 0
-
-
-def _hevc_length_size(context: VideoCodecContext) -> int:
-    settings = context.extradata or b""
-    starts = settings.startswith((b"\0\0\1", b"\0\0\0\1"))
-    return (settings[21] & 3) + 1 if len(settings) > 21 and not starts else 0

@@ -14,6 +14,7 @@ from xclip.video.containers import (
     SeekableFile,
     TolerantDecoder,
     choose_stream,
+    container_end_s,
     open_container,
     packets,
 )
@@ -181,6 +182,7 @@ def _timeline(
         float(stream.average_rate) if stream.average_rate else None,
         by_order=_is_mistimed(container, stream) and context.has_b_frames,
         longest_still_s=limits.longest_still_s,
+        ends_s=container_end_s(container, stream),
     )
     if timeline.duration_s > limits.max_duration_s:
         raise VideoTooLarge(

@@ -47,6 +47,21 @@ class Timeline:
         return float((stamp - int(self.stamps[0])) * self.time_base)
 
 
+def last_frame_s(
+    stated_s: float, typical_s: float, remaining_s: float | None, longest_still_s: float
+) -> float:
+    """For how many seconds the last frame is shown, behind which there is no other.
+
+    stated_s : by its packet; some say nothing, others speak of the decoder's time
+    typical_s : from one frame to the next in this video
+    remaining_s : up to the end that the container states, if it does and is behind the frame
+    """
+    seconds = stated_s if typical_s / 2 <= stated_s <= longest_still_s else typical_s
+    if remaining_s is not None and remaining_s > 0:
+        return min(seconds, remaining_s)
+    return seconds
+
+
 @dataclass(slots=True)
 class PacketStamps:
     """Timestamps of a stream's shown packets in file order, in units of the stream's time base.
@@ -84,13 +99,20 @@ class PacketStamps:
         return PacketOrder(stamps, np.array(self.entries, dtype=np.int64))
 
     def timeline(
-        self, time_base: Fraction, rate: float | None, *, by_order: bool, longest_still_s: float
+        self,
+        time_base: Fraction,
+        rate: float | None,
+        *,
+        by_order: bool,
+        longest_still_s: float,
+        ends_s: float | None = None,
     ) -> Timeline:
         """The timeline of at least one packet.
 
         rate : frames per second according to the header, used only where packets say nothing
         by_order : presentation stamps are right as a set, but paired with the wrong frames
         longest_still_s : a longer gap is a broken clock
+        ends_s : where the container says that the video ends, on the clock of the stamps
         """
         tick = float(time_base)
         usual_s = 1.0 / rate if rate else 1.0 / _USUAL_RATE
@@ -105,11 +127,11 @@ class PacketStamps:
         times = (stamps.astype(np.float64) - float(stamps[0])) * tick
         if self._clock_jumps(tick) or np.diff(times).max(initial=0.0) > longest_still_s:
             times = self._repaired(tick, usual_s, longest_still_s)
-            by_order = True
+            by_order, ends_s = True, None
         typical_s = float(np.median(np.diff(times))) if len(times) > 1 else usual_s
-        last_s = float(durations[order[-1]]) * tick
-        if not typical_s / 2 <= last_s <= longest_still_s:
-            last_s = typical_s or usual_s
+        remaining_s = None if ends_s is None else ends_s - float(stamps[-1]) * tick
+        stated_s = float(durations[order[-1]]) * tick
+        last_s = last_frame_s(stated_s, typical_s or usual_s, remaining_s, longest_still_s)
         return Timeline(times, None if by_order else stamps, time_base, float(times[-1]) + last_s)
 
     def _clock_jumps(self, tick: float) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.security import hostile_media
+from tests.xclip.video.mp4_boxes import joined, with_parameter_sets_in_band
 from xclip.errors import (
     DecoderCrashed,
     NoDecodableFrame,
@@ -168,6 +169,87 @@ def test_real_clips_are_cut_to_what_they_show(real_clips):
         assert info.rotation == found.rotation, path.name
         assert info.duration_s == pytest.approx(done.end_s - done.start_s, abs=0.2), path.name
     assert cuts > 25
+
+
+def test_a_frame_stands_until_the_next_one_is_shown(clips):
+    """Also in an interval in which none begins, and whatever the packets say of durations."""
+    times = [*range(25), *range(200, 225)]
+    for container, codec, b_frames in (("webm", "libvpx", 0), ("mp4", "libx264", 2)):
+        content = clips.numbered(
+            50, container=container, codec=codec, b_frames=b_frames, times=times
+        )
+        for start_s, end_s, expected in ((3, 5, 8.0), (0.5, 5, 8.0), (7, 8.5, 8.5)):
+            done, copy = cut_out(content, start_s, end_s)
+            assert expected - 2e-3 < done.end_s < expected + 0.2
+            with av.open(io.BytesIO(copy)) as opened:
+                length_s = opened.duration / av.time_base
+            assert length_s == pytest.approx(done.end_s - done.start_s, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "parameters", "described", "in_band"),
+    [("libx265", "x265-params", "hvc1", "hev1"), ("libx264", "x264-params", "avc1", "avc3")],
+)
+def test_a_clip_says_where_its_parameter_sets_are(clips, codec, parameters, described, in_band):
+    """A player that looks for them in the description would not open a clip without."""
+    options = {parameters: "repeat-headers=1:log-level=error"}
+    content = clips.numbered(COUNT, codec=codec, gop=GOP, options=options)
+    for source, tag in ((content, described), (with_parameter_sets_in_band(content), in_band)):
+        _, copy = cut_out(source, 0.9, 1.5)
+        with av.open(io.BytesIO(copy)) as opened:
+            assert opened.streams.video[0].codec_context.codec_tag == tag
+            assert len(list(opened.decode(video=0))) >= 15
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libvpx-vp9", "libsvtav1"])
+def test_a_clip_begins_with_a_key_frame_whatever_the_container_marks(clips, codec):
+    """An mp4 without a table of key frames marks all frames; most of them need others."""
+    content = without_marks(clips.numbered(COUNT, codec=codec, gop=GOP, b_frames=0))
+    done, copy = cut_out(content, 0.9, 1.5)
+    expected = [pixels for at, pixels in shown_frames(content) if done.start_s <= at + 1e-6 < 1.5]
+    np.testing.assert_array_equal([pixels for _, pixels in shown_frames(copy)], expected)
+
+
+def test_without_a_key_frame_there_is_no_clip(clips):
+    """A part of a broadcast that begins between two: it is not damaged, and plays."""
+    with av.open(io.BytesIO(clips.numbered(COUNT, gop=1000))) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size][10:]
+        content = copied(source.streams.video[0], packets)
+    with pytest.raises(NotCuttable, match="no frame here"):
+        cut_out(content, 0.5, 1.0)
+
+
+def without_marks(content):
+    with av.open(io.BytesIO(content)) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets:
+            packet.is_keyframe = False
+        return copied(source.streams.video[0], packets)
+
+
+def copied(stream, packets):
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as output:
+        target = output.add_stream_from_template(stream, opaque=True)
+        for packet in packets:
+            packet.stream = target
+            output.mux(packet)
+    return buffer.getvalue()
+
+
+def test_a_file_that_changes_its_decoder_settings_is_not_cuttable(clips):
+    """Before the change and after it a clip can be had, across it none."""
+    one, other = (
+        clips.numbered(25, first=first, b_frames=0, gop=GOP, options={"x264-params": f"cabac={n}"})
+        for n, first in enumerate((0, 25))
+    )
+    content = joined(one, other)
+    with av.open(io.BytesIO(content)) as opened:
+        assert len(list(opened.decode(video=0))) == 50
+    with pytest.raises(NotCuttable, match="decoder settings"):
+        cut_out(content, 0.5, 1.5)
+    done, _ = cut_out(content, 0.1, 0.5)
+    assert done.end_s < 1.0
 
 
 @pytest.fixture

@@ -229,7 +229,7 @@ class _Task:
         try:
             # Opened before: Python asks descriptors what a confined process may not ask.
             with os.fdopen(results, "wb") as pipe, os.fdopen(upload, "rb", buffering=0) as file:
-                given = [os.fdopen(output, "wb", buffering=0) for output in outputs]
+                given = [os.fdopen(output, "r+b", buffering=0) for output in outputs]
                 refused = confine(
                     inherited,
                     memory_bytes=self.memory_bytes,
