@@ -18,6 +18,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
+from app.routes.content_disposition import client_filename
 from app.routes.request_bodies import declared_length, receive_body, validating_body
 from app.server.body_limit import FORM_OVERHEAD_BYTES
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
@@ -90,10 +91,9 @@ class _FormReceiver:
             raise InvalidRequest("The multipart body ended before its closing boundary.")
         if "file" not in self._seen:
             raise InvalidRequest("The part `file` is missing.")
-        _, options = parse_options_header(self._file_headers[b"content-disposition"])
         content_type = self._file_headers.get(b"content-type", b"").strip().decode("latin-1")
         return MultipartForm(
-            filename=file_label(options.get(b"filename", b"").decode("utf-8", "replace")),
+            filename=file_label(client_filename(self._file_headers[b"content-disposition"])),
             content_type=content_type[:MAX_LABEL_LENGTH] or "application/octet-stream",
             fields=self._fields,
         )

@@ -102,7 +102,7 @@ def test_however_a_body_is_cut_the_same_bytes_arrive(
         (b"C:\\videos\\cat.mp4", "cat.mp4"),
         ("Übergröße 猫.mp4".encode(), "Übergröße 猫.mp4"),
         (b"a\0b\x1b[31m\x7f.mp4", "ab[31m.mp4"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"\xff\xfe", "ÿþ"),  # no UTF-8, so the code page of old clients
         (b"", "unnamed"),
         (b"/", "unnamed"),
         (b"x" * 999, "x" * 255),
