@@ -129,7 +129,10 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video of the library; the facts are None until its first ingest succeeds."""
+    """A video of the library; the facts are None until its first ingest succeeds.
+
+    further_names : what the same bytes were called when they were sent again, in that order
+    """
 
     id: str
     collection: str
@@ -149,6 +152,7 @@ class Video:
     created_at: datetime
     job_id: str
     lost_s: float | None = None
+    further_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

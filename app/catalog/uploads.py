@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from app.catalog.metadata_terms import check_metadata
 from app.catalog.records import (
     AnsweredUpload,
     Job,
+    Metadata,
     NewUpload,
     NewVideo,
     ResumableUpload,
@@ -22,6 +24,8 @@ from app.catalog.sql import collections, idempotency, jobs, uploads, videos
 from app.catalog.transactions import Transactions
 
 ANSWER_KEPT_S = 24 * 3600
+MAX_FURTHER_NAMES = 100  # of a video
+MAX_MERGED_CHARACTERS = 65_536  # of the metadata of several uploads, as JSON
 UPLOAD_KEPT_S = 24 * 3600
 
 
@@ -42,7 +46,8 @@ class UploadCatalog(Transactions):
         """The video with these bytes, its latest job, and whether this call queued that job.
 
         Bytes the collection does not hold become a new video. Bytes it holds are the video they
-        are, name and metadata unchanged; only one that failed gets a new job.
+        are, with the new name as a further one and the metadata that it lacks; only one that
+        failed gets a new job.
 
         key : what is answered is remembered under it, in the same step
         upload_id : the resumable upload that the bytes came by, which is finished in the same step
@@ -147,6 +152,8 @@ class UploadCatalog(Transactions):
         self, connection: Connection, collection: str, new: NewVideo
     ) -> tuple[Video, Job, bool]:
         video = videos.find_bytes(connection, collection, new.sha256)
+        if video is not None:
+            video = _with_what_is_new(connection, video, new)
         if video is not None and video.status != "failed":
             return video, jobs.get(connection, video.job_id), False
         job_id = self._new_id("job")
@@ -179,3 +186,22 @@ class UploadCatalog(Transactions):
             created_at=self._now(),
             job_id=job_id,
         )
+
+
+def _with_what_is_new(connection: Connection, video: Video, new: NewVideo) -> Video:
+    """The video, now with what this sender of the same bytes calls them and says of them.
+
+    What it has stays: its name, and the value of each key. What would be too much is left out.
+    """
+    names = video.further_names
+    if new.filename not in (video.filename, *names) and len(names) < MAX_FURTHER_NAMES:
+        names = [*names, new.filename]
+        videos.set_further_names(connection, video.id, names)
+    metadata = {**new.metadata, **video.metadata}
+    if metadata.keys() != video.metadata.keys() and _is_short(metadata):
+        videos.set_metadata(connection, video.id, metadata)
+    return videos.get(connection, video.collection, video.id)
+
+
+def _is_short(metadata: Metadata) -> bool:
+    return len(json.dumps(dict(metadata))) <= MAX_MERGED_CHARACTERS

@@ -8,10 +8,12 @@ Browsers write UTF-8 between quotes, with `%22`, `%0D`, `%0A` for a quote and th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value
+from typing import Any
 
 from python_multipart.multipart import parse_options_header
 
@@ -40,6 +42,7 @@ def _extended_name(disposition: bytes) -> str | None:
     """The value of `filename*`, which has precedence; None where it is missing or unreadable."""
     message = Message()
     message[_HEADER] = " ".join(disposition.decode("latin-1").split())
+    parameters: Iterable[tuple[str, Any]]  # a tuple of charset, language and text where extended
     try:
         parameters = message.get_params([], _HEADER)
     except (ValueError, TypeError):  # a piece numbered beyond all bounds, or numbered twice

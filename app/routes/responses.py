@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from app.catalog.records import Job, LabelSet, LabelSetListing, RecordPage, Segment, Video
+from app.catalog.records import Job, LabelSet, LabelSetListing, Metadata, RecordPage, Segment, Video
 from app.routes.score_kinds import documented_kind
 from app.services.classify.probabilities import LabelScores
 from app.services.classify.types import Classified, ClipLabels, SegmentLabels, VideoLabels
@@ -51,6 +51,7 @@ def video_answer(video: Video) -> schemas.VideoAnswer:
         id=video.id,
         collection=video.collection,
         filename=video.filename,
+        further_names=list(video.further_names),
         content_type=video.content_type,
         size_bytes=video.size_bytes,
         sha256=video.sha256,
@@ -88,7 +89,13 @@ def resumable_upload_answer(
         expires_at=upload.expires_at,
         video=video,
         job=job,
+        metadata_not_taken=[] if video is None else not_taken(upload.metadata, video.metadata),
     )
+
+
+def not_taken(sent: Metadata, kept: Metadata) -> list[str]:
+    """The keys of the metadata sent that the video has with another value, or not at all."""
+    return [key for key in sent if key not in kept or kept[key] != sent[key]]
 
 
 def job_answer(job: Job, now: datetime | None = None) -> schemas.JobAnswer:

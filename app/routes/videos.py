@@ -40,7 +40,7 @@ from app.routes.files import (
 )
 from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
-from app.routes.responses import job_answer, page_answer, segment_answer, video_answer
+from app.routes.responses import job_answer, not_taken, page_answer, segment_answer, video_answer
 from app.routes.url_upload import also_json, names_url, receive_url
 from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import AcceptedUpload, Sender, Upload
@@ -149,7 +149,10 @@ def _admission_answer(
     response.status_code = 202 if admission.queued else 200
     response.headers["location"] = f"/v1/jobs/{admission.job.id}"
     return schemas.UploadAnswer(
-        video=video_answer(admission.video), job=job_answer(admission.job, now)
+        video=video_answer(admission.video),
+        job=job_answer(admission.job, now),
+        already_here=not admission.queued,
+        metadata_not_taken=not_taken(admission.metadata, admission.video.metadata),
     )
 
 

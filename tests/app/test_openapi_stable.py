@@ -26,6 +26,16 @@ ADDED = {
     f"{_SCHEMAS}/EmbeddingAnswer/properties/truncated": _CUT_TEXTS,
     f"{_SCHEMAS}/EmbeddingList/properties/truncated": _CUT_TEXTS,
 }
+_KNOWN_BYTES = "known bytes sent again lose neither name nor metadata"
+ADDED |= {
+    f"{_SCHEMAS}/{answer}/properties/{field}": _KNOWN_BYTES
+    for answer, field in (
+        ("VideoAnswer", "further_names"),
+        ("UploadAnswer", "already_here"),
+        ("UploadAnswer", "metadata_not_taken"),
+        ("ResumableUploadAnswer", "metadata_not_taken"),
+    )
+}
 NAMED = {"properties", "schemas"}  # their keys are names, which may read like prose's
 
 

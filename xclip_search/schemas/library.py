@@ -77,6 +77,10 @@ class VideoAnswer(Answer):
     id: str
     collection: str
     filename: str
+    further_names: list[str] = Field(
+        default_factory=list,
+        description="what the same bytes were called when they were sent again, at most 100",
+    )
     content_type: str
     size_bytes: int
     sha256: str
@@ -132,6 +136,16 @@ class UploadAnswer(Answer):
 
     video: VideoAnswer
     job: JobAnswer
+    already_here: bool = Field(
+        default=False,
+        description="the collection holds these bytes already, as this video: its name stays, and "
+        "the new one is among its further_names",
+    )
+    metadata_not_taken: list[str] = Field(
+        default_factory=list,
+        description="keys of the metadata sent that the video has with another value, which it "
+        "keeps (PATCH the video to change it)",
+    )
 
 
 class SegmentAnswer(Answer):

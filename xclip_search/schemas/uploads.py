@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from xclip_search.schemas.library import JobAnswer, VideoAnswer
 from xclip_search.schemas.values import Answer
@@ -28,3 +28,8 @@ class ResumableUploadAnswer(Answer):
     expires_at: datetime
     video: VideoAnswer | None
     job: JobAnswer | None
+    metadata_not_taken: list[str] = Field(
+        default_factory=list,
+        description="keys of the metadata sent that the video has with another value: it was here "
+        "before, or was changed since",
+    )

@@ -94,6 +94,8 @@ videos = Table(
     Column("duration_s", Double),
     Column("lost_s", Double),
     Column("metadata", JSON, nullable=False),
+    # What the same bytes were called when they were sent again.
+    Column("further_names", JSON, nullable=False, server_default="[]"),
     Column("error_code", Text),
     Column("error_message", Text),
     Column("created_at", UtcDateTime, nullable=False),

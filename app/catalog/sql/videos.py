@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, case, delete, insert, select, update
@@ -21,6 +21,7 @@ def put(connection: Connection, video: Video) -> None:
     """Insert one, with its terms."""
     values = {column.name: getattr(video, column.name) for column in T.columns}
     values["metadata"] = dict(video.metadata)
+    values["further_names"] = list(video.further_names)
     connection.execute(insert(T).values(**values))
     _put_terms(connection, video.id, video.metadata)
 
@@ -66,6 +67,11 @@ def set_metadata(connection: Connection, video_id: str, metadata: Metadata) -> N
     connection.execute(update(T).where(T.c.id == video_id).values(metadata=dict(metadata)))
     connection.execute(delete(TERMS).where(TERMS.c.video_id == video_id))
     _put_terms(connection, video_id, metadata)
+
+
+def set_further_names(connection: Connection, video_id: str, names: Sequence[str]) -> None:
+    """Replace what the same bytes were called when they were sent again."""
+    connection.execute(update(T).where(T.c.id == video_id).values(further_names=list(names)))
 
 
 def set_processing(connection: Connection, video_id: str, job_id: str) -> None:

@@ -37,11 +37,13 @@ class AcceptedUpload:
     """An upload that is safe on disk; `queued` says whether it started the job.
 
     `replayed` is True if that was said before, to an earlier request under the same key.
+    `metadata` is what was sent with it.
     """
 
     video: Video
     job: Job
     queued: bool
+    metadata: Metadata
     replayed: bool = False
 
 
@@ -89,7 +91,8 @@ class Ingest:
     ) -> AcceptedUpload:
         """Keep the file, then commit its video and job; on return neither can be lost.
 
-        The same bytes again are the same video, with a new job only if its last one failed.
+        The same bytes again are the same video, with what is new of their name and metadata, and
+        with a new job only if its last one failed.
 
         sender : what is answered is remembered under the key, in the same commit
         upload_id : the resumable upload the file came by, finished in the same commit
@@ -110,12 +113,12 @@ class Ingest:
             metadata=upload.metadata,
         )
         key = None if sender is None else _upload_key(sender, collection, new)
-        if key is not None and (earlier := self._repeat(key)) is not None:
+        if key is not None and (earlier := self._repeat(key, new.metadata)) is not None:
             return earlier
         try:
             admission = self._keep(collection, upload.incoming, stored, new, key, upload_id)
         except KeyAnswered:  # by another process, since we looked
-            if key is None or (earlier := self._repeat(key)) is None:
+            if key is None or (earlier := self._repeat(key, new.metadata)) is None:
                 raise
             return earlier
         failpoints.hit("video_committed")
@@ -145,9 +148,9 @@ class Ingest:
         if queued:
             with for_job(job.id):
                 logger.info("job %s: queued, video=%s", job.id, video.id)
-        return AcceptedUpload(video, job, queued)
+        return AcceptedUpload(video, job, queued, new.metadata)
 
-    def _repeat(self, key: UploadKey) -> AcceptedUpload | None:
+    def _repeat(self, key: UploadKey, metadata: Metadata) -> AcceptedUpload | None:
         """What was answered under the key, with the video and the job as they are now."""
         answered = self._catalog.find_answer(key)
         if answered is None:
@@ -161,7 +164,7 @@ class Ingest:
         except NotFound:  # deleted this moment
             return None
         job = self._catalog.get_job(answered.job_id)
-        return AcceptedUpload(video, job, answered.queued, replayed=True)
+        return AcceptedUpload(video, job, answered.queued, metadata, replayed=True)
 
     def job(self, job_id: str) -> Job:
         """One job; raises JobNotFound."""
