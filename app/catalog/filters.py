@@ -40,10 +40,21 @@ class Builtin(StrEnum):
     """Fields that every segment has, whatever its video's metadata."""
 
     VIDEO_ID = "video_id"
+    FILENAME = "filename"
+    SHA256 = "sha256"
+    SIZE = "size"
+    CONTAINER = "container"
+    CODEC = "codec"
+    WIDTH = "width"
+    HEIGHT = "height"
     DURATION = "duration"
     CREATED = "created"
     START = "start"
     END = "end"
+
+
+TEXTS = (Builtin.VIDEO_ID, Builtin.FILENAME, Builtin.SHA256, Builtin.CONTAINER, Builtin.CODEC)
+_UNITS = {Builtin.SIZE: "bytes", Builtin.WIDTH: "pixels", Builtin.HEIGHT: "pixels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,21 @@ def parse_filter(raw: Filter | None) -> Condition:
     Raises InvalidFilter, whose `path` leads into `raw`.
     """
     return EVERYTHING if raw is None else _Reader().read(raw, (), 1)
+
+
+def metadata_keys(condition: Condition | None) -> tuple[str, ...]:
+    """The metadata's keys that a condition names, each once."""
+    keys: dict[str, None] = {}
+    todo: list[Condition | None] = [condition]
+    while todo:
+        match todo.pop():
+            case And(parts) | Or(parts):
+                todo += reversed(parts)
+            case Not(part):
+                todo.append(part)
+            case Among(Key(name)) | Compare(Key(name)) | Exists(Key(name)):
+                keys[name] = None
+    return tuple(keys)
 
 
 class _Reader:
@@ -220,9 +246,9 @@ def _ordered(field: Field, value: object, path: Path) -> str | int | float | dat
 
 
 def _builtin_value(field: Builtin, value: object, path: Path) -> str | float | datetime:
-    if field is Builtin.VIDEO_ID:
+    if field in TEXTS:
         if not isinstance(value, str):
-            raise InvalidFilter("video_id is a string", path)
+            raise InvalidFilter(f"{field} is a string{_or_metadata(field)}", path)
         return value
     if field is Builtin.CREATED:
         return _instant(value, path)
@@ -231,7 +257,13 @@ def _builtin_value(field: Builtin, value: object, path: Path) -> str | float | d
             return float(value)
     except OverflowError:
         pass
-    raise InvalidFilter(f"{field} is a number of seconds", path)
+    unit = _UNITS.get(field, "seconds")
+    raise InvalidFilter(f"{field} is a number of {unit}{_or_metadata(field)}", path)
+
+
+def _or_metadata(field: Builtin) -> str:
+    """What to say to one who means the metadata's key of that name."""
+    return f"; the metadata's key is {METADATA_PREFIX + field!r}"
 
 
 def _instant(value: object, path: Path) -> datetime:

@@ -203,6 +203,16 @@ class LibraryCatalog(Transactions):
             collections.get(connection, collection)
             return filter_clauses.rows(connection, collection, wanted, last_row)
 
+    def key_counts(
+        self, collection: str, keys: Sequence[str], *, at_most: int | None = None
+    ) -> dict[str, int]:
+        """In how many of the collection's videos each key of the metadata is.
+
+        at_most : so many are counted of each, which is quick
+        """
+        with self._read() as connection:
+            return filter_clauses.key_counts(connection, collection, keys, at_most=at_most)
+
     def rows_by_video(
         self, collection: str, video_ids: Sequence[str] | None = None
     ) -> dict[str, npt.NDArray[np.int64]]:

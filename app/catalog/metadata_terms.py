@@ -14,12 +14,15 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from app.catalog.errors import InvalidMetadata
 from app.catalog.records import Json, Metadata, Scalar
 
 MAX_TERM_CHARS = 200  # longer ones are kept as a digest: indexes refuse entries beyond ~2.7 kB
+
+# The key under which further names of a video are found. It is no JSON text, so no metadata has it.
+FURTHER_NAME: Final = "filename"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ def metadata_terms(metadata: Metadata) -> list[Term]:
     A key has at least one, and none twice.
     """
     return [each for key, value in metadata.items() for each in _terms_of(term(key), value)]
+
+
+def name_terms(names: Sequence[str]) -> list[Term]:
+    """The terms of a video's further names."""
+    return [Term(FURTHER_NAME, term(name), None, string_order(name)) for name in names]
 
 
 def term(value: Scalar) -> str:

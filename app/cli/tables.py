@@ -93,7 +93,9 @@ def nothing_found(answer: schemas.SearchAnswer) -> str:
     if not answer.index.segments_total:
         return "The collection holds no searchable video."
     if not answer.index.segments_eligible:
-        return f"The filter excludes all {answer.index.segments_total} segments."
+        unknown = [key for key, count in answer.index.filter_keys.items() if not count]
+        why = f" No video's metadata has the key {unknown[0]!r}." if unknown else ""
+        return f"The filter excludes all {answer.index.segments_total} segments.{why}"
     if answer.abstained:
         return (
             "Nothing here matches with that confidence. "

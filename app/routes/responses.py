@@ -154,6 +154,7 @@ def search_answer(query: Sequence[str], page: SearchPage) -> schemas.SearchAnswe
             recall=page.recall.measured,
             model=page.model,
             snapshot=page.recall.sequence,
+            filter_keys=dict(page.filter_keys),
         ),
         timings_ms=schemas.SearchTimings(
             encode=_milliseconds(seconds.encode),
@@ -194,6 +195,7 @@ def classify_answer(classified: Classified) -> schemas.ClassifyAnswer:
         **_text_use(classified.text_use),
         model=classified.model,
         segments_damaged=classified.damaged,
+        filter_keys=dict(classified.filter_keys),
         videos=[_classified_video(labels, video) for video in classified.videos],
     )
 

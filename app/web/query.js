@@ -6,7 +6,8 @@ import { keptStore } from "./store.js";
 export const CONFIDENT = 0.5; // the confidence from which the page calls a result confident
 const WITHIN_S = 30;
 const LONGEST_WITHIN_S = 86_400;
-const OWN_FIELDS = ["video_id", "duration", "created", "start", "end"];
+const OWN_FIELDS = ["video_id", "filename", "sha256", "size", "container", "codec", "width", "height",
+  "duration", "created", "start", "end"];
 const RECENT = 8;
 
 export const OPERATORS = {
@@ -18,6 +19,9 @@ const NUMBERS = { gte: "at least", lte: "at most", gt: "more than", lt: "less th
 // What a field of the service's own is, and how it can be compared; metadata is any of this.
 export const FIELDS = {
   created: { kind: "time", operators: { gte: "on or after", lt: "before" } },
+  size: { kind: "number", operators: NUMBERS },
+  width: { kind: "number", operators: NUMBERS },
+  height: { kind: "number", operators: NUMBERS },
   duration: { kind: "number", operators: NUMBERS },
   start: { kind: "number", operators: NUMBERS },
   end: { kind: "number", operators: NUMBERS },

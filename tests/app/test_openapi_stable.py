@@ -26,6 +26,7 @@ ADDED = {
     f"{_SCHEMAS}/EmbeddingAnswer/properties/truncated": _CUT_TEXTS,
     f"{_SCHEMAS}/EmbeddingList/properties/truncated": _CUT_TEXTS,
 }
+_UNKNOWN_KEYS = "a misspelt key in a filter is told from a rare value"
 _KNOWN_BYTES = "known bytes sent again lose neither name nor metadata"
 ADDED |= {
     f"{_SCHEMAS}/{answer}/properties/{field}": _KNOWN_BYTES
@@ -35,6 +36,10 @@ ADDED |= {
         ("UploadAnswer", "metadata_not_taken"),
         ("ResumableUploadAnswer", "metadata_not_taken"),
     )
+}
+ADDED |= {
+    f"{_SCHEMAS}/{answer}/properties/filter_keys": _UNKNOWN_KEYS
+    for answer in ("IndexState", "ClassifyAnswer")
 }
 NAMED = {"properties", "schemas"}  # their keys are names, which may read like prose's
 

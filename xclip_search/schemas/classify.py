@@ -123,6 +123,11 @@ class ClassifyAnswer(TextUsage):
         description="left out because their stored data cannot be read; they are rebuilt"
     )
     videos: list[ClassifiedVideo]
+    filter_keys: dict[str, int] = Field(
+        default_factory=dict,
+        description="in how many videos of the collection each metadata key of the filter is: all "
+        "its keys where the filter allows nothing, else those that are in no video",
+    )
 
 
 class ClassifiedStretch(Answer):

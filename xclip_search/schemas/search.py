@@ -145,6 +145,11 @@ class IndexState(Answer):
     )
     model: str
     snapshot: int = Field(description="the number of the last change that the search has seen")
+    filter_keys: dict[str, int] = Field(
+        default_factory=dict,
+        description="in how many videos of the collection each metadata key of the filter is: all "
+        "its keys where the filter allows nothing, else those that are in no video",
+    )
 
 
 class SearchTimings(Answer):

@@ -107,8 +107,9 @@ Filter = Annotated[
     Field(
         description="Fields and their conditions: a value, a list of values, or an object of the "
         "operators eq, ne, in, gt, gte, lt, lte, exists; all must hold. and, or (lists of filters) "
-        "and not (a filter) combine. Fields are video_id, duration, created, start, end and the "
-        "keys of the video's metadata; metadata.KEY always means the metadata.",
+        "and not (a filter) combine. Fields are video_id, filename, sha256, size, container, "
+        "codec, width, height, duration, created, start, end and the keys of the video's metadata; "
+        "metadata.KEY always means the metadata.",
         examples=[{"camera": ["north", "south"], "duration": {"gte": 10, "lt": 60}}],
     ),
 ]

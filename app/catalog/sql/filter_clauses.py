@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from app.catalog.filters import (
     EVERYTHING,
+    TEXTS,
     Among,
     And,
     Builtin,
@@ -41,7 +42,7 @@ from app.catalog.filters import (
     Order,
     Value,
 )
-from app.catalog.metadata_terms import is_scalar, number_order, string_order, term
+from app.catalog.metadata_terms import FURTHER_NAME, is_scalar, number_order, string_order, term
 from app.catalog.sql import tables
 
 Clause: TypeAlias = ColumnElement[bool]
@@ -57,11 +58,20 @@ COMPARE: Mapping[Order, Callable[[ColumnElement[Any], Any], Clause]] = {
 }
 COLUMNS: Mapping[Builtin, ColumnElement[Any]] = {
     Builtin.VIDEO_ID: VIDEOS.c.id,
+    Builtin.FILENAME: VIDEOS.c.filename,
+    Builtin.SHA256: VIDEOS.c.sha256,
+    Builtin.SIZE: VIDEOS.c.size_bytes,
+    Builtin.CONTAINER: VIDEOS.c.container,
+    Builtin.CODEC: VIDEOS.c.codec,
+    Builtin.WIDTH: VIDEOS.c.width,
+    Builtin.HEIGHT: VIDEOS.c.height,
     Builtin.DURATION: VIDEOS.c.duration_s,
     Builtin.CREATED: VIDEOS.c.created_at,
     Builtin.START: T.c.start_s,
     Builtin.END: T.c.end_s,
 }
+
+_ALWAYS_THERE = (Builtin.VIDEO_ID, Builtin.DURATION, Builtin.CREATED, Builtin.START, Builtin.END)
 
 
 def rows(
@@ -84,6 +94,24 @@ def rows(
     return np.sort(np.fromstring(numbers, dtype=np.int64, sep=" "))
 
 
+def key_counts(
+    connection: Connection, collection: str, keys: Sequence[str], *, at_most: int | None
+) -> dict[str, int]:
+    """In how many of the collection's videos each key of the metadata is, counted to `at_most`."""
+    counts = {}
+    for key in keys:
+        found = (
+            select(TERMS.c.video_id)
+            .join_from(TERMS, VIDEOS, TERMS.c.video_id == VIDEOS.c.id)
+            .where(TERMS.c.key == term(key), VIDEOS.c.collection == collection)
+            .distinct()
+            .limit(at_most)
+        )
+        counted = select(func.count()).select_from(found.subquery())
+        counts[key] = int(connection.execute(counted).scalar_one())
+    return counts
+
+
 def _clause(condition: Condition) -> Clause:
     match condition:
         case And(parts):
@@ -97,35 +125,53 @@ def _clause(condition: Condition) -> Clause:
         case Compare(field, order, value):
             return _is_in_order(field, order, value)
         case Exists(field):
-            return _has_term(field) if isinstance(field, Key) else true()
+            return _has_term(term(field.name)) if isinstance(field, Key) else _is_there(field)
 
 
 def _is_among(field: Field, values: Sequence[Value]) -> Clause:
     if isinstance(field, Key):
         terms = [term(value) for value in values if is_scalar(value)]
-        return _has_term(field, TERMS.c.term.in_(terms))
-    if field is Builtin.VIDEO_ID:
-        # Ids are ASCII without NUL; databases refuse to look for some of the other texts.
-        values = [value for value in map(str, values) if value.isascii() and "\0" not in value]
-    return _known(COLUMNS[field].in_(values))
+        return _has_term(term(field.name), TERMS.c.term.in_(terms))
+    if field not in TEXTS:
+        return _known(COLUMNS[field].in_(values))
+    texts = [value for value in map(str, values) if _is_storable(value)]
+    is_own = _known(COLUMNS[field].in_(texts))
+    if field is not Builtin.FILENAME:
+        return is_own
+    further = _has_term(FURTHER_NAME, TERMS.c.term.in_([term(text) for text in texts]))
+    return or_(is_own, further)
 
 
 def _is_in_order(field: Field, order: Order, value: Value) -> Clause:
     compare = COMPARE[order]
     if isinstance(field, Key):
         if isinstance(value, str):
-            return _has_term(field, compare(TERMS.c.string, string_order(value)))
+            return _has_term(term(field.name), compare(TERMS.c.string, string_order(value)))
         assert isinstance(value, int | float)
-        return _has_term(field, compare(TERMS.c.number, number_order(value)))
+        return _has_term(term(field.name), compare(TERMS.c.number, number_order(value)))
     if isinstance(value, str):
+        bound = string_order(value)
         # As bytes: texts would be compared by the collation of the database.
-        return _known(compare(cast(COLUMNS[field], LargeBinary), string_order(value)))
+        is_own = _known(compare(cast(COLUMNS[field], LargeBinary), bound))
+        if field is not Builtin.FILENAME:
+            return is_own
+        return or_(is_own, _has_term(FURTHER_NAME, compare(TERMS.c.string, bound)))
     return _known(compare(COLUMNS[field], value))
 
 
-def _has_term(key: Key, *claims: Clause) -> Clause:
-    """The video's metadata has the key, with a term of which the claims are true."""
-    found = select(TERMS.c.video_id).where(TERMS.c.key == term(key.name), *claims)
+def _is_there(field: Builtin) -> Clause:
+    """Whether the field has a value; a video's facts are none until it has been read."""
+    return true() if field in _ALWAYS_THERE else COLUMNS[field].is_not(None)
+
+
+def _is_storable(text: str) -> bool:
+    """Whether a database can look for the text: none has NUL, nor half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _has_term(key: str, *claims: Clause) -> Clause:
+    """The video has a term under the key, of which the claims are true."""
+    found = select(TERMS.c.video_id).where(TERMS.c.key == key, *claims)
     return VIDEOS.c.id.in_(found)
 
 

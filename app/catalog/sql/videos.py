@@ -8,7 +8,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, RowMapping, case, delete, insert, select, update
 
 from app.catalog.errors import VideoNotFound
-from app.catalog.metadata_terms import metadata_terms
+from app.catalog.metadata_terms import metadata_terms, name_terms
 from app.catalog.records import Metadata, RecordPage, Video, VideoFacts, VideoStatus
 from app.catalog.sql import tables
 from app.catalog.sql.pages import fetch_page
@@ -23,7 +23,7 @@ def put(connection: Connection, video: Video) -> None:
     values["metadata"] = dict(video.metadata)
     values["further_names"] = list(video.further_names)
     connection.execute(insert(T).values(**values))
-    _put_terms(connection, video.id, video.metadata)
+    _put_terms(connection, video.id, video.metadata, video.further_names)
 
 
 def get(connection: Connection, collection: str, video_id: str) -> Video:
@@ -65,13 +65,13 @@ def page(
 def set_metadata(connection: Connection, video_id: str, metadata: Metadata) -> None:
     """Replace the metadata and its terms."""
     connection.execute(update(T).where(T.c.id == video_id).values(metadata=dict(metadata)))
-    connection.execute(delete(TERMS).where(TERMS.c.video_id == video_id))
-    _put_terms(connection, video_id, metadata)
+    _replace_terms(connection, video_id)
 
 
 def set_further_names(connection: Connection, video_id: str, names: Sequence[str]) -> None:
     """Replace what the same bytes were called when they were sent again."""
     connection.execute(update(T).where(T.c.id == video_id).values(further_names=list(names)))
+    _replace_terms(connection, video_id)
 
 
 def set_processing(connection: Connection, video_id: str, job_id: str) -> None:
@@ -127,10 +127,21 @@ def is_media_referenced(connection: Connection, sha256: str) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def _put_terms(connection: Connection, video_id: str, metadata: Metadata) -> None:
+def _replace_terms(connection: Connection, video_id: str) -> None:
+    row = connection.execute(
+        select(T.c.metadata, T.c.further_names).where(T.c.id == video_id)
+    ).one()
+    connection.execute(delete(TERMS).where(TERMS.c.video_id == video_id))
+    _put_terms(connection, video_id, row.metadata, row.further_names)
+
+
+def _put_terms(
+    connection: Connection, video_id: str, metadata: Metadata, names: Sequence[str]
+) -> None:
+    terms = [*metadata_terms(metadata), *name_terms(names)]
     rows = [
         {"video_id": video_id, "ordinal": ordinal, **asdict(term)}
-        for ordinal, term in enumerate(metadata_terms(metadata))
+        for ordinal, term in enumerate(terms)
     ]
     if rows:
         connection.execute(insert(TERMS), rows)

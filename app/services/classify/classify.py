@@ -37,6 +37,7 @@ from app.services.classify.types import (
     SegmentLabels,
     VideoLabels,
 )
+from app.services.filter_keys import counted_keys
 from app.services.library.segmentation import SegmentationDefaults
 from app.services.text_use import TextUse, alike
 from app.services.vectors.damage import Damage
@@ -103,7 +104,8 @@ class Classify:
             found = [_video_labels(group, labelling, options) for _, group in groups]
         if sum(damaged) and part.video_ids is not None and not found:
             raise VideoNotReady("The stored data of these videos is damaged and must be rebuilt.")
-        return Classified(collection.model, labelling.labels, found, sum(damaged), use)
+        keys = counted_keys(self._catalog, name, parse_filter(part.filter), len(rows))
+        return Classified(collection.model, labelling.labels, found, sum(damaged), use, keys)
 
     def clip(
         self,

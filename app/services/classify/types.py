@@ -5,7 +5,7 @@ L labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -113,6 +113,7 @@ class Classified:
 
     damaged : how many segments were left out because what is stored of them is unreadable
     text_use : how much of the labels, each in its templates, the model has read
+    filter_keys : where the filter allows nothing, in how many videos each of its keys is
     """
 
     model: str
@@ -120,6 +121,7 @@ class Classified:
     videos: list[VideoLabels]
     damaged: int
     text_use: TextUse
+    filter_keys: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -113,6 +114,7 @@ class SearchPage:
     confidence_kind : how the confidence was computed; None when there is none
     abstained : there were results, but the confidence of each was below min_confidence
     text_use : how much of the query's texts the model has read
+    filter_keys : where the filter allows nothing, in how many videos each of its keys is
     """
 
     moments: list[Moment]
@@ -126,3 +128,4 @@ class SearchPage:
     model: str
     seconds: Stages
     text_use: TextUse = field(default_factory=TextUse)
+    filter_keys: Mapping[str, int] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from app.catalog.records import Collection, Segment, SegmentOfVideo
 from app.clock import Clock
 from app.errors import ModelMismatch, NotCalibrated, VideoNotReady
 from app.model_api.client import WorkerClient
+from app.services.filter_keys import counted_keys
 from app.services.search import moments
 from app.services.search.cursors import LIFETIME_S, Position, Signer, digest, near_end, page_after
 from app.services.search.query import (
@@ -148,6 +149,7 @@ class Search:
             model=collection.model,
             seconds=seconds,
             text_use=encoded.text_use,
+            filter_keys=counted_keys(self._catalog, name, query.condition, recall.eligible),
         )
 
     def heatmap(self, name: str, video_id: str, text: str) -> moments.Heatmap:

@@ -41,7 +41,7 @@ instants = st.datetimes(
 ).map(lambda moment: moment.replace(fold=0))  # in UTC no hour comes twice
 names = st.sampled_from([*map(str, Builtin), *OPERATORS, *COMBINERS])
 keys = st.builds(Key, st.text(max_size=5) | names)
-SECONDS = (Builtin.DURATION, Builtin.START, Builtin.END)
+TEXTS = (Builtin.VIDEO_ID, Builtin.FILENAME, Builtin.SHA256, Builtin.CONTAINER, Builtin.CODEC)
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
@@ -50,7 +50,7 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
         return scalars
     if field is Builtin.CREATED:
         return instants
-    return seconds if field in SECONDS else st.text(max_size=4)
+    return st.text(max_size=4) if field in TEXTS else seconds
 
 
 def ordered_values_of(field: Field) -> st.SearchStrategy[Any]:
