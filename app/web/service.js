@@ -2,7 +2,7 @@
 
 import { store } from "./store.js";
 
-const NAME = "xclip-key"; // of this tab: it goes with the tab, and other tabs do not have it
+const NAME = "xclip-key"; // it goes with the last tab of this page: each gives it to those that open
 export const TUS = { "tus-resumable": "1.0.0" };
 
 export const keyHeld = store(sessionStorage.getItem(NAME) !== null);
@@ -35,9 +35,13 @@ export function credentials() {
 
 // Returns the response, asking for a key as often as it is refused; throws Problem or AbortError.
 export async function ask(path, options = {}) {
+  let sent = sessionStorage.getItem(NAME);
   let answer = await send(path, options);
   while (answer.status === 401) {
-    await wantKey(await refusal(answer));
+    const why = await refusal(answer);
+    // Another key may have come while this request was on its way.
+    if (sent === sessionStorage.getItem(NAME)) await wantKey(why);
+    sent = sessionStorage.getItem(NAME);
     answer = await send(path, options);
   }
   if (!answer.ok) throw await refusal(answer);
@@ -81,8 +85,13 @@ function wantKey(why) {
   return wanting;
 }
 
-// Keeps the key if the service accepts it; throws Problem if not.
+// Keeps the key if the service accepts it, for the other tabs too; throws Problem if not.
 export async function useKey(key) {
+  await holdKey(key);
+  tell({ key });
+}
+
+async function holdKey(key) {
   sessionStorage.setItem(NAME, key);
   try {
     await beginSession();
@@ -104,8 +113,24 @@ async function beginSession() {
 export async function forgetKey() {
   await send("/v1/session", { method: "DELETE" });
   sessionStorage.removeItem(NAME);
+  tell({ isForgotten: true });
   location.reload();
 }
+
+// The other tabs of this page in this browser.
+const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has one origin
+const tell = (message) => tabs?.postMessage(message);
+tabs?.addEventListener("message", ({ data }) => {
+  const key = sessionStorage.getItem(NAME);
+  if (data.isWanted && key) tell({ key });
+  else if (data.key && data.key !== key && (!key || keyWanted.get())) holdKey(data.key).catch(() => {});
+  else if (data.isForgotten && key) {
+    sessionStorage.removeItem(NAME);
+    location.reload();
+  }
+});
+if (!keyHeld.get()) tell({ isWanted: true });
 
 // After a reload the cookie may have ended; if the key has, the next answer asks for another.
 export const sessionBegun = keyHeld.get() ? beginSession().catch(() => {}) : Promise.resolve();

@@ -9,14 +9,26 @@ const AT_ONCE = 2;
 const VIDEO = /\.(mp4|m4v|mov|mkv|webm|avi|ts|mts|m2ts|mpe?g|flv|wmv|asf|ogv|gif|3gp)$/i;
 
 export const uploads = store([]); // {id, file, collection, state, sent, job, why, stop}
+export const skipped = store(0); // how many of the files added last are not sent
 export const arrived = store(0); // counts the ends of jobs: lists of videos are read again
 
 let lastId = 0;
 
-export const isVideo = (file) => file.type.startsWith("video/") || VIDEO.test(file.name);
+export const isVideo = (file) =>
+  !isHidden(file) && (file.type.startsWith("video/") || VIDEO.test(file.name));
+
+// What systems keep beside the files of people: `._clip.mp4` of macOS is no video, whatever its name.
+const HIDDEN = /^(\..*|@eaDir|#recycle|#snapshot|__MACOSX|\$RECYCLE\.BIN|System Volume Information)$/i;
+const paths = new WeakMap(); // of files that came in a dropped folder
+
+function isHidden(file) {
+  if (file.name.startsWith("._")) return true;
+  const path = paths.get(file) || file.webkitRelativePath;
+  return path.split("/").filter(Boolean).some((part) => HIDDEN.test(part));
+}
 export const isOver = ({ state }) => ["ready", "failed", "canceled"].includes(state);
 
-// Queues the videos among the files; returns how many files were not videos.
+// Queues the videos among the files; returns how many files are not sent.
 export function add(files, collection) {
   const videos = files.filter(isVideo);
   const rows = videos.map((file) => ({
@@ -24,7 +36,8 @@ export function add(files, collection) {
   }));
   uploads.set((before) => [...before, ...rows]);
   serve();
-  return files.length - videos.length;
+  skipped.set(files.length - videos.length);
+  return skipped.get();
 }
 
 export const clear = () => uploads.set((before) => before.filter((row) => !isOver(row)));
@@ -148,7 +161,11 @@ export async function dropped(transfer) {
 }
 
 async function filesOf(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    if (entry.fullPath.lastIndexOf("/") > 0) paths.set(file, entry.fullPath);
+    return [file];
+  }
   const reader = entry.createReader();
   const found = [];
   for (;;) { // a reader tells a hundred entries at a time

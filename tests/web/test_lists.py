@@ -85,18 +85,21 @@ def test_show_more_twice_shows_a_page_once(open_page: OpenPage, fine: str):
         ("/jobs", "/v1/jobs", ".rows > .row"),
     ],
 )
-def test_lists_show_a_page_once_too(open_page: OpenPage, address: str, path: str, items: str):
+def test_lists_show_a_page_once_too(
+    open_page: OpenPage, site: Site, address: str, path: str, items: str
+):
     """Of videos as of jobs."""
-    with open_page("desktop", "light") as seen:
+    with open_page("desktop", "light") as seen, site.service.client() as client:
+        which = {"collection": "default"} if path == "/v1/jobs" else {}
+        total = len(client.get(path, params={"limit": 200, **which}).json()["items"])
         page = seen.page
         cursors = in_pages_of(1, page, path)
         seen.visit(address)
         more = page.locator(".more button")
         more.dblclick()
         wait_until(page, PRESS_UNTIL_GONE)
-        names = page.locator(f"main {items} .name").all_inner_texts()
-        assert len(names) == len(set(names)) == 3
-        assert len(cursors) == len(set(cursors)) == 2
+        assert page.locator(f"main {items}").count() == total
+        assert len(cursors) == len(set(cursors)) == total - 1
 
 
 def test_a_page_that_fails_can_be_asked_for_again(open_page: OpenPage, fine: str):

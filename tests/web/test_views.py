@@ -335,7 +335,7 @@ def test_a_key_is_asked_for_once_and_opens_pictures_too(open_page: OpenPage, sit
             page.reload()
             expect(cards(page).first).to_be_visible()
             page.get_by_role("link", name="Settings").click()
-            expect(page.locator("main")).to_contain_text("This tab holds a key")
+            expect(page.locator("main")).to_contain_text("The tabs of this page hold a key")
             page.get_by_role("button", name="Forget the key").click()
             expect(dialog).to_be_visible()
     finally:

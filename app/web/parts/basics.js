@@ -105,6 +105,12 @@ export const Confirm = ({ title, children, word, onYes, onNo }) => html`
     </div>
   <//>`;
 
+export const ConfirmDelete = ({ video, onYes, onNo }) => html`
+  <${Confirm} title="Delete this video?" word="Delete" onYes=${onYes} onNo=${onNo}>
+    <p><b>${video.filename}</b> and everything derived from it will be deleted from the disk. You cannot
+      undo this.</p>
+  <//>`;
+
 // Names the view in the browser's tab and to screen readers.
 export function Heading({ title, unseen = false, children }) {
   const heading = useRef(null);

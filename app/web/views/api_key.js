@@ -32,8 +32,8 @@ export function KeyDialog() {
   return html`
     <${Dialog} label="This service asks for a key" className="confirm">
       <h2>This service asks for a key</h2>
-      <p class="quiet">The operator creates keys with <code>xclip-search keys create</code>. This tab
-        keeps the key until you close it.</p>
+      <p class="quiet">The operator creates keys with <code>xclip-search keys create</code>. The tabs
+        of this page share the key until you close the last one.</p>
       <${KeyForm} said=${wanted.why} />
     <//>`;
 }

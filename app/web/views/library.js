@@ -1,11 +1,12 @@
 // Library view: adds files, and lists the videos of a collection.
 
-import { Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { ConfirmDelete, Failed, Heading, Icon, IconButton, Notice } from "../parts/basics.js";
+import { retryJob } from "../jobs.js";
 import { MoreButton, usePages } from "../pages.js";
 import { collectionOf, href, route } from "../route.js";
 import { api, at } from "../service.js";
 import { useSlow, useStore } from "../store.js";
-import { add, arrived } from "../uploads.js";
+import { add, arrived, skipped } from "../uploads.js";
 import { html, useEffect, useRef, useState } from "../view.js";
 import { useRenewal } from "../world.js";
 import { ago, count, length } from "../format.js";
@@ -34,12 +35,10 @@ export function LibraryView() {
 // Adds videos: files, a folder, or a drop anywhere on the page.
 function Choose({ collection }) {
   const [files, folder] = [useRef(null), useRef(null)];
-  const [said, setSaid] = useState("");
+  const others = useStore(skipped);
   const chosen = (event) => {
-    const all = [...event.target.files];
-    const others = add(all, collection);
+    add([...event.target.files], collection);
     event.target.value = "";
-    setSaid(others ? `${count(others, "file")} skipped: not a video file.` : "");
   };
   return html`
     <div class="choose">
@@ -55,7 +54,8 @@ function Choose({ collection }) {
              aria-label="Video files" onChange=${chosen} />
       <input ref=${folder} id="folder" type="file" webkitdirectory hidden aria-label="A folder"
              onChange=${chosen} />
-      <p role="status" class="quiet small">${said}</p>
+      <p role="status" class="quiet small">${others > 0
+        && `${count(others, "file")} skipped: no video file, or hidden by the system.`}</p>
     </div>`;
 }
 
@@ -76,7 +76,7 @@ function Videos({ collection, status }) {
   return html`
     ${failed}
     <ul class="cards" aria-label="Videos">${value.items.map((video, index) => html`
-      <${VideoCard} key=${video.id} video=${video} index=${index} />`)}</ul>
+      <${VideoCard} key=${video.id} video=${video} index=${index} renew=${list.renew} />`)}</ul>
     <${MoreButton} list=${list} value=${value} />`;
 }
 
@@ -90,7 +90,7 @@ const NOTHING = {
 const NoVideos = ({ status }) => html`
   <${Notice} icon="film" title=${NOTHING[status][0]}><p>${NOTHING[status][1]}</p><//>`;
 
-const VideoCard = ({ video, index }) => html`
+const VideoCard = ({ video, index, renew }) => html`
   <li class="card">
     <a class="shot" href=${href(`/video/${video.id}`)}
        aria-label="${video.filename}, ${STATES[video.status] ?? length(video.duration_s)}">
@@ -103,8 +103,26 @@ const VideoCard = ({ video, index }) => html`
     <div class="under"><div class="what">
       <span class="name" title=${video.filename}>${video.filename}</span>
       <span class="quiet small">${video.error ? video.error.message : ago(video.created_at)}</span>
-    </div></div>
+    </div>${video.status === "failed" && html`<${FailedActs} video=${video} renew=${renew} />`}</div>
   </li>`;
+
+// What can be done about a video that failed.
+function FailedActs({ video, renew }) {
+  const [isAsking, setAsking] = useState(false);
+  const [refused, setRefused] = useState("");
+  const act = async (what) => {
+    setAsking(false);
+    setRefused("");
+    await what().then(renew).catch((error) => setRefused(error.message));
+  };
+  return html`
+    <${IconButton} name="again" label="Retry ${video.filename}" onClick=${() => act(() => retryJob(video.job_id))} />
+    <${IconButton} name="bin" label="Delete ${video.filename}" onClick=${() => setAsking(true)} />
+    ${refused && html`<span class="bad small refused" role="alert">${refused}</span>`}
+    ${isAsking && html`
+      <${ConfirmDelete} video=${video} onNo=${() => setAsking(false)}
+        onYes=${() => act(() => api(at.video(video.collection, video.id), { method: "DELETE" }))} />`}`;
+}
 
 const State = ({ status }) => html`
   <span class=${status === "failed" ? "state bad" : "state"}>

@@ -49,15 +49,17 @@ function Found({ query, collection, open }) {
     if (found && !isBefore) remember(collection, query);
   }, [isBefore, found?.query, about]);
 
+  const isOther = error && isBefore && found?.results.length > 0; // found by the search before
   const parts = { query, collection, found, list, open: isBefore ? null : open };
   return html`
     ${error && html`<${Failed} error=${error} again=${list.again} />`}
-    ${error && found && html`<p class="quiet">Below are the results of the search before.</p>`}
+    ${isOther && html`<p class="quiet">Below are the results of the search before.</p>`}
     ${!found && slow && html`<p role="status" class="quiet">Searching …</p><${CardsToCome} />`}
     ${found && html`
-      <div class=${slow || (error && isBefore) ? "stale" : ""} aria-busy=${loading}>
-        <${Outcome} ...${parts} />
-        ${found.results.length ? html`<${Results} ...${parts} />` : html`<${EmptyState} ...${parts} />`}
+      <div class=${slow ? "stale" : ""} aria-busy=${loading}>
+        ${!isOther && html`<${Outcome} ...${parts} />`}
+        ${found.results.length ? html`<${Results} ...${parts} />`
+          : !isOther && html`<${EmptyState} ...${parts} />`}
       </div>`}`;
 }
 

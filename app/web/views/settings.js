@@ -23,9 +23,9 @@ function Key() {
     <section class="panel" aria-labelledby="key-heading">
       <h2 id="key-heading">Key</h2>
       ${held ? html`
-        <p>This tab holds a key until you close it.</p>
+        <p>The tabs of this page hold a key until you close the last one.</p>
         <button type="button" onClick=${forgetKey}><${Icon} name="key" /> Forget the key</button>` : html`
-        <p class="quiet">This tab holds no key. The service asks for one if it needs it. The operator
+        <p class="quiet">This page holds no key. The service asks for one if it needs it. The operator
           creates keys with <code>xclip-search keys create</code>.</p>
         <${KeyForm} />`}
     </section>`;

@@ -1,6 +1,6 @@
 // Video view: plays, searches, labels, describes and deletes one video.
 
-import { Confirm, Failed, Heading, Icon, Notice } from "../parts/basics.js";
+import { ConfirmDelete, Failed, Heading, Icon, Notice } from "../parts/basics.js";
 import { DownloadOriginal } from "../parts/download.js";
 import { Player } from "../parts/player.js";
 import { Heatmap, HeatmapToCome } from "../parts/timeline.js";
@@ -12,7 +12,7 @@ import { arrived } from "../uploads.js";
 import { html, useEffect, useRef, useState } from "../view.js";
 import { useRenewal } from "../world.js";
 import { doing } from "../format.js";
-import { follow } from "../jobs.js";
+import { follow, retryJob } from "../jobs.js";
 import { VideoDetails } from "./video_details.js";
 import { Labels } from "./labels.js";
 import { Segments } from "./segments.js";
@@ -61,7 +61,9 @@ const Gone = () => html`
 
 function NotReady({ video, again }) {
   const [job, setJob] = useState(null);
+  const [refused, setRefused] = useState("");
   const isFailed = video.status === "failed";
+  const retry = () => retryJob(video.job_id).then(again).catch((error) => setRefused(error.message));
   useEffect(() => isFailed ? undefined : follow(video.job_id, (next) => {
     setJob(next);
     if (next.finished_at) again();
@@ -69,7 +71,9 @@ function NotReady({ video, again }) {
   return isFailed
     ? html`<${Notice} icon="alert" title="This video could not be processed" bad=${true}>
         <p>${video.error?.message}${" "}<span class="code">${video.error?.code}</span></p>
+        ${refused && html`<p class="bad" role="alert">${refused}</p>`}
         <div class="buttons">
+          <button type="button" onClick=${retry}><${Icon} name="again" /> Retry</button>
           <${DownloadOriginal} href=${video.content_url} filename=${video.filename} />
           <a class="button" href=${href("/jobs", { status: "failed" })}>Show failed jobs</a></div>
       <//>`
@@ -153,8 +157,5 @@ function Delete({ video }) {
         <${Icon} name="bin" /> Delete this video</button>
     </div>
     ${asking && html`
-      <${Confirm} title="Delete this video?" word="Delete" onYes=${remove} onNo=${() => setAsking(false)}>
-        <p><b>${video.filename}</b> and everything derived from it will be deleted from the disk. You
-          cannot undo this.</p>
-      <//>`}`;
+      <${ConfirmDelete} video=${video} onYes=${remove} onNo=${() => setAsking(false)} />`}`;
 }
