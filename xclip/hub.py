@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from xclip.checkpoint_causes import what_it_is_instead
 from xclip.errors import WeightsError
 
 CONFIG_FILE = "config.json"
@@ -37,12 +38,15 @@ class Checkpoint:
     def find(self, name: str) -> Path | None:
         """Path of a file, fetched when it is not here yet; None when the checkpoint has none.
 
-        Raises WeightsError when the hub cannot be reached, and for a name that leaves the folder.
+        Raises WeightsError when the hub cannot be reached, for a name that leaves the folder, and
+        for a file that stands for another one: a Git LFS pointer, a page about it.
         """
         if not _FILE_NAME.fullmatch(name):
             raise WeightsError(f"{name!r} is not a plain file name")
         path = self.folder / name
         if path.is_file():
+            if (instead := what_it_is_instead(path)) is not None:
+                raise WeightsError(f"{path} cannot be read: {instead}")
             return path
         if self.repository is None or self.commit is None:
             return None

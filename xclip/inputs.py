@@ -19,9 +19,33 @@ class ModelInputs(dict[str, Tensor]):
                 f"no input is named {name!r}; the inputs are {list(self)}"
             ) from None
 
-    def to(self, device: str | torch.device) -> Self:
-        """The same inputs on a device."""
-        return type(self)({name: tensor.to(device) for name, tensor in self.items()})
+    def to(
+        self,
+        *where: str | int | torch.device | torch.dtype,
+        device: str | int | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
+        """The same inputs on a device, in a dtype, or both, in any order, as transformers has it.
+
+        Ids and masks keep their dtype: only what is floating point can be rounded.
+
+        Raises TypeError for two devices or two dtypes.
+        """
+        for value in where:
+            if isinstance(value, torch.dtype):
+                if dtype is not None:
+                    raise TypeError(f"two dtypes were given: {dtype} and {value}")
+                dtype = value
+            else:
+                if device is not None:
+                    raise TypeError(f"two devices were given: {device} and {value}")
+                device = value
+        return type(self)(
+            {
+                name: tensor.to(device, dtype if tensor.is_floating_point() else None)
+                for name, tensor in self.items()
+            }
+        )
 
 
 def require_torch(return_tensors: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeGuard, cast
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ from xclip.tokenizer import (
 Frame: TypeAlias = Image.Image | NDArray[np.uint8] | Tensor
 Video: TypeAlias = Sequence[Frame] | NDArray[np.uint8] | Tensor
 
+_DEEPEST = 3  # lists of lists of frames, a frame of several videos counting as one level
+
 _FILES = (
     PROCESSOR_FILE,
     PREPROCESSOR_FILE,
@@ -56,7 +59,8 @@ class XCLIPImageProcessor:
         A frame is a PIL image or uint8 RGB, (H, W, 3) or (3, H, W); frames may differ in size.
 
         returns : pixel_values float32, shape = (B, T, 3, S, S)
-        Raises ValueError for no frames, unequal T, another shape or dtype.
+        Raises TypeError for what are no frames, such as the path of a file, and ValueError for no
+        frames, unequal T, another shape or dtype.
         """
         require_torch(return_tensors)
         batch = [list(video) for video in _as_batch(videos)]
@@ -159,21 +163,41 @@ def _as_batch(videos: Video | Sequence[Video]) -> Sequence[Video]:
     """A list of videos from either one video or several, distinguished by depth."""
     depth = 0
     inner: object = videos
-    while isinstance(inner, Sequence) and len(inner) > 0:
+    while _is_list(inner) and len(inner) > 0 and depth <= _DEEPEST:
         inner, depth = inner[0], depth + 1
     if isinstance(inner, np.ndarray | Tensor):
         depth += inner.ndim - 2
     elif isinstance(inner, Image.Image):
         depth += 1
-    if depth not in (2, 3):
+    elif not _is_list(inner):
+        raise _no_frame(inner)
+    if depth not in (2, _DEEPEST):
         raise ValueError("videos must be a list of frames, or a list of lists of frames")
-    return cast("Sequence[Video]", videos if depth == 3 else [videos])
+    return cast("Sequence[Video]", videos if depth == _DEEPEST else [videos])
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    # the first element of a str is one of its kind again, without an end
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
+
+
+def _no_frame(value: object) -> TypeError:
+    """What to say of something that stands where frames or a list of them should."""
+    is_path = isinstance(value, str | bytes | os.PathLike)
+    told = f"the path {value!r}" if is_path else f"a {type(value).__name__}"
+    read = "; read the file's frames first, for instance with PyAV" if is_path else ""
+    return TypeError(
+        "videos are lists of frames, and a frame is a PIL image or a uint8 array or tensor of "
+        f"shape (H, W, 3); this is {told}{read}"
+    )
 
 
 def _as_array(frame: Frame) -> NDArray[np.uint8]:
     """One frame as uint8 (H, W, 3)."""
     if isinstance(frame, Image.Image):
         return np.asarray(frame.convert("RGB"))
+    if not isinstance(frame, np.ndarray | Tensor):
+        raise _no_frame(frame)
     pixels = frame.detach().cpu().numpy() if isinstance(frame, Tensor) else frame
     # Channels first, unless the last axis could be the channels too.
     if pixels.ndim == 3 and pixels.shape[2] != 3 and pixels.shape[0] == 3:

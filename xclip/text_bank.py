@@ -29,8 +29,7 @@ SAME_MEANING_COSINE = 0.95
 
 def read_bank(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The bank a checkpoint brings along in `bank.txt`, one text a line, else the general one."""
-    own = checkpoint.folder / BANK_FILE
-    path = own if own.is_file() else GENERAL_BANK
+    path = own_bank(checkpoint) or GENERAL_BANK
     try:
         lines = read_lines(path)
     except (OSError, TextFileError) as error:
@@ -39,6 +38,12 @@ def read_bank(checkpoint: Checkpoint) -> tuple[str, ...]:
     if len(texts) < 2:
         raise WeightsError(f"the text bank {path.name} holds fewer than two texts")
     return texts
+
+
+def own_bank(checkpoint: Checkpoint) -> Path | None:
+    """The bank that a checkpoint brings along, if it does. Raises WeightsError."""
+    # not `find`, which would ask the hub of each repository for a file that only this project has
+    return Checkpoint(checkpoint.folder).find(BANK_FILE)
 
 
 def bank_digest(texts: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ VOCABULARY_FILE = "vocab.json"
 MERGES_FILE = "merges.txt"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 DEFAULT_MAX_LENGTH = 77
+SPECIAL_TOKENS = 2  # of every row: its start and its end
 
 _WORD_END = "</w>"
 _PRE_TOKENS = (
@@ -47,7 +48,7 @@ class XCLIPTokenizer:
         self.start_id = _special_id(tokenizer, START)
         self.end_id = _special_id(tokenizer, END)
         self.pad_id = _special_id(tokenizer, pad_token)
-        if max_length < 2:
+        if max_length < SPECIAL_TOKENS:
             raise TokenizerError(f"max_length={max_length} has no room for the two special tokens")
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -89,16 +90,23 @@ class XCLIPTokenizer:
     def encode(
         self, text: str, *, max_length: int | None = None, truncation: bool = True
     ) -> list[int]:
-        """Ids of one text at its true length, start and end included; a long one loses its tail."""
+        """Ids of one text at its true length, start and end included; a long one loses its tail.
+
+        Raises TypeError for what is no text, ValueError for a max_length below 2.
+        """
         if not isinstance(text, str):
             raise TypeError(f"a text must be a str, not {type(text).__name__}")
+        if max_length is not None and max_length < SPECIAL_TOKENS:
+            raise ValueError(f"max_length={max_length} has no room for the two special tokens")
         # JSON may carry half of a surrogate pair, which has no bytes.
         text = text.encode("utf-8", "replace").decode("utf-8")
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         # A vocabulary without all 256 bytes answers with its unknown token, which is END.
         words = [token for token in ids if token not in (self.start_id, self.end_id)]
         if truncation:
-            words = words[: (self.max_length if max_length is None else max_length) - 2]
+            words = words[
+                : (self.max_length if max_length is None else max_length) - SPECIAL_TOKENS
+            ]
         return [self.start_id, *words, self.end_id]
 
     def __call__(
@@ -116,7 +124,8 @@ class XCLIPTokenizer:
         padding : True or "longest" (to the longest text), "max_length", or False (texts must then
             be equally long)
 
-        Raises ValueError for no texts, for unequal lengths without padding.
+        Raises ValueError for no texts, for unequal lengths without padding, for a max_length
+        below 2.
         """
         require_torch(return_tensors)
         if padding not in (True, False, "longest", "max_length", "do_not_pad"):

@@ -20,6 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from xclip.checkpoint_causes import (
+    where_the_weights_are,
+    why_names_differ,
+    why_no_safetensors,
+    why_not_weights_only,
+)
 from xclip.config import XCLIPConfig
 from xclip.errors import WeightsError
 from xclip.hub import CONFIG_FILE, Checkpoint, locate
@@ -35,6 +41,9 @@ IGNORED_KEYS = frozenset(
     }
 )
 LOGIT_SCALE = "logit_scale"
+
+# what torch.load raises for files that are damaged or hold more than weights
+_NO_PICKLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError)
 
 
 def load_model(
@@ -132,7 +141,9 @@ def read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read: {why_no_safetensors(path)}") from error
+    except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
 
 
@@ -164,8 +175,11 @@ def read_pickle(path: Path) -> object:
     try:
         # weights_only: a pickle can otherwise run its author's code.
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read as weights only: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+    except _NO_PICKLE as error:
+        why = why_not_weights_only(error)
+        raise WeightsError(f"{path} cannot be read as weights only: {why}") from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -173,7 +187,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
-        raise WeightsError(f"{path} does not hold a mapping from names to tensors")
+        inside = where_the_weights_are(content) if isinstance(content, Mapping) else None
+        why = f"; {inside}" if inside else ""
+        raise WeightsError(f"{path} does not hold a mapping from names to tensors{why}")
     return dict(content)
 
 
@@ -200,8 +216,10 @@ def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], s
         ),
     ]
     if complaints:
+        why = why_names_differ(expected.keys(), found.keys())
+        cause = [] if why is None else [why]
         raise WeightsError(
-            f"the weights of {source} do not fit its config: {'; '.join(complaints)}"
+            f"the weights of {source} do not fit its config: {'; '.join([*cause, *complaints])}"
         )
 
 

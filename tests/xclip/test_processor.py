@@ -164,6 +164,59 @@ def test_what_is_no_video(processor: XCLIPProcessor, videos: Any, message: str) 
         processor(videos=videos)
 
 
+@pytest.mark.parametrize(
+    ("videos", "message"),
+    [
+        ("clip.mp4", "the path 'clip.mp4'"),
+        (["a.jpg", "b.jpg"], "the path 'a.jpg'"),
+        ([[Path("a.jpg")]], "a.jpg"),
+        (b"clip.mp4", "the path b'clip.mp4'"),
+        (bytearray(b"clip"), "a bytearray"),
+        (Path("clip.mp4"), "clip.mp4"),
+        ([Image.new("RGB", (8, 8)), "b.jpg"], "the path 'b.jpg'"),
+        ([None, None], "a NoneType"),
+        (range(4), "a int"),
+        ((Image.new("RGB", (8, 8)) for _ in range(2)), "a generator"),
+    ],
+)
+def test_what_holds_no_frames_is_told_what_frames_are(
+    processor: XCLIPProcessor, videos: Any, message: str
+) -> None:
+    """A path above all, which never came to an end."""
+    with pytest.raises(TypeError, match=rf"PIL image or a uint8 array.*{message}"):
+        processor(text="red", videos=videos)
+
+
+def test_a_list_that_holds_itself_is_no_video(processor: XCLIPProcessor) -> None:
+    """However deep one looks into it."""
+    videos: list[Any] = []
+    videos.append(videos)
+    with pytest.raises(ValueError, match="list of frames"):
+        processor(videos=videos)
+
+
+def test_inputs_are_moved_and_rounded_but_for_ids(
+    processor: XCLIPProcessor, videos: list[list[NDArray[np.uint8]]]
+) -> None:
+    """In every form that transformers takes; a mask of halves would be no mask."""
+    inputs = processor(text=TEXTS, videos=videos)
+    for moved in (
+        inputs.to(torch.bfloat16),
+        inputs.to("cpu", torch.bfloat16),
+        inputs.to(torch.bfloat16, "cpu"),
+        inputs.to(device="cpu", dtype=torch.bfloat16),
+        inputs.to(torch.device("cpu"), dtype=torch.bfloat16),
+    ):
+        assert moved.pixel_values.dtype == torch.bfloat16
+        assert torch.equal(moved.input_ids, inputs.input_ids)
+        assert torch.equal(moved.attention_mask, inputs.attention_mask)
+        assert moved.input_ids.dtype == torch.int64
+    with pytest.raises(TypeError, match="two devices"):
+        inputs.to("cpu", "cpu")
+    with pytest.raises(TypeError, match="two dtypes"):
+        inputs.to(torch.float16, dtype=torch.bfloat16)
+
+
 def test_only_torch_tensors(processor: XCLIPProcessor) -> None:
     """Other frameworks' tensors are refused, and unknown inputs are AttributeErrors."""
     with pytest.raises(ValueError, match="'np'"):

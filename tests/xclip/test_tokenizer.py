@@ -193,6 +193,16 @@ def test_what_is_no_text(built: XCLIPTokenizer) -> None:
         built.decode([99999])
 
 
+@pytest.mark.parametrize("max_length", [1, 0, -3])
+def test_a_row_has_room_for_its_start_and_end(built: XCLIPTokenizer, max_length: int) -> None:
+    """A shorter one gave more tokens than a longer one; whatever the padding."""
+    with pytest.raises(ValueError, match="no room for the two special tokens"):
+        built.encode("a red square", max_length=max_length)
+    with pytest.raises(ValueError, match="no room"):
+        built("red", max_length=max_length, padding="max_length", truncation=False)
+    assert built.encode("a red square", max_length=2) == [built.start_id, built.end_id]
+
+
 def test_half_a_surrogate_pair_is_read_as_a_question_mark(built: XCLIPTokenizer) -> None:
     """JSON can carry text that UTF-8 cannot; it must not bring a request down."""
     assert built.encode("\ud800 red") == built.encode("? red")

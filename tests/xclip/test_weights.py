@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import XCLIPModel as TwinModel
 
 from xclip.config import XCLIPConfig
+from xclip.encoders import load_encoder
 from xclip.errors import ConfigError, WeightsError
 from xclip.model import XCLIPModel
 from xclip.weights import fingerprint, load_model
@@ -229,6 +230,86 @@ def test_a_pickle_cannot_run_code(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="weights only"):
         load_model(folder)
     assert not (tmp_path / "boom").exists()
+
+
+def _put_in_front(prefix: str) -> Change:
+    def change(tensors: dict[str, Tensor]) -> None:
+        for key in list(tensors):
+            tensors[prefix + key] = tensors.pop(key)
+
+    return change
+
+
+def _put_within(tensors: dict[str, Tensor]) -> None:
+    for key in list(tensors):
+        tensors[key.replace("encoder.", "encoder._checkpoint_wrapped_module.")] = tensors.pop(key)
+    _put_in_front("module.")(tensors)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (_put_in_front("module."), "'module.'; DataParallel .* save `model.module`"),
+        (_put_in_front("_orig_mod."), "'_orig_mod.'; torch.compile"),
+        (_put_in_front("module._orig_mod."), "'module.'; DataParallel"),
+        (_put_in_front("_fsdp_wrapped_module."), "FSDP"),
+        (_put_in_front("model."), "begin with 'model.'.* of its 'model'"),
+        (_put_in_front("backbone._orig_mod."), "'_orig_mod.'|'backbone.'"),
+        (_put_within, "'module.'"),
+    ],
+)
+def test_renamed_tensors_are_traced_to_who_renamed_them(
+    folder: Path, change: Change, cause: str
+) -> None:
+    """With how to save them under their own names."""
+    change_weights(folder, change)
+    with pytest.raises(WeightsError, match=cause):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_a_training_state_says_under_which_key_its_weights_are(folder: Path, key: str) -> None:
+    """As Lightning and many scripts save them, beside numbers and an optimiser."""
+    as_pickle(folder)
+    path = folder / "pytorch_model.bin"
+    tensors = torch.load(path, weights_only=True)
+    torch.save({"epoch": 3, "optimizer": {"state": {}}, key: tensors}, path)
+    with pytest.raises(WeightsError, match=f"under '{key}'"):
+        load_model(folder)
+
+
+def test_a_pickled_model_is_named_and_nothing_advises_to_run_it(folder: Path) -> None:
+    """PyTorch's own message recommends to switch its protection off."""
+    model = load_model(folder)
+    as_pickle(folder)
+    torch.save(model, folder / "pytorch_model.bin")
+    with pytest.raises(WeightsError, match=r"xclip\.model\.XCLIPModel.*state_dict") as caught:
+        load_model(folder)
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "config.json", "tokenizer.json", "bank.txt"])
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        ("\n<!DOCTYPE html><html>sign in</html>", "a web page"),
+    ],
+)
+def test_a_file_that_stands_for_another_is_named(
+    folder: Path, name: str, content: str, cause: str
+) -> None:
+    """Whichever of a checkpoint's files it is."""
+    (folder / name).write_text(content)
+    with pytest.raises(WeightsError, match=rf"{name} cannot be read: it is .*{cause}"):
+        load_encoder(str(folder), device="cpu")
+
+
+def test_a_pickle_by_the_other_name(folder: Path) -> None:
+    """Says which name is right."""
+    torch.save({}, folder / WEIGHTS)
+    with pytest.raises(WeightsError, match=r"call it pytorch_model\.bin"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 64, pickle.dumps([1], protocol=2)])

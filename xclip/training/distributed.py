@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from xclip.training.errors import TrainingError
+
 
 def world_size() -> int:
     """How many processes train together."""
@@ -26,12 +28,11 @@ def rank() -> int:
 def process_group(device: str) -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; yields this process's device.
 
-    device : a torch device, or "auto": this process's GPU if there is one
+    device : a torch device; "cuda" is this process's GPU, and "auto" as well if there is one
+
+    Raises TrainingError for a device that this machine does not have.
     """
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if device == "auto":
-        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
-    chosen = torch.device(device)
+    chosen = device_of(device, int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count())
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
@@ -42,6 +43,29 @@ def process_group(device: str) -> Iterator[torch.device]:
         yield chosen
     finally:
         dist.destroy_process_group()
+
+
+def device_of(name: str, local_rank: int, gpus: int) -> torch.device:
+    """The device that a configuration names, for the process of that rank on this machine.
+
+    gpus : how many this machine has
+
+    Raises TrainingError.
+    """
+    if name == "auto":
+        name = "cuda" if gpus else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise TrainingError(
+            f"run.device {name!r} is no device; it is auto, cpu, cuda, or cuda:0 for one GPU"
+        ) from None
+    if device.type != "cuda":
+        return device
+    number = local_rank if device.index is None else device.index
+    if number >= gpus:
+        raise TrainingError(f"run.device {name!r} needs GPU {number}, but PyTorch finds {gpus}")
+    return torch.device("cuda", number)
 
 
 def gather(rows: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from xclip.errors import ConfigError, WeightsError
 from xclip.hub import CONFIG_FILE, Checkpoint, locate
 from xclip.model import CrossFrameLayer, XCLIPModel
 from xclip.processor import XCLIPProcessor
+from xclip.text_bank import own_bank
 from xclip.tokenizer import (
     MERGES_FILE,
     TOKENIZER_CONFIG_FILE,
@@ -50,6 +51,11 @@ def first_model(config: ModelConfig, seed: int) -> tuple[XCLIPModel, XCLIPProces
         freeze_text(model)
     set_drop_path(model, config.drop_path)
     return model, processor
+
+
+def bank_of(config: ModelConfig) -> Path | None:
+    """The text bank that the first weights bring along, which what is trained from them keeps."""
+    return own_bank(locate(config.source, config.revision))
 
 
 def set_drop_path(model: XCLIPModel, rate: float) -> None:

@@ -16,13 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
+from xclip.text_bank import BANK_FILE
 from xclip.training.augment import mix
 from xclip.training.config import TrainingConfig
 from xclip.training.distributed import average_gradients, barrier, process_group, rank, world_size
 from xclip.training.ema import AveragedWeights
 from xclip.training.errors import TrainingError
 from xclip.training.gradient_cache import backward_in_parts
-from xclip.training.initialisation import first_model
+from xclip.training.initialisation import bank_of, first_model
 from xclip.training.loader import BrokenFile, Drawn, Loader, Plan
 from xclip.training.log import StepLog, read_unused, write_unused
 from xclip.training.loop import BETAS, Loop, Taken
@@ -75,6 +76,9 @@ class _Run:
         self.config, self.device = config, device
         self.samples: Samples = collect(config.data, config.run.seed)
         model, self.processor = first_model(config.model, config.run.seed)
+        bank = bank_of(config.model)
+        # read now: the folder of the first weights may be gone when the last step is done
+        self.bank = None if bank is None else bank.read_bytes()
         if config.run.gradient_checkpointing:
             model.gradient_checkpointing_enable()
         model = model.to(device).train()
@@ -192,6 +196,8 @@ class _Run:
             with contextlib.nullcontext() if averaged is None else averaged.in_place():
                 self.network.model.save_pretrained(state.parent / CHECKPOINT)
             self.processor.save_pretrained(state.parent / CHECKPOINT)
+            if self.bank is not None:
+                (state.parent / CHECKPOINT / BANK_FILE).write_bytes(self.bank)
             self.loop.save(state, self.config.to_json(), done)
         barrier()
 

@@ -45,6 +45,10 @@ def train(
     loss = "" if finished.loss is None else f", last loss {finished.loss:.4f}"
     folder = chosen.run.output / CHECKPOINT
     console.print(plain(f"{finished.steps} steps{loss}; the checkpoint is in {folder}"))
+    console.print(
+        "A trained model needs a confidence of its own: index videos with it, then run "
+        "xclip-search calibrate COLLECTION (docs/confidence.md)."
+    )
     if unused := len(finished.missing) + len(finished.broken):
         console.print(
             plain(

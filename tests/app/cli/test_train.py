@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,20 +35,28 @@ def config(tmp_path: Path, checkpoint: Path, make_clip) -> Path:
     rows = ("0.mp4,a red square", "1.mp4,a blue square", "gone.mp4,a circle", "1.mp4,")
     table = "\n".join(("path,caption", *rows))
     (tmp_path / "table.csv").write_text(table)
+    start = Path(shutil.copytree(checkpoint, tmp_path / "start"))
+    (start / "bank.txt").write_text("a dog\na cat\n")
     file = tmp_path / "run.toml"
-    file.write_text(CONFIG.format(checkpoint=checkpoint))
+    file.write_text(CONFIG.format(checkpoint=start))
     return file
 
 
 def test_train(config: Path) -> None:
-    """Says where the checkpoint is and how many files were not used; the service can load it."""
+    """Says where the checkpoint is and how many files were not used; the service can load it.
+
+    The bank of the first weights is the trained ones', and what is left to do is said.
+    """
     result = CliRunner().invoke(build_cli(), ["train", str(config)])
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
     assert "2 steps, last loss" in said
     assert "1 files were not used: 1 missing, 0 broken" in said
     assert "1 rows of the annotations were not used, the first for this: line 5: it has" in said
-    assert load_encoder(str(config.parent / "out" / "checkpoint"), device="cpu").num_frames == 4
+    assert "xclip-search calibrate" in said
+    trained = load_encoder(str(config.parent / "out" / "checkpoint"), device="cpu")
+    assert trained.num_frames == 4
+    assert trained.bank == ("a dog", "a cat")
 
 
 def test_a_mistake_in_the_file_is_one_line(config: Path) -> None:

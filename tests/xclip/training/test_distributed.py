@@ -9,10 +9,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 import torch
 
 from xclip.model import XCLIPModel
 from xclip.training.config import ObjectiveConfig
+from xclip.training.distributed import device_of
+from xclip.training.errors import TrainingError
 from xclip.training.network import Batch, TrainingNetwork
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +52,29 @@ def run_both(module: str, *arguments: str) -> None:
         for rank in range(2)
     ]
     assert [process.wait(150) for process in running] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "local_rank", "gpus", "device"),
+    [
+        ("auto", 0, 0, "cpu"),
+        ("auto", 1, 2, "cuda:1"),
+        ("cuda", 0, 1, "cuda:0"),
+        ("cuda", 1, 2, "cuda:1"),
+        ("cuda:0", 1, 2, "cuda:0"),
+        ("cpu", 1, 2, "cpu"),
+    ],
+)
+def test_the_device_of_a_process(name: str, local_rank: int, gpus: int, device: str) -> None:
+    """`cuda` is the first GPU, and of several processes each one's own."""
+    assert device_of(name, local_rank, gpus) == torch.device(device)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:3", "gpu", ""])
+def test_a_device_that_is_not_there_is_one_sentence(name: str) -> None:
+    """Before anything is read or written."""
+    with pytest.raises(TrainingError, match=r"run\.device"):
+        device_of(name, 0, 0)
 
 
 def test_two_processes_are_one_with_the_joint_batch(checkpoint: Path, tmp_path: Path) -> None:
