@@ -24,6 +24,7 @@ from xclip.evaluation.metrics import (
     found_at,
     mean_class_accuracy,
 )
+from xclip.labels import first_alike, told_alike
 from xclip.training.readers.clips import AnnotatedClip
 
 
@@ -77,11 +78,13 @@ def classify_footage(
     template : the text that the model reads, where the label replaces {}
     seen : called with each clip that is done
 
-    Raises EvaluationError for a template without {}, a label twice, a clip whose label is unknown
-    or that has two, and where no clip can be decoded.
+    Raises EvaluationError for a template without {}, a label twice or two that the model cannot
+    tell apart, a clip whose label is unknown or that has two, and where no clip can be decoded.
     """
     index_of = _label_indices(footage.annotated, labels, template)
     texts = encoder.encode_text([template.replace("{}", label) for label in labels])
+    if (alike := first_alike(texts)) is not None:
+        raise EvaluationError(told_alike(labels, alike))
     truth: list[int] = []
     shares: list[Floats] = []
     for clip, views in footage.views():

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xclip.errors import VideoError
 from xclip.evaluation.errors import EvaluationError
-from xclip.evaluation.views import Viewing
 from xclip.training.readers.clips import AnnotatedClip
 
 ClipInterval = tuple[Path, float, float | None]
@@ -22,6 +22,14 @@ ClipInterval = tuple[Path, float, float | None]
 def interval_of(clip: AnnotatedClip) -> ClipInterval:
     """The file and the seconds that a clip covers; annotations that share them differ in text."""
     return clip.path, clip.start or 0.0, clip.end
+
+
+class ClipViews(Protocol):
+    """Turns a clip into what a model takes, as `Viewing` does."""
+
+    def views_of(self, clip: AnnotatedClip) -> NDArray[np.uint8]:
+        """uint8 RGB, shape = (V, T, S, S, 3). Raises OSError and the leaves of VideoError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Footage:
     """
 
     annotated: Sequence[AnnotatedClip]
-    viewing: Viewing
+    viewing: ClipViews
     at_once: int = 2
     broken: list[BrokenClip] = field(default_factory=list)
 

@@ -104,6 +104,8 @@ class RunConfig:
     micro_batch : clips whose activations are held at once, by cached gradients; 0 holds all
     workers : decoding processes
     decode_s : seconds a file may take
+    cache_mib : of decoded frames that each process keeps, so that later epochs decode less; 0 is
+        off. What is drawn does not depend on it
     """
 
     output: Path
@@ -116,7 +118,22 @@ class RunConfig:
     save_every: int = 500
     workers: int = 2
     decode_s: float = 60.0
+    cache_mib: int = 1024
     device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig:
+    """Clips that are never trained on, and how often the model is measured on them.
+
+    split : its name in the annotations
+    annotations : where it is, if not in the annotations of the training clips
+    every : steps from one measurement to the next; the last step is measured in any case
+    """
+
+    split: str = "val"
+    annotations: Path | None = None
+    every: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +146,7 @@ class TrainingConfig:
     run: RunConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    validation: ValidationConfig | None = None
 
     def __post_init__(self) -> None:
         for complaint, wrong in _complaints(self).items():
@@ -136,8 +154,14 @@ class TrainingConfig:
                 raise TrainingError(complaint)
 
     def to_json(self) -> str:
-        """The same text for the same run; saved runs are compared by it."""
-        return json.dumps(dataclasses.asdict(self), default=str, sort_keys=True)
+        """The same text for the same run; saved runs are compared by it.
+
+        What does not change the trained weights is left out, and a saved run may go on with it.
+        """
+        values = dataclasses.asdict(self)
+        del values["run"]["cache_mib"]
+        del values["validation"]
+        return json.dumps(values, default=str, sort_keys=True)
 
 
 def _complaints(config: TrainingConfig) -> dict[str, bool]:
@@ -148,8 +172,9 @@ def _complaints(config: TrainingConfig) -> dict[str, bool]:
     return {
         "steps, batch_size, save_every, workers and frames_per_part are at least 1": min(counts)
         < 1,
-        "micro_batch, warm_up, mixup, cutmix, rate and weight_decay are not negative": min(
+        "micro_batch, cache_mib, warm_up, mixup, cutmix, rate, weight_decay are not negative": min(
             run.micro_batch,
+            run.cache_mib,
             optimiser.warm_up,
             augment.mixup,
             augment.cutmix,
@@ -169,6 +194,8 @@ def _complaints(config: TrainingConfig) -> dict[str, bool]:
         ),
         "clip_norm is above 0": optimiser.clip_norm is not None and optimiser.clip_norm <= 0,
         "warm_up is shorter than steps": optimiser.warm_up >= run.steps,
+        "validation.every is at least 1": config.validation is not None
+        and config.validation.every < 1,
         "shots are at least 1": config.data.shots is not None and config.data.shots < 1,
         "mixup and cutmix need labels: a mixture of captions is no caption": captions
         and bool(augment.mixup or augment.cutmix),

@@ -21,6 +21,7 @@ from xclip.training.augment import augment, draw_instants
 from xclip.training.clip_frames import read_frames
 from xclip.training.config import AugmentConfig
 from xclip.training.errors import TrainingError
+from xclip.training.frame_cache import FrameCache
 from xclip.training.samples import Sample
 
 _AHEAD = 2  # batches decoded while one is trained on
@@ -49,6 +50,7 @@ class Plan:
     """What a loader needs to know besides the samples.
 
     num_frames, edge : T and S of the model
+    cache_bytes : of decoded frames that are kept for later epochs
     rank, world : which process of how many this is; each takes its share of a step
     """
 
@@ -58,6 +60,7 @@ class Plan:
     seed: int
     workers: int
     decode_s: float
+    cache_bytes: int = 0
     rank: int = 0
     world: int = 1
 
@@ -71,6 +74,7 @@ class Loader:
                 f"{len(samples)} samples do not fill a batch of {plan.batch_size * plan.world}"
             )
         self._samples, self._augmenting, self._plan = samples, augmenting, plan
+        self._cache = FrameCache(plan.cache_bytes)
         self._known: dict[int, str] = {}  # by index: why a sample cannot be decoded
 
     @property
@@ -129,5 +133,8 @@ class Loader:
         larger = round(plan.edge * _LARGER) if augmenting.smallest_crop < 1 else plan.edge
         count = plan.num_frames * augmenting.frames_per_part
         instants = draw_instants(plan.num_frames, augmenting.frames_per_part, random)
-        frames = read_frames(sample, count, larger, plan.decode_s)[instants]
-        return augment(frames, plan.edge, augmenting, text, random)
+        decoded = self._cache.get(
+            (sample.path, sample.start, sample.end),
+            lambda: read_frames(sample, count, larger, plan.decode_s),
+        )
+        return augment(decoded[instants], plan.edge, augmenting, text, random)

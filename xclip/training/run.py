@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from xclip.labels import told_alike
 from xclip.preprocess import normalise
 from xclip.processor import XCLIPProcessor
 from xclip.text_bank import BANK_FILE
@@ -33,6 +34,7 @@ from xclip.training.progress import progress
 from xclip.training.readers.rows import LeftOut
 from xclip.training.samples import Samples, collect
 from xclip.training.schedule import Rates
+from xclip.training.validation import Measured, Validation
 
 STATE_FILE, CHECKPOINT, STEPS_FILE, UNUSED_FILE = "state.pt", "checkpoint", "steps.csv", "unused"
 _MIXING, _LAYERS = 1, 2  # what a step's generators are for
@@ -44,6 +46,7 @@ class Finished:
 
     broken : files that could not be decoded, those of earlier parts of a resumed run included
     left_out : rows of the annotations that no sample was made of
+    measured : on the validation clips, in the order of the steps; best : the highest of it
     """
 
     steps: int
@@ -51,6 +54,8 @@ class Finished:
     missing: tuple[Path, ...]
     broken: tuple[BrokenFile, ...]
     left_out: tuple[LeftOut, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    best: Measured | None = None
 
 
 def train(
@@ -84,8 +89,13 @@ class _Run:
         model = model.to(device).train()
         self.network = TrainingNetwork(model, config.objective, config.run.precision)
         self.loop = _make_loop(config, self.network)
+        self.validation: Validation | None = None
+        if config.validation is not None and rank() == 0:
+            self.validation = Validation(config, config.validation, self.samples, str(device))
         self.loader = _make_loader(config, self.samples, self.processor, self.network)
         self.label_tokens = self.processor.tokenizer(list(self.samples.labels)).to(device)
+        if config.objective.kind == "labels":
+            _require_distinct(self.samples.labels, self.label_tokens.input_ids)
 
     def train(self, watch: Callable[[int, Taken], None]) -> Finished:
         run = self.config.run
@@ -96,6 +106,8 @@ class _Run:
         except ValueError as error:
             raise TrainingError(str(error)) from error
         barrier()
+        if self.validation is not None:
+            self.validation.resume(done)
         parallel = self._parallel()
         taken: Taken | None = None
         with self._log(done) as write, progress(done, run.steps) as advance:
@@ -105,11 +117,20 @@ class _Run:
                 write(step + 1, taken, time.monotonic() - began)
                 advance(taken)
                 watch(step + 1, taken)
+                self._validate(step + 1)
                 if (step + 1) % run.save_every == 0 or step + 1 == run.steps:
                     self._save(state, step + 1)
         loss = None if taken is None else taken.loss
         samples = self.samples
-        return Finished(run.steps, loss, samples.missing, self._broken(), samples.left_out)
+        return Finished(
+            run.steps,
+            loss,
+            samples.missing,
+            self._broken(),
+            samples.left_out,
+            () if self.validation is None else tuple(self.validation.measured),
+            None if self.validation is None else self.validation.best,
+        )
 
     def _parallel(self) -> nn.Module:
         """Averages gradients while they are computed, where one backward pass computes them."""
@@ -189,17 +210,39 @@ class _Run:
         found |= {str(item.path): item.reason for item in self.loader.broken}
         return tuple(BrokenFile(Path(path), reason) for path, reason in found.items())
 
+    def _validate(self, done: int) -> None:
+        """Measure the weights if they are due; the other processes wait for the first."""
+        due = self.config.validation
+        if due is None:
+            return
+        if self.validation is not None and self.validation.is_due(done):
+            self.validation.measure(done, self._save_checkpoint)
+        if done % due.every == 0:
+            barrier()
+
+    def _save_checkpoint(self, folder: Path) -> None:
+        """Write the weights, averaged ones where they are, with all that goes with them."""
+        averaged = self.loop.averaged
+        with contextlib.nullcontext() if averaged is None else averaged.in_place():
+            self.network.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+        if self.bank is not None:
+            (folder / BANK_FILE).write_bytes(self.bank)
+
     def _save(self, state: Path, done: int) -> None:
         """The checkpoint first: where there is a state, there is a checkpoint of it."""
         if rank() == 0:
-            averaged = self.loop.averaged
-            with contextlib.nullcontext() if averaged is None else averaged.in_place():
-                self.network.model.save_pretrained(state.parent / CHECKPOINT)
-            self.processor.save_pretrained(state.parent / CHECKPOINT)
-            if self.bank is not None:
-                (state.parent / CHECKPOINT / BANK_FILE).write_bytes(self.bank)
+            self._save_checkpoint(state.parent / CHECKPOINT)
             self.loop.save(state, self.config.to_json(), done)
         barrier()
+
+
+def _require_distinct(labels: Sequence[str], ids: Tensor) -> None:
+    """Raise TrainingError for two labels of the same tokens: one cannot be learned beside it."""
+    first: dict[tuple[int, ...], int] = {}
+    for number, row in enumerate(ids.tolist()):
+        if (other := first.setdefault(tuple(row), number)) != number:
+            raise TrainingError(told_alike(labels, (other, number)))
 
 
 def _make_loop(config: TrainingConfig, network: TrainingNetwork) -> Loop:
@@ -227,6 +270,7 @@ def _make_loader(
         seed=run.seed,
         workers=run.workers,
         decode_s=run.decode_s,
+        cache_bytes=run.cache_mib << 20,
         rank=rank(),
         world=world_size(),
     )

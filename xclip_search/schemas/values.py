@@ -17,6 +17,7 @@ from pydantic import (
 Item = TypeVar("Item")
 
 _INT64 = 2**63
+_SHOWN_CHARACTERS = 60  # of a label in a message
 _MAX_METADATA_CHARACTERS = 16_384
 _MAX_METADATA_DEPTH = 16
 _MAX_FILTER_CHARACTERS = 131_072
@@ -48,8 +49,16 @@ def _check_number(number: float) -> float:
 
 
 def _check_labels(labels: list[str]) -> list[str]:
-    if len(set(labels)) < len(labels):
-        raise ValueError("labels must differ from each other")
+    first: dict[str, str] = {}
+    for label in labels:
+        # as CLIP's tokenizers read texts; the model would halve its answer between such labels
+        plain = " ".join(unicodedata.normalize("NFC", label).lower().split())
+        if plain in first:
+            raise ValueError(
+                "labels must differ from each other in more than capitals and blanks: "
+                f"{first[plain][:_SHOWN_CHARACTERS]!r} and {label[:_SHOWN_CHARACTERS]!r} do not"
+            )
+        first[plain] = label
     return labels
 
 

@@ -32,6 +32,7 @@ def train(
     from xclip.training.config import read_config
     from xclip.training.run import CHECKPOINT
     from xclip.training.run import train as run
+    from xclip.training.validation import BEST
 
     try:
         chosen = read_config(config)
@@ -45,6 +46,15 @@ def train(
     loss = "" if finished.loss is None else f", last loss {finished.loss:.4f}"
     folder = chosen.run.output / CHECKPOINT
     console.print(plain(f"{finished.steps} steps{loss}; the checkpoint is in {folder}"))
+    if best := finished.best:
+        last = finished.measured[-1]
+        console.print(
+            plain(
+                f"{best.name} on the validation clips: {best.figure:.3f} after step {best.step}, "
+                f"whose checkpoint is in {chosen.run.output / BEST}; "
+                f"{last.figure:.3f} after step {last.step}"
+            )
+        )
     console.print(
         "A trained model needs a confidence of its own: index videos with it, then run "
         "xclip-search calibrate COLLECTION (docs/confidence.md)."

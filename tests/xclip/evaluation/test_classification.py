@@ -67,6 +67,8 @@ def test_the_shares_of_one_view_are_the_softmax_of_the_models_scores(
     [
         (["running", "running"], "{}", "twice"),
         (["walking"], "{}", "'running'"),
+        (["running", "Running "], "{}", "'running' and 'Running ' are the same to the model"),
+        (["running", "x " * 90 + "a", "x " * 90 + "b"], "{}", "are the same to the model"),
         (["running"], "a person", "no {}"),
     ],
 )

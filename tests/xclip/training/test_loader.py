@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def test_an_epoch_shows_everything_once_whatever_the_processes(
         for n in range(3)
     ]
     assert [sum(parts, ()) for parts in zip(*shares, strict=True)] == one
+
+
+def test_later_epochs_decode_nothing_again(library: Path, tmp_path: Path) -> None:
+    """With room for all clips: they are gone after the first epoch, and the next one has them."""
+    folder = Path(shutil.copytree(library, tmp_path / "library"))
+    found = collect(DataConfig("table", folder / "table.csv", folder), 0).drawn
+    good = tuple(sample for sample in found if sample.path.name != "noise.mp4")
+    kept = Loader(good, AugmentConfig(), replace(PLAN, cache_bytes=1 << 30))
+    first = list(kept.batches(0, 2))
+    shutil.rmtree(folder)
+    second = list(kept.batches(2, 4))
+    assert not kept.broken
+    assert {text for batch in second for text in batch.texts} == {
+        text for batch in first for text in batch.texts
+    }
 
 
 def test_too_few_samples_are_refused(samples: tuple[Sample, ...]) -> None:

@@ -18,6 +18,7 @@ from xclip.training.config import (
     OptimiserConfig,
     RunConfig,
     TrainingConfig,
+    ValidationConfig,
 )
 from xclip.training.errors import TrainingError
 from xclip.training.loop import Taken
@@ -105,6 +106,61 @@ def test_a_finished_run_that_is_repeated_keeps_what_it_could_not_use(
     again = train(config)
     assert again.broken == first.broken
     assert (config.run.output / "unused.csv").read_text() == listed
+
+
+def test_labels_of_the_same_tokens_are_refused(config: TrainingConfig, tmp_path: Path) -> None:
+    """They differ in case alone: each would be the other's wrong answer."""
+    clips = sorted(path.name for path in config.data.videos.glob("*.mp4"))
+    rows = [f"{name},{label}" for name, label in zip(clips, ["Red", "red", "blue"], strict=False)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    data = replace(config.data, annotations=tmp_path / "t.csv")
+    with pytest.raises(TrainingError, match="'Red' and 'red' are the same to the model"):
+        train(replace(config, data=data, objective=ObjectiveConfig("labels")))
+
+
+@pytest.mark.parametrize("kind", ["labels", "captions"])
+def test_the_best_weights_on_the_validation_clips_are_kept(
+    config: TrainingConfig, tmp_path: Path, kind: str
+) -> None:
+    """With the curve; a run that was stopped goes on with what it had measured."""
+    clips = sorted(path.name for path in config.data.videos.glob("*.mp4") if path.stem != "noise")
+    rows = [f"{name},{['red', 'blue'][n % 2]},train" for n, name in enumerate(clips[:4])]
+    rows += [f"{name},{['red', 'blue'][n % 2]},val" for n, name in enumerate(clips[4:])]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *rows]))
+    config = replace(
+        config,
+        data=replace(config.data, annotations=tmp_path / "t.csv"),
+        objective=ObjectiveConfig(kind),
+        run=replace(config.run, save_every=2),
+        validation=ValidationConfig(every=2),
+    )
+    finished = train(config)
+    assert [one.step for one in finished.measured] == [2, 4, 6]
+    assert finished.best == max(finished.measured, key=lambda one: one.figure)
+    best = load_model(config.run.output / "best").state_dict()
+    last = load_model(config.run.output / "checkpoint").state_dict()
+    same = all(torch.equal(value, last[name]) for name, value in best.items())
+    assert same == (finished.best.step == 6)
+    parts = replace(config, run=replace(config.run, output=tmp_path / "parts"))
+    with pytest.raises(Stopped):
+        train(parts, stop_after(3))
+    assert train(parts).measured == finished.measured
+    assert not (parts.run.output / ".candidate").exists()
+
+
+def test_validation_on_what_is_trained_is_refused(config: TrainingConfig) -> None:
+    """A table without splits would give every clip to both."""
+    with pytest.raises(TrainingError, match=r"7 clips of the validation split 'val' .* trained on"):
+        train(replace(config, validation=ValidationConfig()))
+
+
+def test_the_cache_of_frames_changes_no_loss(config: TrainingConfig) -> None:
+    """Over several epochs; and a run may go on with another bound."""
+    train(config)
+    uncached = replace(config.run, output=config.run.output.with_name("uncached"), cache_mib=0)
+    train(replace(config, run=uncached))
+    assert rows(uncached.output) == rows(config.run.output)
+    train(replace(config, run=replace(uncached, cache_mib=1)))
 
 
 def test_another_run_in_the_same_folder_is_refused(config: TrainingConfig) -> None:
