@@ -94,8 +94,12 @@ function Outcome({ query, collection, found }) {
 }
 
 // Where the results end, and whether there may be others.
-function end({ results, index }) {
+function end({ results, index, score_kind: kind }) {
   const searched = count(index.segments_eligible, "segment");
+  const shown = results.flatMap(({ segment_ids: ids }) => ids).length;
+  if (kind === "cosine" && index.exact && shown < index.segments_eligible) {
+    return `The results end here, with the nearest of ${searched}.`;
+  }
   if (index.exact) return `That is all: the search compared every one of ${searched}.`;
   return `The results end here with the ${results.length} nearest. The search compared only the most promising
     of ${searched}, so others may show this too. A filter narrows it to fewer, which are all compared.`;

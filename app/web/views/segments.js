@@ -5,8 +5,15 @@ import { count, span } from "../format.js";
 
 const SHOWN = 24;
 
+const kept = new Map(); // how many were shown of a video, for the way back to it
+
 export function Segments({ segments, onGo }) {
-  const [shown, setShown] = useState(SHOWN);
+  const about = segments[0]?.video_id;
+  const [shown, setShown] = useState(kept.get(about) ?? SHOWN);
+  const more = () => {
+    kept.set(about, shown + 4 * SHOWN);
+    setShown(shown + 4 * SHOWN);
+  };
   return html`
     <section class="panel" aria-labelledby="segments">
       <h2 id="segments">${count(segments.length, "segment")}</h2>
@@ -20,6 +27,6 @@ export function Segments({ segments, onGo }) {
           </li>`)}
       </ol>
       ${segments.length > shown && html`<button type="button" class="plain"
-        onClick=${() => setShown(shown + 4 * SHOWN)}>Show more</button>`}
+        onClick=${more}>Show more</button>`}
     </section>`;
 }
