@@ -78,6 +78,8 @@ async function send(id, signal) {
 async function announce(file, collection, signal) {
   const described = [`filename ${base64(file.name)}`];
   if (file.type) described.push(`filetype ${base64(file.type)}`);
+  const path = (paths.get(file) || file.webkitRelativePath || "").replace(/^\//, "");
+  if (path) described.push(`metadata ${base64(JSON.stringify({ path }))}`);
   const answer = await ask(at.uploads(collection), {
     method: "POST",
     signal,

@@ -33,13 +33,7 @@ from xclip.errors import (
     VideoTooLarge,
 )
 from xclip.video.av1 import AV1References
-
-# Demuxer names as libav spells them. Not here on purpose: hls, concat, dash, sdp, image2, tty and
-# the raw elementary streams, which carry no timestamps.
-FORMATS = (
-    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2"),
-    *("matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif"),
-)
+from xclip.video.formats import FORMATS
 
 # Decoder names as libav spells them (AV1 is decoded by libdav1d).
 DECODERS = frozenset(

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pydantic import JsonValue
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.folder_scan import FolderScan
 from app.cli.ingest_view import IngestView
 from app.cli.tables import plain
 from xclip_search import ApiError, Client, ServiceAway, Unfinished, Uploaded, schemas
 from xclip_search.library import JobStatus
 
-# In a folder only these are sent; a file that is named itself is sent whatever its name.
-VIDEO_SUFFIXES = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v"}
-    | {".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogg", ".ogv", ".qt", ".ts"}
-    | {".vob", ".webm", ".wmv"}
-)
 Source: TypeAlias = Path | str
 _URL_SCHEMES = ("http://", "https://")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
@@ -70,34 +63,20 @@ class Outcome:
         return self.succeeded + self.duplicates + len(self.failures)
 
 
-def items_of(sources: Sequence[str]) -> list[Item]:
+def items_of(sources: Sequence[str], scan: FolderScan) -> list[Item]:
     """What arguments name: the videos of files and folders, then those at URLs.
+
+    A file found in a folder has its place there as metadata, under "path".
 
     Raises FileNotFoundError if a path does not exist.
     """
     urls = [source for source in sources if source.lower().startswith(_URL_SCHEMES)]
     paths = [Path(source) for source in sources if source not in urls]
-    return [*map(Item, files_under(paths)), *map(Item, dict.fromkeys(urls))]
-
-
-def files_under(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files to send: those named, and the videos in the folders named, each file once.
-
-    Raises FileNotFoundError if a path does not exist.
-    """
-    seen = set()
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        videos = sorted(file for file in path.rglob("*") if _is_video(file))
-        for file in videos if path.is_dir() else [path]:
-            if file.resolve() not in seen:
-                seen.add(file.resolve())
-                yield file
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    files = [
+        Item(found.path, {} if found.place is None else {"path": found.place})
+        for found in scan.files(paths)
+    ]
+    return [*files, *map(Item, dict.fromkeys(urls))]
 
 
 def ingest(
@@ -130,8 +109,14 @@ def ingest(
     return following.outcome
 
 
-def summary(outcome: Outcome) -> Group:
-    """The counts, and a line for every failure."""
+def nothing_in(skipped: Mapping[str, int]) -> str:
+    """The sentence for folders without a video, with what they have instead."""
+    found = "; ".join(f"{count} {why}" for why, count in skipped.items())
+    return f"Those folders contain no video{f' (skipped: {found})' if found else ''}."
+
+
+def summary(outcome: Outcome, skipped: Mapping[str, int] | None = None) -> Group:
+    """The counts, a line for what was left out of folders, and a line for every failure."""
     counts = Table(box=None, pad_edge=False, show_header=False)
     for word, count, style in (
         ("searchable", outcome.succeeded, "green"),
@@ -139,14 +124,16 @@ def summary(outcome: Outcome) -> Group:
         ("failed", len(outcome.failures), "red"),
     ):
         counts.add_row(word, Text(str(count), style=style if count else "dim"))
+    parts: list[RenderableType] = [counts]
+    parts += [Text(f"{count} skipped: {why}", "dim") for why, count in (skipped or {}).items()]
     if not outcome.failures:
-        return Group(counts)
+        return Group(*parts)
     failures = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("file", "code", "why"):
         failures.add_column(heading, overflow="fold")
     for failure in outcome.failures:
         failures.add_row(plain(str(failure.source)), failure.code, plain(failure.message))
-    return Group(counts, Text(), failures)
+    return Group(*parts, Text(), failures)
 
 
 class _Following:

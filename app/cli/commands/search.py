@@ -13,7 +13,7 @@ from rich.text import Text
 
 from app.cli.commands import demo
 from app.cli.commands.ingest import ingest as ingest_items
-from app.cli.commands.ingest import items_of, summary
+from app.cli.commands.ingest import items_of, nothing_in, summary
 from app.cli.connection import (
     PANEL,
     AsJson,
@@ -23,6 +23,7 @@ from app.cli.connection import (
     connected,
     json_object,
 )
+from app.cli.folder_scan import FolderScan
 from app.cli.tables import labelled, nothing_found, ranking, videos_labelled, warn_of_cut_texts
 from xclip_search import ApiError, Client, Unfinished, schemas
 
@@ -55,12 +56,13 @@ def ingest(
     """
     console = Console()
     with connected(url, key, patience_s=INGEST_PATIENCE_S) as client:
-        items = items_of(sources)
+        scan = FolderScan()
+        items = items_of(sources, scan)
         if not items:
-            raise ApiError("no_video", "Those folders contain no file with a video's extension.")
+            raise ApiError("no_video", nothing_in(scan.skipped))
         unfinished = Unfinished(_cache_folder() / "uploads", client.url)
         outcome = ingest_items(client, collection, items, console, unfinished)
-    console.print(summary(outcome))
+    console.print(summary(outcome, scan.skipped))
     raise typer.Exit(1 if outcome.failures else 0)
 
 

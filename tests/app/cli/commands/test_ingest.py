@@ -13,7 +13,8 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app.cli.commands.ingest import files_under, items_of
+from app.cli.commands.ingest import items_of
+from app.cli.folder_scan import FolderScan
 from app.cli.ingest_view import IngestView
 from xclip_search import Client, schemas
 
@@ -159,7 +160,7 @@ def test_urls_are_told_from_paths(tmp_path: Path) -> None:
     """By their scheme; each once, after the files."""
     (tmp_path / "a.mp4").touch()
     urls = ["http://a.example/x//y", "HTTPS://a.example/"]
-    found = items_of([*urls, str(tmp_path), urls[0]])
+    found = items_of([*urls, str(tmp_path), urls[0]], FolderScan())
     assert [item.source for item in found] == [tmp_path / "a.mp4", *urls]
 
 
@@ -190,5 +191,26 @@ def test_a_file_named_twice_is_sent_once(tmp_path: Path) -> None:
     """A file in a folder that is named as well counts once; a named file needs no video's name."""
     for name in ("b.mp4", "a.webm", "c.txt"):
         (tmp_path / name).touch()
-    found = list(files_under([tmp_path / "b.mp4", tmp_path, tmp_path / "c.txt"]))
-    assert [path.name for path in found] == ["b.mp4", "a.webm", "c.txt"]
+    found = items_of(
+        [str(tmp_path / "b.mp4"), str(tmp_path), str(tmp_path / "c.txt")], FolderScan()
+    )
+    assert [Path(item.source).name for item in found] == ["b.mp4", "a.webm", "c.txt"]
+
+
+def test_a_folder_leaves_its_names_with_its_videos_and_says_what_it_skipped(
+    ingest: RunCommand, command: RunCommand, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    """The path from the folder that was named on is metadata, which filters find."""
+    folder = tmp_path / "cameras" / "north"
+    folder.mkdir(parents=True)
+    make_clip("clip.mp4", seconds=1, seed=77).rename(folder / "clip.mp4")
+    for name in ("._clip.mp4", "raw.h264", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    result = ingest(tmp_path / "cameras")
+    assert result.exit_code == 0, result.output
+    assert "1 skipped: hidden or the system's own" in result.output
+    assert "1 skipped: of a video format that is not read here" in result.output
+    assert "1 skipped: not named like a video" in result.output
+    wanted = '{"path": "cameras/north/clip.mp4"}'
+    found = command("search", "red", "--filter", wanted)
+    assert "clip.mp4" in found.output
