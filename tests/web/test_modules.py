@@ -194,8 +194,8 @@ def test_score_bars_span_the_lowest_to_the_highest(evaluate: Evaluate):
     script = "({ scoreBars }, heat) => scoreBars(heat).map((b) => [b.height, b.strong, b.title])"
     fitted = {"pieces": pieces, "confidence_kind": "fitted"}
     assert evaluate("parts/timeline.js", script, fitted) == [
-        [0.12, False, "0:00 – 0:02: score 10.00, 20\u00a0% confidence"],
-        [1, True, "0:02 – 0:04: score 20.00, 50\u00a0% confidence"],
+        [0.12, False, "0:00 – 0:02: score 10.00, 20\u00a0% confidence within this video"],
+        [1, True, "0:02 – 0:04: score 20.00, 50\u00a0% confidence within this video"],
     ]
     equal = {"pieces": pieces[:1], "confidence_kind": None}
     assert evaluate("parts/timeline.js", script, equal) == [[1, True, "0:00 – 0:02: score 10.00"]]
