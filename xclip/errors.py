@@ -10,6 +10,7 @@ XCLIPError
 └── VideoError
     ├── EmptyFile          empty_file
     ├── UnreadableVideo    unreadable_video
+    ├── EncryptedVideo     encrypted
     ├── NoVideoStream      no_video_stream
     ├── UnsupportedCodec   unsupported_codec
     ├── NoDecodableFrame   no_decodable_frame
@@ -83,6 +84,12 @@ class UnreadableVideo(VideoError):
     """No allowed container format recognises the bytes, or the container is damaged."""
 
     code = "unreadable_video"
+
+
+class EncryptedVideo(VideoError):
+    """The container says that the video is encrypted, as for digital rights management."""
+
+    code = "encrypted"
 
 
 class NoVideoStream(VideoError):

@@ -24,6 +24,7 @@ FOLDER = Path(os.environ.get("XCLIP_TEST_VIDEOS", REPOSITORY.parent / "shared" /
 STABLE_CODES = {
     "unreadable_video",
     "no_video_stream",
+    "encrypted",
     "unsupported_codec",
     "no_decodable_frame",
     "too_large",

@@ -14,7 +14,7 @@ from xclip.errors import DecoderCrashed, NoDecodableFrame, VideoError, VideoTooL
 from xclip.evaluation.protocols import ViewProtocol
 from xclip.preprocess import FrameGeometry
 from xclip.training.readers.clips import AnnotatedClip
-from xclip.video.containers import Limits, SeekableFile
+from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.frames import shown_frames
 from xclip.video.probe import probe
@@ -22,6 +22,7 @@ from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
 from xclip.video.sandbox.process import ConfinedProcess, open_upload, retried
 from xclip.video.sandbox.wire import EndOfVideo, receive, send
+from xclip.video.seekable_file import SeekableFile
 
 
 @dataclass(frozen=True, slots=True)

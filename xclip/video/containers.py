@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import av
 import av.error
@@ -27,20 +26,25 @@ from av.video.stream import VideoStream
 
 from xclip.errors import (
     EmptyFile,
+    EncryptedVideo,
     NoVideoStream,
     UnreadableVideo,
     UnsupportedCodec,
     VideoTooLarge,
 )
 from xclip.video.av1 import AV1References
+from xclip.video.encryption import is_encrypted
+from xclip.video.file_kinds import HEAD_BYTES, kind_of
 from xclip.video.formats import FORMATS
+from xclip.video.iso_boxes import boxes
+from xclip.video.seekable_file import SeekableFile
 
 # Decoder names as libav spells them (AV1 is decoded by libdav1d).
 DECODERS = frozenset(
     {
         *("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "h263", "mpeg1video", "mpeg2video"),
         *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "flv", "vp6", "vp6f"),
-        *("theora", "mjpeg", "dvvideo", "prores", "dnxhd", "ffv1", "huffyuv", "gif"),
+        *("theora", "mjpeg", "dvvideo", "prores", "dnxhd", "cfhd", "ffv1", "huffyuv", "gif"),
     }
 )
 
@@ -54,8 +58,6 @@ _STILLS = Disposition.attached_pic | Disposition.still_image | Disposition.timed
 
 _READ_SIZE = 1 << 17
 
-_BOX = struct.Struct(">I4s")  # of an MP4: its size, or 1 if that follows, and its kind
-_MOST_BOXES = 1000  # looked at
 _BEFORE_INDEX = frozenset({b"ftyp", b"mdat", b"wide", b"free", b"skip", b"uuid", b"pnot"})
 
 
@@ -86,16 +88,6 @@ class Limits:
     damaged_packets: int = 200
 
 
-class SeekableFile(Protocol):
-    """What is read from a file: an open binary one, or bytes in memory."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-    def seek(self, offset: int, whence: int, /) -> int: ...
-
-    def tell(self) -> int: ...
-
-
 class _Upload:
     """A file without its name: libav guesses formats from extensions, and prints names."""
 
@@ -121,10 +113,13 @@ class _Upload:
 def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContainer]:
     """Open `file` from its start; libav's errors inside the block leave as VideoErrors.
 
-    Raises EmptyFile, UnreadableVideo (format not allowed, or damaged) and VideoTooLarge (memory).
+    Raises EmptyFile, EncryptedVideo, UnreadableVideo (format not allowed, or damaged) and
+    VideoTooLarge (memory).
     """
     if file.seek(0, os.SEEK_END) == 0:
         raise EmptyFile("The file is empty.")
+    if is_encrypted(file):
+        raise EncryptedVideo("The video is encrypted (DRM), so its frames cannot be read.")
     file.seek(0, os.SEEK_SET)
     options = {
         "format_whitelist": ",".join(FORMATS),
@@ -149,24 +144,24 @@ def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContaine
                 "upload or recording."
             ) from error
         raise UnreadableVideo(
-            "The file is damaged, incomplete or in a format that this service does not read."
+            _kind_of(file)
+            or "The file is damaged, incomplete or in a format that this service does not read."
         ) from error
+    except NoVideoStream as error:
+        if (kind := _kind_of(file)) is None:
+            raise
+        raise NoVideoStream(kind) from error
+
+
+def _kind_of(file: SeekableFile) -> str | None:
+    file.seek(0, os.SEEK_SET)
+    return kind_of(file.read(HEAD_BYTES))
 
 
 def _lacks_index(file: SeekableFile) -> bool:
     """Whether the file's boxes are those of an MP4 video that ends before its index."""
-    kinds: list[bytes] = []
-    at, end = 0, file.seek(0, os.SEEK_END)
-    while at + _BOX.size <= end:
-        file.seek(at, os.SEEK_SET)
-        size, kind = _BOX.unpack(file.read(_BOX.size))
-        kinds.append(kind)
-        if kind not in _BEFORE_INDEX or len(kinds) == _MOST_BOXES:
-            return False
-        if size == 1:
-            size = int.from_bytes(file.read(8))
-        at += size or end  # none: the last one, which goes on to the end
-    return b"ftyp" in kinds or b"mdat" in kinds
+    kinds = {kind for kind, _, _ in boxes(file)}
+    return kinds <= _BEFORE_INDEX and not kinds.isdisjoint({b"ftyp", b"mdat"})
 
 
 def choose_stream(container: InputContainer) -> VideoStream:
@@ -176,7 +171,8 @@ def choose_stream(container: InputContainer) -> VideoStream:
     """
     moving = [stream for stream in container.streams.video if not stream.disposition & _STILLS]
     if not moving:
-        raise NoVideoStream("The file holds no video.")
+        held = "sound but no video" if container.streams.audio else "no video"
+        raise NoVideoStream(f"The file holds {held}.")
     playable = [stream for stream in moving if _decoder_name(stream) in DECODERS]
     if not playable:
         names = ", ".join(sorted({_decoder_name(stream) or "unknown" for stream in moving}))

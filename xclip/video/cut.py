@@ -19,11 +19,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from xclip.errors import NotCuttable, VideoError, VideoTooLarge
-from xclip.video.containers import Limits, SeekableFile, TolerantDecoder, packets
+from xclip.video.containers import Limits, TolerantDecoder, packets
 from xclip.video.cut_plan import CutPlan, plan_cut
 from xclip.video.cut_source import CopiedPacket, CutContainer, CutSource, OpenSource, tick
 from xclip.video.edit_list import shorten
 from xclip.video.parameter_sets import are_out_of_band
+from xclip.video.seekable_file import SeekableFile
 
 # The index is in front, so that a copy plays while it arrives. Its space is reserved before its
 # size is known. In an mp4 a packet takes at most 8 bytes of duration, 8 of delay, 4 of size, 4 if

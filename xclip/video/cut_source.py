@@ -16,7 +16,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from xclip.errors import NotCuttable
-from xclip.video.containers import Limits, SeekableFile, choose_stream, open_container
+from xclip.video.containers import Limits, choose_stream, open_container
+from xclip.video.seekable_file import SeekableFile
 
 CutContainer: TypeAlias = Literal["mp4", "webm"]
 CopiedPacket: TypeAlias = "Packet[VideoStream] | Packet[AudioStream]"

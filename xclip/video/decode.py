@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from xclip.preprocess import FrameGeometry, resize_and_crop
-from xclip.video.containers import Limits, SeekableFile, open_container
+from xclip.video.containers import Limits, open_container
 from xclip.video.frames import ShownFrame, shown_frames
 from xclip.video.hdr import is_hdr, tone_mapped
 from xclip.video.orientation import Orientation
 from xclip.video.probe import Probe, probe, scan
 from xclip.video.sampling import Segmentation, Window, instants, windows
+from xclip.video.seekable_file import SeekableFile
 
 # Wider thumbnails than this are made lower instead.
 _WIDEST_THUMBNAIL = 4

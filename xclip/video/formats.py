@@ -26,6 +26,9 @@ FORMAT_SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "asf": (".wmv", ".asf"),
     "ogg": (".ogv", ".ogg"),
     "gif": (".gif",),
+    "mxf": (".mxf",),
+    "ivf": (".ivf",),
+    "dv": (".dv", ".dif"),
 }
 FORMATS: Final = tuple(FORMAT_SUFFIXES)
 SUFFIXES: Final = frozenset(suffix for each in FORMAT_SUFFIXES.values() for suffix in each)
@@ -33,7 +36,7 @@ TRANSPORT_STREAM_SUFFIXES: Final = frozenset(FORMAT_SUFFIXES["mpegts"])
 
 # Videos that are not read: raw elementary streams, and containers without a demuxer in the list.
 SUFFIXES_NOT_READ: Final = frozenset(
-    {".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".mpv", ".ivf", ".obu"}
-    | {".mxf", ".dv", ".y4m", ".rm", ".rmvb", ".swf", ".nut", ".wtv", ".dvr-ms"}
+    {".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".mpv", ".obu"}
+    | {".y4m", ".rm", ".rmvb", ".swf", ".nut", ".wtv", ".dvr-ms"}
     | {".braw", ".r3d", ".ari", ".crm"}
 )

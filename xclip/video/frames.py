@@ -13,11 +13,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from xclip.errors import NoDecodableFrame
-from xclip.video.containers import Limits, SeekableFile, TolerantDecoder, open_container, packets
+from xclip.video.containers import Limits, TolerantDecoder, open_container, packets
 from xclip.video.decode_plan import LARGEST_SHARE, PacketOrder, Run, plan
 from xclip.video.packet_reader import PacketReader
 from xclip.video.probe import Scan
 from xclip.video.sampling import TIME_TOLERANCE_S, shown_at
+from xclip.video.seekable_file import SeekableFile
 
 # Decoders that leave wanted frames bit-identical when set, before a packet, to skip frames that
 # no other depends on. Skipping saves 25-45 % of decoding.
@@ -122,7 +123,7 @@ def _of_runs(
     due = timeline.stamps[shown_at(timeline.times, moments)]  # (M,)
     losses = _Losses(reading.found, moments)
     with reading.opened() as (container, stream, decoder):
-        aspect_ratio = float(stream.codec_context.sample_aspect_ratio or 1)
+        aspect_ratio = float(stream.sample_aspect_ratio or 1)
         at = 0 if reading.container is None else None
         reader = PacketReader(container, stream, order, reading.limits, at)
         skips = stream.codec_context.name in _SKIPPING_DECODERS
@@ -156,7 +157,7 @@ def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterat
     current: VideoFrame | None = None
     begun: float | None = None
     with reading.opened() as (container, stream, decoder):
-        aspect_ratio = float(stream.codec_context.sample_aspect_ratio or 1)
+        aspect_ratio = float(stream.sample_aspect_ratio or 1)
         for time, frame in _timed_frames(container, stream, decoder, reading, moments[served:]):
             if current is not None and time is not None:
                 until = int(np.searchsorted(moments, time - TIME_TOLERANCE_S, side="left"))

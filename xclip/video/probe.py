@@ -11,7 +11,6 @@ from av.video.stream import VideoStream
 from xclip.errors import NoDecodableFrame, VideoTooLarge
 from xclip.video.containers import (
     Limits,
-    SeekableFile,
     TolerantDecoder,
     choose_stream,
     container_end_s,
@@ -20,9 +19,13 @@ from xclip.video.containers import (
 )
 from xclip.video.decode_plan import PacketOrder, is_entry
 from xclip.video.orientation import Orientation
+from xclip.video.seekable_file import SeekableFile
 from xclip.video.timeline import PacketStamps, Timeline
 
 _CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
+
+# Containers without presentation times (an MXF has them of MPEG-2 only).
+_MISTIMED_CONTAINERS = frozenset({"avi", "mxf"})
 
 # Codecs whose decoders hand out frames in the right order under the wrong timestamps.
 _MISTIMED_CODECS = frozenset({"vc1", "wmv3"})
@@ -33,7 +36,8 @@ class VideoInfo:
     """Facts about a video.
 
     container, codec : libav's short names, such as "mp4", "matroska", "h264", "av1"
-    width, height : pixels as displayed, after rotation
+    width, height : stored pixels, after rotation; where they are not square, a player shows another
+        proportion
     duration_s : from the first frame shown to the end of the last, by packets
     frame_count : frames in the container; damaged ones may not decode
     rotation : degrees clockwise the stored frame is turned for display
@@ -161,7 +165,10 @@ def _read_all(
 
 
 def _is_mistimed(container: InputContainer, stream: VideoStream) -> bool:
-    return container.format.name == "avi" or stream.codec_context.name in _MISTIMED_CODECS
+    return (
+        container.format.name in _MISTIMED_CONTAINERS
+        or stream.codec_context.name in _MISTIMED_CODECS
+    )
 
 
 def _cut_off_s(stream: VideoStream, stamps: PacketStamps, timeline: Timeline) -> float:

@@ -87,11 +87,18 @@ class VideoAnswer(Answer):
     status: Literal["processing", "ready", "failed"]
     container: str | None
     codec: str | None
-    width: int | None
-    height: int | None
-    duration_s: float | None
+    width: int | None = Field(
+        description="stored pixels in a row as displayed, after rotation; where pixels are not "
+        "square, players and thumbnails show another proportion"
+    )
+    height: int | None = Field(description="stored rows as displayed, after rotation")
+    duration_s: float | None = Field(
+        description="seconds from the first frame to the end of the last one there is"
+    )
     lost_s: float | None = Field(
-        description="seconds of the video that could not be decoded and show the last frame before"
+        description="seconds of the video that could not be decoded and show the last frame "
+        "before, and those that the index of a file that was cut off promises after its end; "
+        "the latter are not in `duration_s`"
     )
     metadata: dict[str, JsonValue]
     error: Failure | None

@@ -31,8 +31,8 @@ def test_system_folders_and_hidden_files_are_left_out_and_counted(tmp_path: Path
 
 
 def test_formats_that_are_not_read_are_told_from_other_files(tmp_path: Path) -> None:
-    """A raw stream and an MXF file are videos, a text is none."""
-    tree(tmp_path, "a.h264", "b.mxf", "c.m2v", "d.txt", "e.mp4.part", "f.gif")
+    """A raw stream and a Y4M file are videos, a text is none."""
+    tree(tmp_path, "a.h264", "b.y4m", "c.m2v", "d.txt", "e.mp4.part", "f.gif")
     scan = FolderScan()
     assert [file.path.name for file in scan.files([tmp_path])] == ["f.gif"]
     assert scan.skipped == {NOT_READ: 3, OTHER: 2}

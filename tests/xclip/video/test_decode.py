@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from xclip.errors import NoDecodableFrame
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits
+from xclip.video.cut import CutRequest, cut
 from xclip.video.decode import DecodeRequest, decode_segments
 from xclip.video.probe import probe
 from xclip.video.sampling import Segmentation, instants
@@ -52,6 +53,12 @@ CONTAINERS = [
     ("flv", "libx264", 2),
     ("asf", "wmv2", 0),
     ("gif", "gif", 0),
+    ("mxf", "mpeg2video", 0),
+    ("mxf", "mpeg2video", 2),
+    ("mxf", "libx264", 2),
+    ("ivf", "libvpx", 0),
+    ("ivf", "libvpx-vp9", 0),
+    ("ivf", "libsvtav1", 0),
 ]
 
 
@@ -70,6 +77,18 @@ def test_every_container_gives_the_frames_of_its_instants(
     for segment in segments:
         assert numbers(clips, segment) == expected_numbers(segment, begins, 5)
         assert segment.unique_frames == 5
+
+
+@pytest.mark.parametrize("container", ["dv", "mxf", "avi"])
+def test_tapes_of_cameras_are_read(clips, make_request, container):
+    """Raw DV has its times in its frames; a size of its own, and pixels that are not square."""
+    images = [clips.image(number, 720, 576) for number in range(50)]
+    content = clips.encode(images, container=container, codec="dvvideo", b_frames=0)
+
+    (segment,) = decoded(content, make_request(num_frames=5))
+
+    assert (segment.start, segment.end) == (0, pytest.approx(2.0, abs=0.005))
+    assert segment.unique_frames == 5
 
 
 def brute_force(content, segments, request):
@@ -382,6 +401,27 @@ def test_pixels_that_are_not_square_are_corrected_in_thumbnails_only(
 
     assert segment.thumbnail.shape == thumbnail
     assert segment.frames.shape == (4, 64, 64, 3)
+
+
+def test_the_aspect_ratio_of_the_container_counts(make_request, clips):
+    """Where the codec says another one, too; a clip of the video keeps it."""
+    with av.open(io.BytesIO(clips.numbered(10))) as source:
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4") as output:
+            stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            stream.codec_context.sample_aspect_ratio = 2
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+
+    (segment,) = decoded(buffer.getvalue(), make_request())
+    clip = io.BytesIO()
+    cut(buffer, clip, CutRequest(0.0, 0.2, 1 << 20))
+
+    assert segment.thumbnail.shape == (64, 128, 3)
+    with av.open(io.BytesIO(clip.getvalue())) as opened:
+        assert opened.streams.video[0].sample_aspect_ratio == 2
 
 
 def test_what_a_probe_tells(clips):

@@ -14,13 +14,13 @@ MILLISECOND = Fraction(1, 1000)
 UNKNOWN = -(1 << 63)
 
 
-def timeline_of(presentation, decoding=None, durations=None, *, rate=25.0, by_order=False):
+def timeline_of(presentation, decoding=None, durations=None, *, rate=25.0, by_order=False, **more):
     stamps = PacketStamps(
         array("q", presentation),
         array("q", sorted(presentation) if decoding is None else decoding),
         array("q", [40] * len(presentation) if durations is None else durations),
     )
-    return stamps.timeline(MILLISECOND, rate, by_order=by_order, longest_still_s=60.0)
+    return stamps.timeline(MILLISECOND, rate, by_order=by_order, longest_still_s=60.0, **more)
 
 
 @given(
@@ -54,6 +54,16 @@ def test_the_last_frame_lasts_as_long_as_its_packet_says():
 def test_an_implausible_last_duration_is_replaced_by_the_usual_step(lie):
     """Zero, far too short, or longer than any frame is shown."""
     assert timeline_of([0, 40, 80], durations=[40, 40, lie]).duration_s == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize(
+    ("ends_s", "duration_s"), [(6.04, 6.04), (13.0, 12.0), (5.0, 12.0), (None, 12.0)]
+)
+def test_no_video_ends_after_the_end_that_its_container_states(ends_s, duration_s):
+    """A slide without a duration may be the last thing shown; an end before it is a lie."""
+    timeline = timeline_of([0, 6000], durations=[0, 0], ends_s=ends_s)
+
+    assert timeline.duration_s == pytest.approx(duration_s)
 
 
 def test_a_single_frame_with_an_absurd_duration_lasts_one_usual_step():
