@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from app.worker.errors import CallerGone, SchedulerFull
+from app.worker.errors import CallerGone, Interrupted, SchedulerFull
 
 Result = TypeVar("Result")
 
@@ -121,14 +121,17 @@ class ModelScheduler:
         self._passed_s += time.monotonic() - began
 
     def close(self) -> None:
-        """Take no more turns after those already waiting."""
+        """Take no more turns after those already waiting: later ones fail with Interrupted."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
-    def _enqueue(self, lane: deque[_Turn], turn: _Turn) -> Future[Any]:
-        lane.append(turn)
-        self._changed.notify()
+    def _enqueue(self, queue: deque[_Turn], turn: _Turn) -> Future[Any]:
+        if self._closed:  # the thread may have ended: it would be waited for without an end
+            turn.future.set_exception(Interrupted("The worker is stopping."))
+        else:
+            queue.append(turn)
+            self._changed.notify()
         return turn.future
 
     def _recent_queries(self, now: float) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.worker.errors import Interrupted
 from app.worker.model_scheduler import (
     MAX_TURNS,
     CallerGone,
@@ -250,3 +251,12 @@ def test_closing_lets_those_in_line_through() -> None:
     assert [turn.result(timeout=5) for turn in turns] == [1, 2]
     gate._thread.join(5)
     assert not gate._thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["query", "ingest"])
+def test_a_turn_that_comes_after_the_end_fails_instead_of_waiting(kind: str) -> None:
+    """A request in flight when the worker stops would keep its thread for ever."""
+    gate = ModelScheduler()
+    gate.close()
+    with pytest.raises(Interrupted):
+        getattr(gate, kind)(lambda: 1).result(timeout=60)
