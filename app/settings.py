@@ -126,10 +126,16 @@ class Settings(BaseModel):
     """Least bytes a second that a body must bring, on average over body_timeout_s."""
     answer_timeout_s: PositiveSeconds = 60.0
     """Seconds after which a client that reads nothing of its answer is disconnected."""
+    answer_bytes_per_s: Annotated[int, Field(ge=1)] = 4096
+    """Least bytes a second that a client must read of an answer that waits for it, on average over
+    answer_timeout_s."""
     keep_alive_s: PositiveSeconds = 15.0
     """Seconds a connection stays open without a request."""
     max_connections: Annotated[int, Field(ge=1)] = 512
     """Connections open at once; beyond it an idle one is closed, else the new one gets 503."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] = 256
+    """Connections of one address open at once, of an IPv6 network of 64 bits too; raise it where a
+    reverse proxy opens them all."""
 
     max_queries: Annotated[int, Field(ge=1, le=64)] = 2
     """Searches, classifications and heat maps of stored videos that run at once."""

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.clock import Clock
-from app.routes.dependencies import ClockDep, JobId, JobWatcherDep
+from app.routes.dependencies import ClockDep, JobId, JobWatcherDep, Owner
 from app.routes.error_responses import problem_responses
 from app.routes.responses import job_answer
 from app.services.ingest.job_watcher import JobWatcher, has_ended
@@ -36,14 +36,18 @@ LastEventId = Annotated[
 
 @router.get("/{job_id:name}/events", response_class=Response, responses=_RESPONSES)
 async def follow_job(
-    watcher: JobWatcherDep, clock: ClockDep, job_id: JobId, last_event_id: LastEventId = None
+    watcher: JobWatcherDep,
+    clock: ClockDep,
+    owner: Owner,
+    job_id: JobId,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The job as it is, then every change as it happens; ends with the job."""
     seen = int(last_event_id) if last_event_id and _REVISION.fullmatch(last_event_id) else None
     job = await watcher.look(job_id)
     if has_ended(job) and job.revision == seen:
         return Response(status_code=204)  # tells an EventSource not to come again
-    return _JobEvents(watcher, clock, job_id, seen)
+    return _JobEvents(_events(watcher, clock, job_id, seen), watcher, owner)
 
 
 class _JobEvents(StreamingResponse):
@@ -51,12 +55,13 @@ class _JobEvents(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, watcher: JobWatcher, clock: Clock, job_id: str, seen: int | None) -> None:
-        super().__init__(_events(watcher, clock, job_id, seen), headers=_HEADERS)
+    def __init__(self, events: AsyncIterator[bytes], watcher: JobWatcher, owner: str) -> None:
+        super().__init__(events, headers=_HEADERS)
         self._watcher = watcher
+        self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._watcher.stream():
+        with self._watcher.stream(self._owner):
             await super().__call__(scope, receive, send)
 
 

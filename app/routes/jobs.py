@@ -17,6 +17,7 @@ from app.routes.dependencies import (
     JobId,
     JobWatcherDep,
     Limit,
+    Owner,
 )
 from app.routes.error_responses import problem_responses
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
@@ -49,14 +50,16 @@ async def get_job(
     clock: ClockDep,
     job_id: JobId,
     response: Response,
+    owner: Owner,
     prefer: Prefer,
 ) -> schemas.JobAnswer:
     """One job; once it has succeeded, its video is found."""
     seconds = prefer_wait(prefer)
     if seconds is None:
-        job = await anyio.to_thread.run_sync(ingest.job, job_id)
-    else:
-        job = await watcher.wait(job_id, seconds)
+        return job_answer(await anyio.to_thread.run_sync(ingest.job, job_id), clock.now())
+    with watcher.waiting(owner) as may:
+        job = await (watcher.wait(job_id, seconds) if may else watcher.look(job_id))
+    if may:
         response.headers.update(wait_applied(seconds))
     return job_answer(job, clock.now())
 

@@ -15,6 +15,7 @@ from app.routes.dependencies import (
     IncomingFilesDep,
     JobWatcherDep,
     LibraryDep,
+    Owner,
     SearchDep,
     VideoId,
 )
@@ -45,11 +46,12 @@ async def search(
     permit: CurrentPermit,
     searcher: SearchDep,
     watcher: JobWatcherDep,
+    owner: Owner,
     collection: CollectionName,
     body: schemas.SearchRequest,
 ) -> schemas.SearchAnswer:
     """The moments that the model finds most like the query, best first."""
-    await _wait_for_job(permit, watcher, collection, body)
+    await _wait_for_job(permit, watcher, owner, collection, body)
     return await anyio.to_thread.run_sync(_search, searcher, collection, body)
 
 
@@ -58,12 +60,13 @@ async def search_batch(
     permit: CurrentPermit,
     searcher: SearchDep,
     watcher: JobWatcherDep,
+    owner: Owner,
     collection: CollectionName,
     body: schemas.SearchBatchRequest,
 ) -> schemas.SearchBatchAnswer:
     """Several searches in one request, answered in their order; all or none succeed."""
     for query in body.queries:
-        await _wait_for_job(permit, watcher, collection, query)
+        await _wait_for_job(permit, watcher, owner, collection, query)
     return await anyio.to_thread.run_sync(_search_batch, searcher, collection, body)
 
 
@@ -79,6 +82,7 @@ async def search_clip(
     library: LibraryDep,
     watcher: JobWatcherDep,
     files: IncomingFilesDep,
+    owner: Owner,
     collection: CollectionName,
 ) -> schemas.SearchAnswer:
     """Moments like a clip that is sent along and forgotten."""
@@ -86,7 +90,7 @@ async def search_clip(
     async with files.receive() as incoming:
         form = await receive_form(request, incoming, fields=schemas.SearchOptions)
         options = parse_fields(form, schemas.SearchOptions)
-        await _wait_for_job(permit, watcher, collection, options)
+        await _wait_for_job(permit, watcher, owner, collection, options)
         return await anyio.to_thread.run_sync(
             _search_clip, searcher, collection, incoming, form, options
         )
@@ -164,10 +168,14 @@ def _moment_query(
 
 
 async def _wait_for_job(
-    permit: Permit, watcher: JobWatcher, collection: str, options: schemas.SearchOptions
+    permit: Permit,
+    watcher: JobWatcher,
+    owner: str,
+    collection: str,
+    options: schemas.SearchOptions,
 ) -> None:
     """Return once the job's segments can be found; holds no thread and no permit meanwhile."""
     if options.after_job is None:
         return
     async with permit.released():
-        await watcher.wait_searchable(collection, options.after_job, options.deadline_ms)
+        await watcher.wait_searchable(collection, options.after_job, options.deadline_ms, owner)

@@ -122,8 +122,10 @@ async def upload_video(
             )
     if (seconds := prefer_wait(prefer)) is not None:
         permit.leave(served=True)  # the video is here: others may be received
-        admission = await _wait(watcher, library, admission, seconds)
-        response.headers.update(wait_applied(seconds))
+        with watcher.waiting(owner) as may:
+            admission = await _wait(watcher, library, admission, seconds if may else 0.0)
+        if may:
+            response.headers.update(wait_applied(seconds))
     return _admission_answer(response, admission, clock.now())
 
 

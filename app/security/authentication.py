@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -12,6 +11,7 @@ from starlette.datastructures import Headers
 from app.catalog import Catalog
 from app.catalog.api_keys import ApiKey
 from app.catalog.errors import DATABASE_ERRORS
+from app.client_address import client_network
 from app.clock import Clock
 from app.security.access_table import MEDIA, Entrance, covers
 from app.security.api_keys import KeyRing, owner_of
@@ -38,7 +38,6 @@ from xclip_search.addresses import is_loopback
 PUBLIC_WAIT_S = 0.2  # for the database, on a public route
 NO_POLICY = "No policy says who may use this route, so every request is refused."
 _RETRY_CONCURRENT_S = 1.0
-_IPV6_NETWORK_BITS = 64  # one subscriber has all the addresses of such a network
 
 
 class Authenticator:
@@ -145,7 +144,7 @@ class Authenticator:
     def _count_wrong_key(self, address: str) -> None:
         """Only wrong keys count: a valid key from the same address is always accepted."""
         per_minute = self._settings.wrong_keys_per_minute
-        wait_s = self._wrong_keys.take(_network(address), per_minute)
+        wait_s = self._wrong_keys.take(client_network(address), per_minute)
         if wait_s:
             raise TooManyWrongKeys("Too many wrong keys came from this address.", wait_s)
 
@@ -164,19 +163,3 @@ class Authenticator:
                 raise ScopeMissing(f"This needs a key of scope {entrance.need}, not {key.scope}.")
         at_once = key.concurrent_requests or settings.key_concurrent_requests
         return Principal(key.id, key.name, key.scope, at_once)
-
-
-def _network(address: str) -> str:
-    """What wrong keys are counted by: an IPv4 address, or the network of an IPv6 one.
-
-    A socket for both families shows an IPv4 client as ::ffff:1.2.3.4.
-    """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), _IPV6_NETWORK_BITS), strict=False))

@@ -21,14 +21,18 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.client_address import client_network
 from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
+from app.server.answer_progress import AnswerProgress
 from app.server.connections import ConnectionRegistry
 from app.server.limits import (
+    ANSWER_LOOKS,
     LINGER_BYTES,
     LINGER_S,
     MAX_HEAD_BYTES,
     MAX_HEAD_LINES,
     MAX_PIPELINED,
+    PROBE_PATHS,
     ConnectionLimits,
 )
 from app.server.raw_responses import refusal
@@ -71,7 +75,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
-        self._acknowledged = 0
+        self._progress = AnswerProgress(0, 0.0, 0, 0.0)
+        self._probes_only = False
         self._running: RequestResponseCycle | None = None
         self._cause: AppError | None = None
         self._refusal: AppError | None = None
@@ -88,14 +93,25 @@ class GuardedProtocol(HttpToolsProtocol):
         """Accept the connection; at the limit, close an idle one to make room for it."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._on_resume)
-        if len(self.connections) > self.limits.max_connections and not self.registry.make_room():
-            self._refuse(TooManyConnections("All connections are in use. Try again in a moment."))
-            return
+        if self._is_too_many():
+            self._probes_only = self.registry.admit_probe(self)
+            if not self._probes_only:
+                self._refuse(_too_many())
+                return
         self._await_head()
+
+    def _is_too_many(self) -> bool:
+        """Whether there is no room for this connection, not even that of a silent one."""
+        limits, registry = self.limits, self.registry
+        address = client_network(self.client[0] if self.client else "")
+        of_address = registry.open(self, address)
+        if of_address > limits.max_connections_per_address and not registry.make_room(address):
+            return True
+        return len(self.connections) > limits.max_connections and not registry.make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the running request that its client has gone."""
-        self.registry.leave(self)
+        self.registry.close(self)
         for timer in (self._timer, self._stall):
             if timer is not None:
                 timer.cancel()
@@ -158,8 +174,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self._cause = TooManyConnections("Too many requests are sent ahead of their answers.")
             raise self._cause
+        if self._probes_only and self.url.partition(b"?")[0] not in PROBE_PATHS:
+            self._cause = _too_many()
+            raise self._cause
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # no other protocol is supported: stop parsing
+        # no other protocol is supported: stop parsing
+        if self.parser.should_upgrade() or self._probes_only:
             self.cycle.keep_alive = False
         self.registry.leave(self)
         self._unparsed_bytes = 0
@@ -283,18 +303,23 @@ class GuardedProtocol(HttpToolsProtocol):
     def _watch_answer(self) -> None:
         # a transport that is closing still sends what it holds, to a client that may not take it
         if self._stall is None and self.transport.get_write_buffer_size():
-            self._acknowledged = self._taken()
-            self._stall = self.loop.call_later(self.limits.answer_timeout_s, self._end_stall)
+            now, taken = self.loop.time(), self._taken()
+            self._progress = AnswerProgress(taken, now, taken, now)
+            self._look_again()
 
-    def _end_stall(self) -> None:
+    def _look_again(self) -> None:
+        pause_s = self.limits.answer_timeout_s / ANSWER_LOOKS
+        self._stall = self.loop.call_later(pause_s, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
         self._stall = None
         if not self.transport.get_write_buffer_size():
             return
-        if self._taken() == self._acknowledged:
+        if self._progress.goes_on(self._taken(), self.loop.time(), self.limits):
+            self._look_again()
+        else:
             logger.info("closed: the client does not read its answer, client=%s", self.client)
             self.transport.abort()
-        else:
-            self._watch_answer()
 
     def _taken(self) -> int:
         """Bytes that the client has taken off the wire; the socket's buffers are not progress."""
@@ -352,6 +377,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._dropped_bytes += size
         if self._dropped_bytes > LINGER_BYTES:
             self.transport.abort()
+
+
+def _too_many() -> TooManyConnections:
+    return TooManyConnections("All connections are in use. Try again in a moment.")
 
 
 def _head_too_large() -> HeadTooLarge:

@@ -15,6 +15,11 @@ MAX_PIPELINED: Final = 16
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 << 20
 MAX_LINGERING: Final = 64
+# Beyond the limits of connections a few are still taken, for health checks only.
+PROBE_CONNECTIONS: Final = 16
+PROBE_PATHS: Final = frozenset({b"/livez", b"/readyz"})
+# How often in its time limit a client that reads slowly is looked at.
+ANSWER_LOOKS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,9 @@ class ConnectionLimits:
     body_timeout_s: float
     body_bytes_per_s: int
     answer_timeout_s: float
+    answer_bytes_per_s: int
     max_connections: int
+    max_connections_per_address: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -35,5 +42,7 @@ class ConnectionLimits:
             body_timeout_s=settings.body_timeout_s,
             body_bytes_per_s=settings.body_bytes_per_s,
             answer_timeout_s=settings.answer_timeout_s,
+            answer_bytes_per_s=settings.answer_bytes_per_s,
             max_connections=settings.max_connections,
+            max_connections_per_address=settings.max_connections_per_address,
         )

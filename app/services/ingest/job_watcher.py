@@ -22,6 +22,7 @@ from app.catalog import Catalog
 from app.catalog.errors import DATABASE_ERRORS
 from app.catalog.records import Job
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed, TooManyStreams
+from app.services.ingest.waiter_limits import WaiterLimit
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.1
 SILENCE_S = 15.0  # proxies cut connections on which nothing comes for longer
 STREAMS_AT_ONCE = 64
+WAITS_AT_ONCE = 256
 _ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
@@ -57,7 +59,8 @@ class JobWatcher:
         self._thread = anyio.CapacityLimiter(1)
         self._reading = threading.Lock()  # an abandoned read may still run beside the next
         self._latest: dict[str, _Reading] = {}
-        self._streams = 0
+        self._streams = WaiterLimit(STREAMS_AT_ONCE)
+        self._waits = WaiterLimit(WAITS_AT_ONCE)
 
     @property
     def stopping(self) -> bool:
@@ -81,17 +84,22 @@ class JobWatcher:
             await anyio.sleep(min(LOOK_EVERY_S, left))
             job = await self._poll(job_id)
 
-    async def wait_searchable(self, collection: str, job_id: str, deadline_ms: int) -> None:
+    async def wait_searchable(
+        self, collection: str, job_id: str, deadline_ms: int, caller: str
+    ) -> None:
         """Return once searches of the collection can find the job's segments.
 
         Raises JobNotFound, InvalidRequest (a job of another collection), JobDidNotSucceed,
-        DeadlineExceeded.
+        DeadlineExceeded, TooManyStreams.
         """
 
         def settled(job: Job) -> bool:
             return job.collection != collection or job.searchable_at is not None or has_ended(job)
 
-        job = await self.wait(job_id, deadline_ms / 1000, until=settled)
+        with self.waiting(caller) as may:
+            if not may:
+                raise TooManyStreams("Too many requests wait for a job already.")
+            job = await self.wait(job_id, deadline_ms / 1000, until=settled)
         if job.collection != collection:
             raise InvalidRequest(f"The job {job.id} belongs to another collection.")
         if job.status in ("failed", "canceled"):
@@ -100,15 +108,18 @@ class JobWatcher:
             raise DeadlineExceeded(f"The job {job_id} was not done within {deadline_ms} ms.")
 
     @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Count one more open stream of events within the block. Raises TooManyStreams."""
-        if self._streams >= STREAMS_AT_ONCE:
-            raise TooManyStreams(f"{self._streams} streams of events are open already.")
-        self._streams += 1
-        try:
+    def waiting(self, caller: str) -> Iterator[bool]:
+        """Whether a request of the caller may `wait`, as it does within the block."""
+        with self._waits.enter(caller) as may:
+            yield may
+
+    @contextmanager
+    def stream(self, caller: str) -> Iterator[None]:
+        """Count one more open stream of the caller within the block. Raises TooManyStreams."""
+        with self._streams.enter(caller) as may:
+            if not may:
+                raise TooManyStreams(f"{self._streams.waiting} streams of events are open already.")
             yield
-        finally:
-            self._streams -= 1
 
     async def changes(self, job_id: str, seen: int | None) -> AsyncIterator[Job | None]:
         """The job as it is, if its revision is not `seen`, and after each change until it ends.

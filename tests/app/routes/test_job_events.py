@@ -152,26 +152,27 @@ def test_a_silent_stream_is_kept_open(served: Served, monkeypatch: pytest.Monkey
 
 
 def test_streams_are_counted_and_a_vanished_client_frees_its_place(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One too many is told to come later; no stream is left over from those that were cut."""
     monkeypatch.setattr(job_watcher, "STREAMS_AT_ONCE", 1)
-    job = served.add_job()
-    url = f"/v1/jobs/{job.id}/events"
-    with served.following(job.id) as stream:
-        next(stream)
-        refused = served.http.get(url)
-        assert_problem(refused, 503, "too_many_streams")
-        assert int(refused.headers["retry-after"]) > 0
-        assert served.http.get(f"/v1/jobs/{job.id}").is_success
-    deadline = time.monotonic() + SOON_S
-    while True:
-        with served.http.stream("GET", url) as answer:
-            if answer.is_success:
-                break
-        assert time.monotonic() < deadline, "the client is gone, but its place is not free"
-        time.sleep(0.05)
-    served.catalog.cancel_job(job.id)
+    with serving(tmp_path / "data") as served:
+        job = served.add_job()
+        url = f"/v1/jobs/{job.id}/events"
+        with served.following(job.id) as stream:
+            next(stream)
+            refused = served.http.get(url)
+            assert_problem(refused, 503, "too_many_streams")
+            assert int(refused.headers["retry-after"]) > 0
+            assert served.http.get(f"/v1/jobs/{job.id}").is_success
+        deadline = time.monotonic() + SOON_S
+        while True:
+            with served.http.stream("GET", url) as answer:
+                if answer.is_success:
+                    break
+            assert time.monotonic() < deadline, "the client is gone, but its place is not free"
+            time.sleep(0.05)
+        served.catalog.cancel_job(job.id)
 
 
 def test_nobody_follows_a_job_that_is_not_there(served: Served) -> None:

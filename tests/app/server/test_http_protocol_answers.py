@@ -13,6 +13,7 @@ from app.server.limits import (
     LINGER_S,
     MAX_LINGERING,
     MAX_PIPELINED,
+    PROBE_CONNECTIONS,
 )
 from tests.app.server.wire import LIMITS, TICK_S, App, Client, Wire, on_wire, request
 
@@ -174,14 +175,14 @@ def test_at_the_limit_the_longest_silent_connection_is_closed() -> None:
 
 
 def test_a_new_connection_is_refused_while_all_others_are_at_work() -> None:
-    """It gets a problem without having sent a request, and a moment to read it."""
+    """Its request gets a problem, and its client a moment to read it."""
 
     async def scenario() -> None:
         app = App()
         async with Wire(app, max_connections=2) as wire:
-            for client in [await wire.connect() for _ in range(2)]:
-                await client.send(request("/wait", body=b""))
+            await occupy(wire, 2)
             refused = await wire.connect()
+            await refused.send(request("/", body=b""))
             assert await refused.refusal() == (503, "too_many_connections")
             await wire.pass_time(LINGER_S - TICK_S)
             assert not refused.closing
@@ -192,22 +193,115 @@ def test_a_new_connection_is_refused_while_all_others_are_at_work() -> None:
     on_wire(scenario)
 
 
+async def occupy(wire: Wire, count: int) -> None:
+    """So many connections that each have a request at work."""
+    for client in [await wire.connect() for _ in range(count)]:
+        await client.send(request("/wait", body=b""))
+
+
+@pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz?x=1"])
+def test_a_health_check_is_answered_beyond_the_limit(limit: str, path: str) -> None:
+    """Once a connection; however many silent ones are opened for it."""
+
+    async def scenario() -> None:
+        async with Wire(App(), **{limit: 2}) as wire:
+            await occupy(wire, 2)
+            silent = [await wire.connect() for _ in range(PROBE_CONNECTIONS + 2)]
+            assert [client.closing for client in silent[:3]] == [True, True, False]
+            probe = await wire.connect()
+            await probe.send(request(path, body=b""))
+            assert (await probe.answer())[0] == 200
+            assert await probe.rest() == b""
+
+    on_wire(scenario)
+
+
+def test_one_address_has_only_so_many_connections() -> None:
+    """Another address is served, and silent connections of others are left alone."""
+
+    async def scenario() -> None:
+        async with Wire(App(), max_connections_per_address=2, head_timeout_s=60) as wire:
+            other = await wire.connect(source="127.0.0.2")
+            await occupy(wire, 2)
+            refused = await wire.connect()
+            await refused.send(request("/", body=b""))
+            assert await refused.refusal() == (503, "too_many_connections")
+            assert not other.closing
+            await other.send(request("/", body=b""))
+            assert await other.answer() == (200, b"/ 0")
+
+    on_wire(scenario)
+
+
+def test_a_connection_that_ends_makes_room_for_the_next_of_its_address() -> None:
+    async def scenario() -> None:
+        async with Wire(App(), max_connections_per_address=1) as wire:
+            for _ in range(3):
+                client = await wire.connect()
+                await client.send(request("/", "Connection: close", body=b""))
+                assert await client.answer() == (200, b"/ 0")
+                client.socket.close()
+                await wire.until(lambda: client.closing)  # noqa: B023
+                await wire.settle()
+
+    on_wire(scenario)
+
+
+def test_an_answer_that_is_taken_too_slowly_is_cut() -> None:
+    """A few bytes in each timeout would hold the connection for ever."""
+
+    async def scenario() -> None:
+        async with Wire(App(), answer_bytes_per_s=1 << 20) as wire:
+            client = await wire.connect(buffer_bytes=1 << 16)
+            await client.send(request("/big", body=b""))
+            buffered = client.protocol.transport.get_write_buffer_size
+            await wire.until(lambda: buffered() > 0)
+            for _ in range(3 * round(ANSWER_S)):
+                if not client.closing:
+                    await client.take(1 << 14)
+                    await wire.pass_time(1.0)
+            assert client.closing
+
+    on_wire(scenario)
+
+
+def test_a_reader_that_takes_nothing_is_cut_after_the_timeout_and_not_twice_that() -> None:
+    """What the buffers of two sockets still take at the beginning is not reading."""
+
+    async def scenario() -> None:
+        async with Wire(App(), keep_alive_s=60) as wire:
+            client = await wire.connect()
+            await client.send(request("/big", body=b""))
+            await wire.until(lambda: client.protocol.transport.get_write_buffer_size() > 0)
+            await wire.pass_time(ANSWER_S + 3 * TICK_S)
+            assert client.closing
+
+    on_wire(scenario)
+
+
 def test_only_so_many_refused_connections_linger() -> None:
     """Beyond the limit a refused connection gets no answer, until another one has left."""
 
     async def scenario() -> None:
         async with Wire(App(), max_connections=1) as wire:
-            busy = await wire.connect()
-            await busy.send(request("/wait", body=b""))
-            lingering = [await wire.connect() for _ in range(MAX_LINGERING)]
+            await occupy(wire, 1)
+            lingering = [await refuse(wire) for _ in range(MAX_LINGERING)]
             assert not any(client.closing for client in lingering)
-            assert await (await wire.connect()).rest() == b""
+            assert await (await refuse(wire)).rest() == b""
             assert (await lingering[0].refusal())[0] == 503
             lingering[0].socket.close()  # one that has read its answer makes room
             await wire.until(lambda: lingering[0].closing)
-            assert (await (await wire.connect()).refusal())[0] == 503
+            assert (await (await refuse(wire)).refusal())[0] == 503
 
     on_wire(scenario)
+
+
+async def refuse(wire: Wire) -> Client:
+    """A connection too many, with its request."""
+    client = await wire.connect()
+    await client.send(request("/", body=b""))
+    return client
 
 
 def test_what_a_refused_client_still_sends_is_dropped_up_to_a_limit() -> None:

@@ -117,13 +117,16 @@ class Wire:
         self.served.append(kind(self._config, self._state, {}))  # type: ignore[call-arg, arg-type]
         return self.served[-1]
 
-    async def connect(self, *, buffer_bytes: int | None = None) -> Client:
+    async def connect(
+        self, *, buffer_bytes: int | None = None, source: str = "127.0.0.1"
+    ) -> Client:
         """A client whose connection the server has accepted."""
         assert self._server is not None
         number = len(self.served)
         client = socket.socket()
         if buffer_bytes is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        client.bind((source, 0))
         client.setblocking(False)
         await self._loop.sock_connect(client, self._server.sockets[0].getsockname())
         await self.until(

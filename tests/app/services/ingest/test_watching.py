@@ -14,7 +14,7 @@ from app.catalog import Catalog
 from app.catalog.errors import JobNotFound
 from app.catalog.records import Job
 from app.errors import DeadlineExceeded, InvalidRequest, JobDidNotSucceed, TooManyStreams
-from app.services.ingest.job_watcher import STREAMS_AT_ONCE, JobWatcher, has_ended
+from app.services.ingest.job_watcher import STREAMS_AT_ONCE, WAITS_AT_ONCE, JobWatcher, has_ended
 from tests.app.catalog.samples import HandClock, claim, complete, new_video
 
 
@@ -94,17 +94,30 @@ def test_a_stream_begins_no_more_when_the_process_stops(
 def test_streams_are_bounded_and_give_their_room_back(watcher: JobWatcher) -> None:
     """As many as may be are open, one more is refused; one that fails leaves room for the next."""
     with ExitStack() as stack:
-        for _ in range(STREAMS_AT_ONCE - 1):
-            stack.enter_context(watcher.stream())
-        with pytest.raises(ZeroDivisionError), watcher.stream():
+        for number in range(STREAMS_AT_ONCE - 1):
+            stack.enter_context(watcher.stream(f"key {number % 3}"))
+        with pytest.raises(ZeroDivisionError), watcher.stream("another"):
             raise ZeroDivisionError
-        with watcher.stream():
+        with watcher.stream("another"):
             for _ in range(2):  # the refusal itself takes no room and frees none
-                with pytest.raises(TooManyStreams), watcher.stream():
+                with pytest.raises(TooManyStreams), watcher.stream("a third"):
                     pass
-        stack.enter_context(watcher.stream())
-    with watcher.stream():
+        stack.enter_context(watcher.stream("a third"))
+    with watcher.stream("another"):
         pass
+
+
+def test_one_key_has_half_of_the_streams_and_of_the_waits(watcher: JobWatcher) -> None:
+    """The other half is everybody else's."""
+    with ExitStack() as stack:
+        for _ in range(STREAMS_AT_ONCE // 2):
+            stack.enter_context(watcher.stream("greedy"))
+        with pytest.raises(TooManyStreams), watcher.stream("greedy"):
+            pass
+        stack.enter_context(watcher.stream("another"))
+        waits = [stack.enter_context(watcher.waiting("greedy")) for _ in range(WAITS_AT_ONCE)]
+        assert waits == [True] * (WAITS_AT_ONCE // 2) + [False] * (WAITS_AT_ONCE // 2)
+        assert stack.enter_context(watcher.waiting("another"))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +136,15 @@ def test_a_search_waits_for_what_it_can_find(
     """A job that has not ended is waited for, here for no time at all; one that failed never is."""
     job = job_in(catalog, status)
     if error is None:
-        anyio.run(watcher.wait_searchable, "default", job.id, 0)
+        anyio.run(watcher.wait_searchable, "default", job.id, 0, "key")
         return
     with pytest.raises(error, match=job.id):
         anyio.run(
-            watcher.wait_searchable, "default", job.id, 0 if error is DeadlineExceeded else 60_000
+            watcher.wait_searchable,
+            "default",
+            job.id,
+            0 if error is DeadlineExceeded else 60_000,
+            "key",
         )
 
 
@@ -138,10 +155,10 @@ def test_a_search_waits_for_no_job_of_another_collection(
     """However it stands: that is said at once, and not after the deadline."""
     job = job_in(catalog, status)
     with pytest.raises(InvalidRequest, match="another collection"):
-        anyio.run(watcher.wait_searchable, "other", job.id, 60_000)
+        anyio.run(watcher.wait_searchable, "other", job.id, 60_000, "key")
 
 
 def test_a_search_waits_for_no_job_that_is_not_there(watcher: JobWatcher) -> None:
     """The id may be mistyped."""
     with pytest.raises(JobNotFound):
-        anyio.run(watcher.wait_searchable, "default", "job_none", 60_000)
+        anyio.run(watcher.wait_searchable, "default", "job_none", 60_000, "key")
