@@ -191,6 +191,7 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     return (
         PeriodicTask("note the latest job in the data folder", note_job),
         PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
+        PeriodicTask("keep room for deletions", parts.storage.media.reserve.fill),
         PeriodicTask("finish completely received uploads", services.uploads.finish_received),
         PeriodicTask("remove expired uploads", expire),
         PeriodicTask("remove expired idempotent answers", expire_answers),

@@ -35,6 +35,11 @@ class DataLayout:
         return self.root / "identity.lock"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk that is given up for deletions once the disk is full."""
+        return self.root / "reserve"
+
+    @property
     def media(self) -> Path:
         """Uploaded files, by their SHA-256."""
         return self.root / "media"

@@ -22,12 +22,28 @@ CatalogError
 
 from __future__ import annotations
 
+import errno
+
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.errors import InvalidField, ServiceError
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError,)
 DATABASE_UNAVAILABLE: type[Exception] = OperationalError  # it does not answer, or not in time
+
+
+_SQLITE_FULL = 13  # SQLITE_FULL, the low byte of each of its kinds
+_POSTGRES_FULL = "53100"  # disk_full
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether it is the database's, or the file system's, word for a disk that is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cause = getattr(error, "orig", None)
+    sqlite = getattr(cause, "sqlite_errorcode", None)
+    is_sqlite = sqlite is not None and sqlite & 0xFF == _SQLITE_FULL
+    return is_sqlite or getattr(cause, "sqlstate", None) == _POSTGRES_FULL
 
 
 class CatalogError(ServiceError):

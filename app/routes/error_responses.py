@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.catalog.errors import DATABASE_UNAVAILABLE
+from app.catalog.errors import DATABASE_UNAVAILABLE, is_disk_full
 from app.errors import InvalidField, ServiceError
 from app.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -72,7 +72,9 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
     return _answer(request, problem_of(error))
 
 
-async def _answer_database_error(request: Request, _: Exception) -> Response:
+async def _answer_database_error(request: Request, error: Exception) -> Response:
+    if is_disk_full(error):
+        return _answer(request, problem_of(StorageFull("The data folder's disk is full.")))
     return _answer(request, catalog_problem())
 
 

@@ -25,6 +25,7 @@ from app.clock import Clock
 from app.data_layout import DataLayout
 from app.settings import Settings
 from app.storage.composition import open_objects
+from app.storage.disk_reserve import DiskReserve
 from app.storage.errors import IdentityMismatch, NoLibrary
 from app.storage.folder_store import sync_path
 from app.storage.media_store import CONTENTS, content_key
@@ -57,6 +58,7 @@ def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
     """
     layout = settings.layout
     layout.root.mkdir(parents=True, exist_ok=True)
+    DiskReserve(layout).give_up_if_needed()  # SQLite cannot even be read without a little room
     _refuse_missing_catalog(settings)
     catalog = Catalog.open(settings.catalog_url, clock=clock, max_attempts=settings.max_attempts)
     try:

@@ -32,6 +32,7 @@ from typing import Protocol, Self
 
 from app.data_layout import DataLayout
 from app.errors import ServiceError
+from app.storage.disk_reserve import DiskReserve
 from app.storage.object_store import ObjectMissing, ObjectStore
 
 SPACE_CHECK_BYTES = 64 << 20  # how much is written between two checks of the free space
@@ -60,6 +61,7 @@ class StorageFull(MediaError):
 
     code = "storage_full"
     status = 507
+    retry_after_s = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,9 @@ class MediaStore:
         self.layout = layout
         self.objects = objects
         self.tmp = layout.tmp
+        self.reserve = DiskReserve(layout)
         self._min_free_bytes = min_free_bytes
+        self._is_short = False
 
     def sweep(self) -> int:
         """Remove what dead processes left behind; returns how many files and folders went."""
@@ -198,8 +202,15 @@ class MediaStore:
         return removed + self.objects.sweep()
 
     def check_free_space(self, size_bytes: int) -> None:
-        """Raise StorageFull unless so many bytes more leave enough of the disk free."""
-        if shutil.disk_usage(self.tmp).free - size_bytes < self._min_free_bytes:
+        """Raise StorageFull unless so many bytes more leave enough of the disk free.
+
+        Once too little is free it takes an eighth more until something is accepted again: at the
+        very mark, files would be begun and broken off in turn.
+        """
+        free = shutil.disk_usage(self.tmp).free
+        reopens_at = self._min_free_bytes + self._min_free_bytes // 8
+        self._is_short = free < (reopens_at if self._is_short else self._min_free_bytes)
+        if self._is_short or free - size_bytes < self._min_free_bytes:
             raise StorageFull(
                 "The data folder's disk is too full for this file. Searches go on; "
                 "delete videos or make room, then send it again."

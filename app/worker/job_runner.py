@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 
 from app import failpoints
 from app.catalog import Catalog
-from app.catalog.errors import LeaseLost, NotFound, VectorsOfAnotherModel
+from app.catalog.errors import LeaseLost, NotFound, VectorsOfAnotherModel, is_disk_full
 from app.catalog.records import Job
 from app.clock import Clock
 from app.storage.media_store import StorageFull
@@ -110,7 +109,7 @@ class JobRunner:
         except (VideoError, ContentMissing, VectorsOfAnotherModel) as error:
             self._fail(job, lease, error.code, str(error), retry=False)
         except Exception as error:  # one job must not end the worker
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_disk_full(error):
                 self._postpone(job, lease)
                 return
             logger.exception("job %s: failed unexpectedly", job.id)
@@ -147,6 +146,7 @@ class JobRunner:
 
     def _postpone(self, job: Job, lease: Lease) -> None:
         """Return the job to the queue: the disk is full, which is not the job's fault."""
+        self._pipeline.media.reserve.give_up_if_needed()  # this is written down, too
         try:
             self._catalog.postpone_job(
                 job.id,

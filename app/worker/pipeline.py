@@ -16,7 +16,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from PIL import Image
 
 from app import failpoints
 from app.catalog import Catalog
-from app.catalog.errors import LeaseLost, NotFound
+from app.catalog.errors import LeaseLost, NotFound, is_disk_full
 from app.catalog.records import Job, NewSegment, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import StoredPrecision
@@ -113,6 +113,11 @@ class IngestPipeline:
         except (Interrupted, LeaseLost, NotFound):
             self._erase_if_deleted(job, indexed)
             raise
+        except Exception as error:
+            if is_disk_full(error):  # another attempt writes all of it again
+                with suppress(OSError):
+                    self._erase(indexed)
+            raise
 
     def _run(self, job: Job, lease: Lease, indexed: _Indexed) -> int:
         video = self.catalog.get_video(job.collection, job.video_id)
@@ -165,8 +170,10 @@ class IngestPipeline:
 
     def _erase_if_deleted(self, job: Job, indexed: _Indexed) -> None:
         """A deletion did not know of the tensors that were just being written."""
-        if self.catalog.known_videos([job.video_id]):
-            return
+        if not self.catalog.known_videos([job.video_id]):
+            self._erase(indexed)
+
+    def _erase(self, indexed: _Indexed) -> None:
         runs: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         for segment in indexed.segments:
             runs[segment.tensor.file].append((segment.tensor.offset, segment.tensor.length))

@@ -53,3 +53,26 @@ def test_a_disk_that_fills_up_at_any_write_loses_nothing(
     refused = [one["uploads_refused"] for one in rounds]
     assert refused[0] == len(prepared.clips), "the disk was not full at the beginning"
     assert refused[-1] == 0, "the disk was still full at the end"
+
+
+@pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small file system")
+def test_a_service_on_a_full_disk_starts_answers_and_deletes(
+    prepared: World, checkpoint: Path, tmp_path: Path
+) -> None:
+    """At no byte free; uploads are told to come later."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    clip = shutil.copy(prepared.clips[0], tmp_path / "clip.mp4")
+    shutil.copy(prepared.clips[1], tmp_path / "another.mp4")
+    script = f'mount -t tmpfs -o size={2 * SIZE_MIB}m tmpfs "$1" && shift && exec "$@"'
+    command = [sys.executable, "-m", "tests.faults.emptied_disk"]
+    arguments = [str(mounted), str(checkpoint), str(clip)]
+    result = subprocess.run(
+        [*OWN_MOUNTS, "sh", "-c", script, "sh", str(mounted), *command, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=170,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:] + (tmp_path / "log").read_text()[-4000:]

@@ -112,6 +112,7 @@ class ResumableUploads:
         Raises UploadNotFound, UploadExpired, PartialLocked.
         """
         upload = self._get(upload_id, owner)
+        self._media.reserve.give_up_if_needed()
         if upload.video_id is not None:
             self._catalog.remove_upload(upload_id)
             return

@@ -113,6 +113,7 @@ class LibraryService:
         if name == DEFAULT_COLLECTION:
             raise CollectionProtected("The default collection cannot be deleted; its videos can.")
         failpoints.hit("delete_begun")
+        self._media.reserve.give_up_if_needed()
         removals = self._catalog.delete_collection(name)
         failpoints.hit("delete_committed")
         self._vectors.forget(name)
@@ -138,6 +139,7 @@ class LibraryService:
         Returns how much of it is still to be taken off the disk, which is tried again by itself.
         """
         failpoints.hit("delete_begun")
+        self._media.reserve.give_up_if_needed()
         removals = self._catalog.delete_video(collection, video_id)
         failpoints.hit("delete_committed")
         return self._deletion.remove(removals)
