@@ -19,6 +19,7 @@ from app.services.classify.classify import Classify
 from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
+from app.services.ingest.model_match import ModelMatch
 from app.services.ingest.resumable_uploads import ResumableUploads, expire_uploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
@@ -60,6 +61,7 @@ class Services:
     label_sets: LabelSets
     library: LibraryService
     metrics: MetricsCollector
+    model_match: ModelMatch
     model_status: ModelStatus
     readiness: Readiness
     search: Search
@@ -143,6 +145,7 @@ def _wire_services(
         metrics=MetricsCollector(
             catalog, parts.vectors, worker, parts.storage.tensors, settings.data_dir, metrics
         ),
+        model_match=ModelMatch(catalog, worker),
         model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         search=Search(

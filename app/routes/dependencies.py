@@ -20,6 +20,7 @@ from app.services.classify.classify import Classify
 from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
+from app.services.ingest.model_match import ModelMatch
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
@@ -92,6 +93,7 @@ JobWatcherDep = Annotated[JobWatcher, Depends(_service("job_watcher"))]
 LabelSetsDep = Annotated[LabelSets, Depends(_service("label_sets"))]
 LibraryDep = Annotated[LibraryService, Depends(_service("library"))]
 MetricsDep = Annotated[MetricsCollector, Depends(_service("metrics"))]
+ModelMatchDep = Annotated[ModelMatch, Depends(_service("model_match"))]
 ModelStatusDep = Annotated[ModelStatus, Depends(_service("model_status"))]
 ReadinessDep = Annotated[Readiness, Depends(_service("readiness"))]
 SearchDep = Annotated[Search, Depends(_service("search"))]

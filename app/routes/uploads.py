@@ -18,6 +18,7 @@ from app.routes.dependencies import (
     CollectionName,
     IngestDep,
     LibraryDep,
+    ModelMatchDep,
     Owner,
     UploadId,
     UploadsDep,
@@ -48,10 +49,11 @@ async def tus_abilities(uploads: UploadsDep) -> Response:
     "/collections/{collection}/uploads",
     status_code=201,
     dependencies=_SPEAKS_TUS,
-    responses=problem_responses(404, 412, 413, 422, 507),
+    responses=problem_responses(404, 409, 412, 413, 422, 507),
 )
 def create_upload(
     response: Response,
+    models: ModelMatchDep,
     uploads: UploadsDep,
     collection: CollectionName,
     owner: Owner,
@@ -59,6 +61,7 @@ def create_upload(
     upload_metadata: Described = None,
 ) -> schemas.ResumableUploadAnswer:
     """Announce a video that will come in chunks, to the address in Location."""
+    models.check(collection)
     new = tus.parse_metadata(upload_metadata, upload_length)
     progress = uploads.create(collection, owner, new)
     response.headers.update(_headers(progress))

@@ -26,6 +26,7 @@ from app.routes.dependencies import (
     JobWatcherDep,
     LibraryDep,
     Limit,
+    ModelMatchDep,
     Owner,
     UrlFetcherDep,
     VideoId,
@@ -103,6 +104,7 @@ async def upload_video(
     permit: CurrentPermit,
     response: Response,
     received: ReceivedUpload,
+    models: ModelMatchDep,
     library: LibraryDep,
     ingest: IngestDep,
     watcher: JobWatcherDep,
@@ -113,7 +115,7 @@ async def upload_video(
     idempotency_key: IdempotencyKey = None,
 ) -> schemas.UploadAnswer:
     """Take in a video: 202 and a job, or 200 if these bytes are already there."""
-    await anyio.to_thread.run_sync(library.collection, collection)
+    await anyio.to_thread.run_sync(models.check, collection)
     sender = Sender(owner, idempotency_key) if idempotency_key else None
     with ingest.serving(sender):
         async with received as upload:

@@ -41,6 +41,9 @@ ADDED |= {
     f"{_SCHEMAS}/{answer}/properties/filter_keys": _UNKNOWN_KEYS
     for answer in ("IndexState", "ClassifyAnswer")
 }
+ADDED["/paths//v1/collections/{collection}/uploads/post/responses/409"] = (
+    "no worker could ingest it"
+)
 NAMED = {"properties", "schemas"}  # their keys are names, which may read like prose's
 
 

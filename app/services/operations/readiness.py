@@ -20,6 +20,8 @@ from app.model_api.endpoint import WorkerEndpoint, WorkerError
 _TIMEOUT_S = 3.0
 _TRUSTED_S = 60.0  # how long an answer of the model speaks for the next one
 _PATIENCE_S = 2.0  # with a run of the model, below what a whole check may take
+_COLLECTIONS_LOOKED_AT = 200
+_NAMED = 5
 _CHECKS_AT_ONCE = 2  # of each dependency
 
 
@@ -54,7 +56,14 @@ class Readiness:
             group.start_soon(self._run, "disk", self._check_disk, found)
             for name, model in self._models.items():
                 group.start_soon(self._run, name, model.check, workers)
-        return {**found, "worker": self._any_of(workers)}
+        worker = self._any_of(workers)
+        if worker.ok and found["catalog"].ok:
+            library: dict[str, Check] = {}
+            await self._run("library", self._check_library, library)
+            if library["library"].detail:
+                detail = f"{worker.detail}; {library['library'].detail}"
+                worker = Check(library["library"].ok, detail)
+        return {**found, "worker": worker}
 
     async def _run(self, name: str, check: Callable[[], Check], found: dict[str, Check]) -> None:
         found[name] = Check(False, f"no answer within {_TIMEOUT_S:g} s")
@@ -80,6 +89,23 @@ class Readiness:
         except DATABASE_ERRORS as error:
             return Check(False, f"the database does not answer ({type(error).__name__})")
         return Check(True, "answers")
+
+    def _check_library(self) -> Check:
+        """Whether the models known so far are those that the collections were built with."""
+        models = {model.fingerprint for model in self._worker.known_models()}
+        if not models:
+            return Check(True, "")
+        try:
+            found = self._catalog.list_collections(limit=_COLLECTIONS_LOOKED_AT).items
+        except DATABASE_ERRORS:  # as the catalog's own check says
+            return Check(True, "")
+        built = [each for each in found if each.fingerprint is not None]
+        others = [each.name for each in built if each.fingerprint not in models]
+        if not others:
+            return Check(True, "")
+        named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+        detail = f"built with another model, or its files are damaged: {named}"
+        return Check(len(others) < len(built), detail)
 
     def _check_disk(self) -> Check:
         try:
