@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 LEAST_BYTES: Final = 2 << 20
 MOST_BYTES: Final = 32 << 20
 _SHARE_OF_DISK: Final = 64
-_FILLED_FROM: Final = 4  # times its size must be free: giving it up must not be what fills it
+_STEPS: Final = 4
+_FILLED_FROM: Final = 4  # times as much must be free: filling it must not be what fills the disk
 
 
 class DiskReserve:
@@ -30,27 +31,31 @@ class DiskReserve:
         self._file = layout.reserve
 
     def fill(self) -> None:
-        """Take the room, unless that would itself make the disk full. Errors change nothing."""
+        """Take room, a quarter of what is free at most. Errors change nothing."""
         with suppress(OSError):
             disk = shutil.disk_usage(self._layout.root)
-            size = self._size(disk.total)
-            if self._taken() >= size or disk.free < _FILLED_FROM * size:
+            size, taken = _size(disk.total), self._taken()
+            step = size // _STEPS
+            target = min(size, taken + disk.free // _FILLED_FROM // step * step)
+            if target <= taken:
                 return
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
-                os.posix_fallocate(descriptor, 0, size)
+                os.posix_fallocate(descriptor, 0, target)
             finally:
                 os.close(descriptor)
 
     def give_up_if_needed(self) -> None:
-        """Give the room back if less than as much is free. Errors change nothing."""
+        """Give a step of the room back if less than as much is free. Errors change nothing.
+
+        Not all of it: what another program takes at once must not have been the last.
+        """
         with suppress(OSError):
             disk = shutil.disk_usage(self._layout.root)
-            if disk.free >= self._size(disk.total):
-                return
-            if self._taken():
-                self._file.unlink()
-                logger.warning("the disk is full: the room kept for deletions is given up")
+            step, taken = _size(disk.total) // _STEPS, self._taken()
+            if taken and disk.free < step:
+                os.truncate(self._file, max(0, taken - step))
+                logger.warning("the disk is full: some of the room kept for deletions is given up")
 
     def _taken(self) -> int:
         try:
@@ -58,6 +63,6 @@ class DiskReserve:
         except FileNotFoundError:
             return 0
 
-    @staticmethod
-    def _size(disk_bytes: int) -> int:
-        return min(MOST_BYTES, max(LEAST_BYTES, disk_bytes // _SHARE_OF_DISK))
+
+def _size(disk_bytes: int) -> int:
+    return min(MOST_BYTES, max(LEAST_BYTES, disk_bytes // _SHARE_OF_DISK))

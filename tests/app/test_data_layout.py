@@ -17,7 +17,7 @@ def test_every_path_lies_below_the_folder_of_the_settings(tmp_path: Path):
     layout = Settings(data_dir=tmp_path).layout
     paths = [getattr(layout, name) for name in dir(DataLayout) if name[0] != "_"]
     below = [path for path in paths if isinstance(path, Path) and path != tmp_path]
-    assert len(below) == 8
+    assert len(below) == 11
     assert all(tmp_path in path.parents for path in below)
     assert len(set(below)) == len(below)
 

@@ -35,17 +35,22 @@ def test_the_reserve_is_given_up_on_a_full_disk_and_filled_again(
 ):
     layout = DataLayout(tmp_path)
     reserve = DiskReserve(layout)
+    step = LEAST_BYTES // 4
     let_be_free(monkeypatch, SMALL_DISK)
     reserve.fill()
     assert layout.reserve.stat().st_blocks * 512 >= LEAST_BYTES
+    let_be_free(monkeypatch, step)
     reserve.give_up_if_needed()
-    assert layout.reserve.exists()
-    let_be_free(monkeypatch, LEAST_BYTES - 1)
-    reserve.give_up_if_needed()
-    assert not layout.reserve.exists()
-    let_be_free(monkeypatch, 2 * LEAST_BYTES)
+    assert layout.reserve.stat().st_size == LEAST_BYTES
+    let_be_free(monkeypatch, step - 1)
+    for left in (3, 2, 1, 0, 0):
+        reserve.give_up_if_needed()
+        assert layout.reserve.stat().st_size == left * step
     reserve.fill()
-    assert not layout.reserve.exists(), "filling it would make the disk full again"
+    assert layout.reserve.stat().st_size == 0, "filling it would make the disk full again"
+    let_be_free(monkeypatch, 4 * step)
+    reserve.fill()
+    assert layout.reserve.stat().st_size == step
 
 
 def test_a_full_disk_takes_files_again_only_some_way_above_its_mark(
