@@ -55,6 +55,7 @@ def test_a_disk_that_fills_up_at_any_write_loses_nothing(
     assert refused[-1] == 0, "the disk was still full at the end"
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small file system")
 def test_a_service_on_a_full_disk_starts_answers_and_deletes(
     prepared: World, checkpoint: Path, tmp_path: Path
@@ -72,7 +73,7 @@ def test_a_service_on_a_full_disk_starts_answers_and_deletes(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=170,
+        timeout=550,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:] + (tmp_path / "log").read_text()[-4000:]
