@@ -196,7 +196,10 @@ class _Assembly:
             shortest = max(self._request.geometry.short_edge, self._request.thumbnail_height)
             return tone_mapped(frame, shortest)
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
-        return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        if frame.interlaced_frame and frame.height >= 2 * self._request.geometry.short_edge:
+            return _first_field(pixels)
+        return pixels
 
     def _close(self, index: int) -> DecodedSegment:
         segment = self._open.pop(index)
@@ -227,3 +230,11 @@ class _Assembly:
             channels_first, size=(height, width), mode="bilinear", antialias=True
         )
         return small[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _first_field(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An interlaced frame, uint8 [H, W, 3], without the rows that were exposed at another time.
+
+    They make combs of what moves. Half of the rows are enough for what is made smaller anyway.
+    """
+    return pixels[::2].repeat(2, axis=0)[: len(pixels)]

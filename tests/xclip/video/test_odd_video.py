@@ -208,3 +208,22 @@ def test_pictures_of_cameras_are_turned_and_mirrored_as_their_exif_says(containe
 
     assert segment.thumbnail.shape == expected.shape
     assert np.abs(segment.thumbnail.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(("height", "expected"), [(128, 0), (64, 127)])
+def test_interlaced_frames_are_shown_without_combs(height, expected):
+    """Rows of two moments do not mix, where half of them are enough for the model."""
+    combed = np.zeros((height, 64, 3), np.uint8)
+    combed[1::2] = 255
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts") as output:
+        stream = output.add_stream("mpeg2video", rate=25, bit_rate=20_000_000)
+        stream.width, stream.height, stream.pix_fmt = 64, height, "yuv420p"
+        stream.codec_context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        for _ in range(10):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(combed, "rgb24")))
+        output.mux(stream.encode(None))
+
+    (segment,) = decode_segments(io.BytesIO(buffer.getvalue()), REQUEST)
+
+    assert segment.frames.mean() == pytest.approx(expected, abs=8)
