@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.model_api.messages import ClipScoreRequest, ClipScores, EmbedRequest, Scores
 from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding
+from app.worker.encode_once import EncodeOnce
 from app.worker.errors import NotInClipFolder, TooManyScores
 from app.worker.model_scheduler import ModelScheduler, still_wanted
 from app.worker.prefetch import ahead
@@ -55,11 +56,14 @@ class ClipScoring:
         Raises NotInClipFolder, VideoError, Interrupted.
         """
 
-        def embed(segment: DecodedSegment) -> Future[NDArray[np.float32]]:
-            return self._scheduler.query(lambda: self._encoder.embed_video(segment.frames[None]))
+        def embed(frames: NDArray[np.uint8]) -> Future[NDArray[np.float32]]:
+            return self._scheduler.query(lambda: self._encoder.embed_video(frames[None]))
 
+        once = EncodeOnce(embed)
         with self._decoding(request.name, request.segmentation) as decoding:
-            embedded = ahead(decoding.segments(), embed, AHEAD)
+            embedded = ahead(
+                decoding.segments(), lambda segment: once.submit(segment.frames), AHEAD
+            )
             return np.concatenate([embedding for _, embedding in embedded])
 
     def score(self, request: ClipScoreRequest) -> ClipScores:
@@ -70,19 +74,24 @@ class ClipScoring:
         self._checked(request.name)
         texts = self._scoring.embed(request.texts, request.templates)
 
-        def encode(segment: DecodedSegment) -> Future[StoredSegments]:
+        def encode(frames: NDArray[np.uint8]) -> Future[StoredSegments]:
+            return self._scheduler.query(lambda: self._encoder.encode_video(frames[None]))
+
+        once = EncodeOnce(encode)
+
+        def begin(segment: DecodedSegment) -> Future[StoredSegments]:
             if (segment.index + 1) * len(texts) > MAX_CLIP_SCORES:
                 raise TooManyScores(
                     f"This video has more segments times labels than the {MAX_CLIP_SCORES} "
                     "scores of one answer; give fewer labels or a longer stride."
                 )
-            return self._scheduler.query(lambda: self._encoder.encode_video(segment.frames[None]))
+            return once.submit(segment.frames)
 
         starts: list[float] = []
         ends: list[float] = []
         scores: list[Scores] = []
         with self._decoding(request.name, request.segmentation) as decoding:
-            for segment, stored in ahead(decoding.segments(), encode, AHEAD):
+            for segment, stored in ahead(decoding.segments(), begin, AHEAD):
                 starts.append(segment.start)
                 ends.append(segment.end)
                 scores.append(self._judged(texts, stored, request))

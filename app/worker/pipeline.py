@@ -37,6 +37,7 @@ from app.storage.object_store import ObjectMissing
 from app.worker.batcher import Batcher, segments_at_once
 from app.worker.confidence import ConfidenceEstimator
 from app.worker.decoding import Decoder, Decoding
+from app.worker.encode_once import EncodeOnce
 from app.worker.errors import Interrupted
 from app.worker.lease import JobProgress, Lease
 from app.worker.model_scheduler import ModelScheduler
@@ -130,7 +131,8 @@ class IngestPipeline:
         ):
             info = decoding.info
             lease.report(JobProgress("encode", 0.0, (0.0, info.duration_s)))
-            publish = partial(self._begin, video.id, indexed, publisher)
+            once = EncodeOnce(self._batcher.submit)
+            publish = partial(self._begin, video.id, indexed, publisher, once)
             with closing(ahead(decoding.segments(), publish, self._most_ahead)) as published:
                 for segment, _ in published:
                     decoding.check()  # its segments may long have been there
@@ -185,11 +187,12 @@ class IngestPipeline:
         video_id: str,
         indexed: _Indexed,
         publisher: ThreadPoolExecutor,
+        once: EncodeOnce[_Encoded],
         segment: DecodedSegment,
     ) -> Future[None]:
         """Have a segment encoded and then written; cancelling the one cancels the other."""
         failpoints.hit("segments_decoded")
-        encoded = self._batcher.submit(segment.frames)
+        encoded = once.submit(segment.frames)
         published = publisher.submit(self._publish, video_id, indexed, segment, encoded)
         published.add_done_callback(lambda _: encoded.cancel())
         return published

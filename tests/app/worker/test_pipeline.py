@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -90,6 +91,42 @@ def test_videos_that_are_ingested_together_keep_their_own_segments(
         kept = stack_records(parts.tensors.read([segment.tensor for segment in segments]))
         expected = parts.encoder.encode_video(frames_of(clip, parts))
         np.testing.assert_allclose(kept.embedding, expected.embedding, atol=1e-5)
+
+
+def test_segments_with_the_same_frames_are_encoded_once(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a slide show whose slides change every half minute, each segment is still indexed."""
+    encode_video = XCLIPEncoder.encode_video
+    computed: list[int] = []
+
+    def counted(
+        encoder: Encoder, frames: NDArray[np.uint8], between: Callable[[], None]
+    ) -> StoredSegments:
+        computed.append(len(frames))
+        return encode_video(encoder, frames, between)
+
+    slides = tmp_path / "slides.mp4"
+    with av.open(str(slides), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(4):
+            picture = np.full((64, 64, 3), 60 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts = number * 30 * 25
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    monkeypatch.setattr(XCLIPEncoder, "encode_video", counted)
+    job = parts.upload(slides)
+    with running(parts.puller()):
+        assert eventually(lambda: statuses(parts) == ["succeeded"])
+    segments = parts.catalog.list_segments("default", job.video_id)
+    assert len(segments) > 175
+    assert sum(computed) < 20
+    kept = stack_records(parts.tensors.read([segment.tensor for segment in segments]))
+    expected = encode_video(parts.encoder, frames_of(slides, parts), lambda: None)
+    np.testing.assert_allclose(kept.embedding, expected.embedding, atol=1e-5)
 
 
 def test_a_segment_that_cannot_be_encoded_fails_its_own_job_only(
