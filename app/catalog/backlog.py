@@ -63,4 +63,5 @@ class Backlogs(Transactions):
         with self._read() as connection:
             query = select(since).where(T.c.status == "queued").order_by(since).limit(1)
             found: datetime | None = connection.execute(query).scalar_one_or_none()
-        return found if found is None or found <= self._now() else None
+            now = self._shared_now(connection)
+        return found if found is None or found <= now else None

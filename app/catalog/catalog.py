@@ -49,8 +49,8 @@ class Catalog(
     ) -> Self:
         """Open the database at an SQLAlchemy URL, made or brought to the newest schema first.
 
-        clock : times and leases are read from it; leases compare only between processes whose
-            clocks agree
+        clock : times are read from it; leases and waits are read from the clock of a database
+            server, so that the clocks of the machines need not agree
         max_attempts : how often a job is tried before it fails for good
 
         Raises SchemaUnknown for a database written by a newer version of the program.

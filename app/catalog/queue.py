@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +30,10 @@ class Queue(Transactions):
         `attempts_exhausted` when that was its last attempt.
         """
         with self._read() as connection:  # an idle worker asks often, and must not stop writers
-            if not jobs.any_claimable(connection, self._now()):
+            if not jobs.any_claimable(connection, self._shared_now(connection)):
                 return None
         with self._write() as connection:
-            now = self._now()
+            now = self._shared_now(connection)
             while (job := jobs.next_claimable(connection, now)) is not None:
                 if job.attempts >= self._max_attempts:
                     message = f"The worker was lost in the last of {job.attempts} attempts."
@@ -41,7 +42,8 @@ class Queue(Transactions):
                     self._queue_later(connection, job, WORKER_LOST)
                 else:
                     token = self._entropy(TOKEN_BYTES).hex()
-                    jobs.start(connection, job, owner, token, now, self._in(lease_s))
+                    expires = now + timedelta(seconds=lease_s)
+                    jobs.start(connection, job, owner, token, now, expires)
                     return jobs.get(connection, job.id)
         return None
 
@@ -61,7 +63,7 @@ class Queue(Transactions):
         seconds : of the video, those done and all of them, once they are known
         """
         with self._write() as connection:
-            expires = self._in(lease_s)
+            expires = self._shared_now(connection) + timedelta(seconds=lease_s)
             return jobs.beat(connection, job_id, lease_token, stage, progress, seconds, expires)
 
     def complete_ingest(
@@ -128,7 +130,7 @@ class Queue(Transactions):
         """
         with self._write() as connection:
             job = jobs.held(connection, job_id, lease_token, ended="running")
-            due = self._in(wait_s)
+            due = self._shared_now(connection) + timedelta(seconds=wait_s)
             jobs.queue_again(connection, job_id, job.attempts - 1, (code, message), due)
             return jobs.get(connection, job_id)
 
@@ -192,7 +194,8 @@ class Queue(Transactions):
             return jobs.page(connection, status, collection, cursor, limit)
 
     def _queue_later(self, connection: Connection, job: Job, error: tuple[str, str]) -> None:
-        due = self._in(jobs.pause_s(job.attempts, self._entropy))
+        pause = timedelta(seconds=jobs.pause_s(job.attempts, self._entropy))
+        due = self._shared_now(connection) + pause
         jobs.queue_again(connection, job.id, job.attempts, error, due)
 
 

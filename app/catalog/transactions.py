@@ -6,15 +6,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 
 from app.catalog import database
-from app.clock import Clock
+from app.clock import Clock, SystemClock
 from app.ids import new_id
 
 
 class Transactions:
-    """An open database, the one clock that times and leases are read from, and fresh names."""
+    """An open database, the clock that times are read from, and fresh names."""
 
     def __init__(
         self, engine: Engine, clock: Clock, entropy: Callable[[int], bytes], max_attempts: int
@@ -38,6 +38,17 @@ class Transactions:
 
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
+
+    def _shared_now(self, connection: Connection) -> datetime:
+        """The time that all processes of this catalog agree on: leases are read from it.
+
+        A database server has a clock for all machines that it serves. SQLite serves the processes
+        of one machine, whose clock it is.
+        """
+        if connection.dialect.name == "sqlite" or not isinstance(self._clock, SystemClock):
+            return self._clock.now()  # the machine's, or the one that a test moves by hand
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now
 
     def _new_id(self, prefix: str) -> str:
         return new_id(prefix, self._clock, self._entropy)
