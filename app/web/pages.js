@@ -60,6 +60,7 @@ export class PagedList {
   // Reads what is shown again, without a sign of it unless something has changed. What is shown
   // stays if that fails.
   renew = () => {
+    if (!this.state.get().value) return this.#last; // it is on its way
     this.#renewal ??= this.#run(async () => {
       const before = this.state.get().value;
       if (!before) return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -224,6 +225,11 @@ def test_of_many_files_those_that_failed_come_first(open_page: OpenPage, site: S
         remove_others(client, site)
 
 
+def in_large_pages(route: Route) -> None:
+    """Let a search ask for a hundred results at a time."""
+    route.continue_(post_data=json.dumps(route.request.post_data_json | {"top_k": 100}))
+
+
 def test_the_end_of_the_results_is_said(open_page: OpenPage, site: Site, fine: str):
     """Whether every segment was compared, or only the candidates of a larger collection."""
     with site.service.client() as client, open_page("phone", "light") as seen:
@@ -236,6 +242,7 @@ def test_the_end_of_the_results_is_said(open_page: OpenPage, site: Site, fine: s
         cards(page).first.wait_for()
         wait_until(page, PRESS_UNTIL_GONE)
         expect(page.locator(".end")).to_contain_text("That is all: the search compared every one")
+        page.route("**/collections/finest/search", in_large_pages)
         seen.visit(SEARCH.replace(FINE, "finest"))
         expect(page.locator(".outcome")).to_contain_text("not all compared")
         cards(page).first.wait_for()
