@@ -21,6 +21,11 @@ _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
+_CODE = re.compile(r"`([^`\n]+)`")
+_TEST = re.compile(r"test_\w+\.py")
+_PATH = re.compile(r"(app|xclip|xclip_search|index|tests|docs|deploy|benchmarks)/[\w./-]+")
+PLACEHOLDERS = {"app/x/y.py", "tests/app/x/test_y.py"}  # of the rule that tests mirror the tree
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
@@ -52,6 +57,19 @@ def test_the_index_reaches_every_page() -> None:
     linked = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text())}
     assert set((ROOT / "docs").rglob("*.md")) - linked - {index} == set()
     assert "docs/README.md" in _LINK.findall(README.read_text())
+
+
+@each_page
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """By path, and tests by their name alone; decisions and changes tell of former ones, too."""
+    if page.parent.name == "decisions" or page.name == "CHANGELOG.md":
+        return
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for named in _CODE.findall(page.read_text()):
+        if _PATH.fullmatch(named) and named not in PLACEHOLDERS:
+            assert (ROOT / named).exists(), named
+        if _TEST.fullmatch(named):
+            assert named in tests, named
 
 
 @each_page
