@@ -6,20 +6,23 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from xclip.training.event_file import EventFile
 from xclip.training.loop import Taken
 
 COLUMNS = ("step", "loss", "rate", "gradient", "seconds")
+EVENTS = "events"
 UNUSED_COLUMNS = ("path", "reason")
 
 
 class StepLog:
-    """`steps.csv`: a resumed run goes on after the step it resumes from."""
+    """`steps.csv`, and the same for TensorBoard; a resumed run goes on after where it resumes."""
 
     def __init__(self, file: Path, done: int) -> None:
         kept: list[list[str]] = []
         if file.exists():
             with file.open(encoding="utf-8", newline="") as lines:
                 kept = [row for row in list(csv.reader(lines))[1:] if row and int(row[0]) <= done]
+        self._events = EventFile(file.parent / EVENTS / "train")
         self._file = file.open("w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file)
         self._rows.writerows([COLUMNS, *kept])
@@ -29,6 +32,7 @@ class StepLog:
         values = (taken.loss, taken.rate, taken.gradient)
         self._rows.writerow([step, *(f"{value:.9g}" for value in values), f"{seconds:.3f}"])
         self._file.flush()
+        self._events.add(step, dict(zip(COLUMNS[1:], (*values, seconds), strict=True)))
 
     def close(self) -> None:
         """Close the file."""

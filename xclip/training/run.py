@@ -34,7 +34,7 @@ from xclip.training.progress import progress
 from xclip.training.readers.rows import LeftOut
 from xclip.training.samples import Samples, collect
 from xclip.training.schedule import Rates
-from xclip.training.validation import Measured, Validation
+from xclip.training.validation import Validation, ValidationFigure
 
 STATE_FILE, CHECKPOINT, STEPS_FILE, UNUSED_FILE = "state.pt", "checkpoint", "steps.csv", "unused"
 _MIXING, _LAYERS = 1, 2  # what a step's generators are for
@@ -54,8 +54,8 @@ class Finished:
     missing: tuple[Path, ...]
     broken: tuple[BrokenFile, ...]
     left_out: tuple[LeftOut, ...] = ()
-    measured: tuple[Measured, ...] = ()
-    best: Measured | None = None
+    measured: tuple[ValidationFigure, ...] = ()
+    best: ValidationFigure | None = None
 
 
 def train(

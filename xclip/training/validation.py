@@ -24,7 +24,9 @@ from xclip.evaluation.retrieval import retrieval_lines, score_retrieval
 from xclip.evaluation.views import Viewing
 from xclip.training.config import TrainingConfig, ValidationConfig
 from xclip.training.errors import TrainingError
+from xclip.training.event_file import EventFile
 from xclip.training.frame_cache import FrameCache
+from xclip.training.log import EVENTS
 from xclip.training.readers import read_annotations
 from xclip.training.readers.clips import AnnotatedClip
 from xclip.training.samples import Samples
@@ -34,7 +36,7 @@ _CANDIDATE = ".candidate"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ValidationFigure:
     """The figure of the weights after a step: `top_1` or `r1`, a share of the validation clips."""
 
     step: int
@@ -57,10 +59,11 @@ class Validation:
         self._clips = _validation_clips(config, validating, samples)
         self._cache = FrameCache(config.run.cache_mib << 20)
         self._file = config.run.output / VALIDATION_FILE
-        self.measured: list[Measured] = []
+        self._events = EventFile(config.run.output / EVENTS / "validation")
+        self.measured: list[ValidationFigure] = []
 
     @property
-    def best(self) -> Measured | None:
+    def best(self) -> ValidationFigure | None:
         """The first of the highest figures."""
         return max(self.measured, key=lambda one: one.figure, default=None)
 
@@ -69,7 +72,9 @@ class Validation:
         if self._file.exists():
             with self._file.open(encoding="utf-8", newline="") as lines:
                 rows = [row for row in list(csv.reader(lines))[1:] if len(row) == 2]
-            found = [Measured(int(step), self._name, float(figure)) for step, figure in rows]
+            found = [
+                ValidationFigure(int(step), self._name, float(figure)) for step, figure in rows
+            ]
             self.measured = [one for one in found if one.step <= done]
         self._write()
 
@@ -77,7 +82,7 @@ class Validation:
         """Whether the weights after this step, counted from 1, are to be measured."""
         return step % self._validating.every == 0 or step == self._config.run.steps
 
-    def measure(self, step: int, save: Callable[[Path], None]) -> Measured:
+    def measure(self, step: int, save: Callable[[Path], None]) -> ValidationFigure:
         """Measure the weights that `save` writes into a folder, and keep them if they are best.
 
         Raises TrainingError where no validation clip can be decoded.
@@ -91,13 +96,14 @@ class Validation:
             figure = self._figure(load_encoder(str(candidate), device=self._device))
         except EvaluationError as error:
             raise TrainingError(f"validation: {error}") from error
-        found = Measured(step, self._name, figure)
+        found = ValidationFigure(step, self._name, figure)
         if before is None or figure > before.figure:
             shutil.rmtree(output / BEST, ignore_errors=True)
             candidate.rename(output / BEST)
         else:
             shutil.rmtree(candidate)
         self.measured.append(found)
+        self._events.add(step, {self._name: figure})
         self._write()
         return found
 

@@ -53,6 +53,8 @@ def test_ten_thousand_long_labels_fit(stack: Stack):
     [
         ({"labels": ["one"]}, ["body", "labels"]),
         ({"labels": ["same", "same"]}, ["body", "labels"]),
+        ({"labels": ["Red circle", "red circle"]}, ["body", "labels"]),
+        ({"labels": ["red circle", "red \t circle"]}, ["body", "labels"]),
         ({"labels": ["a", ""]}, ["body", "labels", 1]),
         ({"labels": ["a", "x" * 1001]}, ["body", "labels", 1]),
         ({"labels": [str(n) for n in range(10_001)]}, ["body", "labels"]),

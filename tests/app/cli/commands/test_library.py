@@ -99,10 +99,12 @@ def test_a_video_is_shown_described_and_deleted(
 
 
 def test_label_sets_are_kept(run: Callable[..., str], tmp_path: Path) -> None:
-    """From arguments or a file; what is put again replaces."""
+    """From arguments or a file, which is UTF-8; what is put again replaces."""
     assert run("label-sets", "put", "moves", "left", "right").strip() == "moves: 2 labels"
     file = tmp_path / "labels.txt"
-    file.write_text("up\n\ndown\nleft\n")
+    file.write_bytes("gr\u00fcn\nrot".encode("latin-1"))
+    run("label-sets", "put", "moves", "--file", file, exit_code=1)
+    file.write_bytes(b"\xef\xbb\xbfup\n\ndown\nleft\n")  # as Windows' editors begin a file
     run("label-sets", "put", "moves", "--file", file, "--template", "a square moves {}")
     assert run("label-sets", "show", "moves").split() == ["up", "down", "left"]
     row = next(line for line in run("label-sets").splitlines() if line.startswith("moves"))
