@@ -188,11 +188,16 @@ def describe_video(
 def delete_videos(
     video_ids: Annotated[list[str], typer.Argument(metavar="VIDEO_ID...", help="Which ones.")],
     collection: Collection = "default",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Delete videos; no search shows them from then on."""
     with connected(url, key) as client:
+        if not yes:
+            videos = [client.video(video_id, collection) for video_id in video_ids]
+            names = ", ".join(plain(video.filename).plain for video in videos)
+            typer.confirm(f"Delete {names}?", abort=True)
         pending = [client.delete_video(video_id, collection) for video_id in video_ids]
     _say_deleted(pending[-1])
 

@@ -94,7 +94,9 @@ def test_a_video_is_shown_described_and_deleted(
     run("videos", "describe", video["id"], '{"camera": "east"}', *place)
     found = run("search", "a square", "--filter", '{"camera": "east"}', *place)
     assert "one.mp4" in found
-    assert "Deleted." in run("videos", "delete", video["id"], *place)
+    assert "Delete one.mp4?" in run("videos", "delete", video["id"], *place, exit_code=1)
+    assert json.loads(run("videos", "show", video["id"], *place))["status"] == "ready"
+    assert "Deleted." in run("videos", "delete", video["id"], *place, "--yes")
     assert run("videos", *place, "--json") == ""
 
 
