@@ -424,6 +424,23 @@ def test_the_aspect_ratio_of_the_container_counts(make_request, clips):
         assert opened.streams.video[0].sample_aspect_ratio == 2
 
 
+def test_the_display_size_of_a_webm_counts(make_request, clips):
+    """It is the only place in which VP9 says the shape of its pixels; a clip then is an mp4."""
+    content = clips.numbered(10, container="webm", codec="libvpx-vp9", b_frames=0)
+    # A rate and a picture of 64 by 64, which become a filler and a picture that is 128 wide.
+    square = bytes.fromhex("23e38384 02625a00 e086 b08140 ba8140")
+    wide = content.replace(square, bytes.fromhex("ec80 e08c b08140 ba8140 54b08180 ec80"))
+
+    (segment,) = decoded(wide, make_request())
+    clip = io.BytesIO()
+    done = cut(io.BytesIO(wide), clip, CutRequest(0.0, 0.2, 1 << 20))
+
+    assert segment.thumbnail.shape == (64, 128, 3)
+    assert done.container == "mp4"
+    with av.open(io.BytesIO(clip.getvalue())) as opened:
+        assert opened.streams.video[0].sample_aspect_ratio == 2
+
+
 def test_what_a_probe_tells(clips):
     """Facts by packets and by the first frame."""
     content = clips.numbered(30, width=96, height=64, container="matroska")
