@@ -74,6 +74,7 @@ def test_the_index_says_what_was_searched(library: Stack):
         "recall": None,
         "model": library.settings.model,
         "snapshot": library.catalog.get_collection("default").sequence,
+        "filter_keys": {},
     }
     assert len(found["results"]) == 10
 

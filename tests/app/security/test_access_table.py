@@ -110,7 +110,10 @@ def served_by(method: str, path: str) -> str | None:
 def test_the_row_is_that_of_the_route_that_serves(method: str, path: str) -> None:
     """The router is the oracle: were the two to differ, a request would be judged as another."""
     entrance = POLICY.entrance(method, path)
-    assert (entrance.template if entrance else None) == served_by(method, path)
+    served = served_by(method, path) or (served_by("GET", path) if method == "HEAD" else None)
+    if path.startswith(("/static", "/swagger")) and method not in ("GET", "HEAD"):
+        served = None  # the mounted application has the request, and refuses it
+    assert (entrance.template if entrance else None) == served
 
 
 @settings(max_examples=25)
@@ -119,7 +122,8 @@ def test_the_allowed_methods_are_those_that_lead_somewhere(path: str) -> None:
     """What a 405 lists is what the router would have served, and nothing besides."""
     mounted = path.startswith(("/static", "/swagger"))
     found = [method for method in METHODS if served_by(method, path) and not mounted]
-    assert mounted or POLICY.allowed(path) == sorted(found)
+    head = {"HEAD"} if "GET" in found else set()
+    assert mounted or POLICY.allowed(path) == sorted({*found, *head})
 
 
 async def answer(_: object) -> PlainTextResponse:
@@ -137,7 +141,7 @@ def test_the_first_of_two_routes_that_match_decides() -> None:
     second = policy.entrance("DELETE", "/v1/collections/default")
     assert first is not None
     assert first.need == "read"
-    assert second == Entrance("/v1/collections/default", None)
+    assert second == Entrance("/v1/collections/default", None, "DELETE")
     assert second.need is None
     assert policy.allowed("/v1/collections/default") == ["DELETE", "GET", "HEAD"]
 
@@ -150,10 +154,10 @@ def test_a_mounted_application_is_one_route_below_its_path_and_not_beside_it() -
             entrance = policy.entrance(method, path)
             assert entrance is not None
             assert entrance.need == "public"
-        assert policy.entrance("PUT", path) == Entrance("/static", None)
+        assert policy.entrance("PUT", path) is None
     for path in ("/static", "/staticx", "/statica/b", "/"):
         assert policy.entrance("GET", path) is None
-    assert policy.entrance("GET", "/hidden/a") == Entrance("/hidden", None)
+    assert policy.entrance("GET", "/hidden/a") == Entrance("/hidden", None, "GET")
 
 
 def test_the_two_sides_of_the_table_are_compared_by_name() -> None:

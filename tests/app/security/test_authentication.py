@@ -31,13 +31,13 @@ from app.security.session import COOKIE
 from app.settings import Settings
 from tests.app.catalog.samples import HandClock
 
-MEDIUM = Entrance(min(MEDIA), RoutePolicy("read"))
+MEDIUM = Entrance(min(MEDIA), RoutePolicy("read"), "GET")
 ENTRANCES = {
-    "public": Entrance("/livez", RoutePolicy("public")),
-    "read": Entrance("/v1/models", RoutePolicy("read")),
-    "write": Entrance("/v1/x", RoutePolicy("write")),
-    "admin": Entrance("/v1/y", RoutePolicy("admin")),
-    "forgotten": Entrance("/v1/z", None),
+    "public": Entrance("/livez", RoutePolicy("public"), "GET"),
+    "read": Entrance("/v1/models", RoutePolicy("read"), "GET"),
+    "write": Entrance("/v1/x", RoutePolicy("write"), "GET"),
+    "admin": Entrance("/v1/y", RoutePolicy("admin"), "GET"),
+    "forgotten": Entrance("/v1/z", None, "GET"),
     "nowhere": None,
 }
 WRONG = "Bearer xclip_" + "0" * 26 + "_" + "0" * 64
