@@ -61,7 +61,9 @@ def test_the_same_bytes_are_the_same_video(stack: Stack, make_clip: MakeClip):
     first = stack.upload(path)
     answer = stack.api.post(VIDEOS, files={"file": ("other.mp4", path.read_bytes())})
     assert answer.status_code == 200
-    assert answer.json() == first
+    again = answer.json()
+    assert (again["already_here"], again["job"]) == (True, first["job"])
+    assert again["video"] == {**first["video"], "further_names": ["other.mp4"]}
     assert len(stack.api.get("/v1/jobs").json()["items"]) == 1
     assert on_disk(stack) == [first["video"]["sha256"]]
 
