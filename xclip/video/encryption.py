@@ -62,13 +62,14 @@ def _is_mp4_encrypted(file: SeekableFile) -> bool:
 
 
 def _is_asf_encrypted(file: SeekableFile) -> bool:
+    length = file.seek(0, os.SEEK_END)
     file.seek(16, os.SEEK_SET)
-    at, end = _ASF_HEADER, int.from_bytes(file.read(8), "little")
+    at, end = _ASF_HEADER, min(length, int.from_bytes(file.read(8), "little"))
     for _ in range(_MOST_ELEMENTS):
+        if at + _ASF_OBJECT.size > end:
+            return False
         file.seek(at, os.SEEK_SET)
         header = file.read(_ASF_OBJECT.size)
-        if at >= end or len(header) < _ASF_OBJECT.size:
-            return False
         guid, size = _ASF_OBJECT.unpack(header)
         if guid in _ASF_ENCRYPTION:
             return True
@@ -88,9 +89,11 @@ def _is_matroska_encrypted(file: SeekableFile) -> bool:
     end = file.seek(0, os.SEEK_END)
     at = 0
     for _ in range(_MOST_ELEMENTS):
+        if at >= end:
+            return False
         file.seek(at, os.SEEK_SET)
         element = _element(file.read(_LONGEST_HEADER), 0)
-        if element is None or at >= end:
+        if element is None:
             return False
         kind, begin, size = element
         if kind == _SEGMENT:

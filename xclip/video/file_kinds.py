@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 _decoder: Final = codecs.getincrementaldecoder("utf-8")
+_decode_utf16: Final = codecs.lookup("utf-16").decode  # now: a confined process can load no codec
 
 HEAD_BYTES: Final = 4096  # looked at
 
@@ -111,7 +112,7 @@ def kind_of(head: bytes) -> str | None:
 
 def _kind_of_text(head: bytes) -> str | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = head.decode("utf-16", errors="replace")
+        text = _decode_utf16(head, "replace")[0]
     else:
         try:
             text = _decoder().decode(head.removeprefix(codecs.BOM_UTF8))  # the end may be cut off

@@ -20,7 +20,8 @@ def boxes(
 
     In a file that is cut off, the last one ends behind the file.
     """
-    end = file.seek(0, os.SEEK_END) if end is None else end
+    length = file.seek(0, os.SEEK_END)
+    end = length if end is None else min(end, length)
     for _ in range(_MOST_BOXES):
         if begin + _HEADER.size > end:
             return

@@ -98,3 +98,16 @@ def test_damaged_headers_are_looked_at_without_harm(clips):
         content = clips.numbered(5, container=container, codec=codec, b_frames=0)
         for end in range(0, min(len(content), 3000), 7):
             assert not is_encrypted(io.BytesIO(content[:end]))
+
+
+def test_sizes_that_lead_out_of_the_file_are_looked_at_without_harm(tmp_path):
+    """Of eight bytes each, so that no file could be sought there."""
+    huge = b"\x7f" + b"\xff" * 7
+    path = tmp_path / "file"
+    mp4 = b"\0\0\0\1moov" + huge + (b"\0\0\0\1trak" + huge) * 3
+    webm = bytes.fromhex("1a45dfa3 80 18538067 01ffffffffffffff 1549a966 01fffffffffffffe")
+    asf = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + b"\xff" * 8 + bytes(22) + huge
+    for content in (mp4, webm + bytes(50), asf + bytes(50)):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            assert not is_encrypted(file)
