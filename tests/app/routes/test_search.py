@@ -236,6 +236,7 @@ def test_an_empty_collection_answers_empty(stack: Stack):
         "recall": None,
         "model": stack.settings.model,
         "snapshot": 0,
+        "filter_keys": {},
     }
     assert stack.worker.requests == ["/text"]
 
