@@ -17,8 +17,8 @@ XCLIPError
     ├── NotCuttable        not_cuttable
     ├── VideoTooLarge      too_large
     ├── DecodeTimeout      decode_timeout
-    └── DecoderCrashed     decoder_crashed
-        └── DecoderLost    decoder_lost
+    ├── DecoderCrashed     decoder_crashed
+    └── DecoderLost        decoder_lost
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class DecoderCrashed(VideoError):
     code = "decoder_crashed"
 
 
-class DecoderLost(DecoderCrashed):
+class DecoderLost(VideoError):
     """The decoder process ended without a word about the file; the next attempt may succeed.
 
     The kernel's out-of-memory killer ends processes that did nothing wrong, and a fork server that

@@ -15,7 +15,7 @@ from typing import Self
 from app.settings import Settings
 from app.worker.errors import Interrupted
 from xclip.encoder import Encoder
-from xclip.errors import DecoderCrashed
+from xclip.errors import DecoderCrashed, DecoderLost
 from xclip.preprocess import FrameGeometry
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
@@ -107,7 +107,7 @@ class Decoding:
     def _next(self) -> VideoInfo | DecodedSegment | None:
         try:
             item = next(self._process, None)
-        except DecoderCrashed:
+        except (DecoderCrashed, DecoderLost):
             self.check()  # if it was killed on purpose, the file is not to blame
             raise
         self.check()

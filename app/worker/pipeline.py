@@ -28,7 +28,7 @@ from PIL import Image
 
 from app import failpoints
 from app.catalog import Catalog
-from app.catalog.errors import LeaseLost, NotFound, is_disk_full
+from app.catalog.errors import DATABASE_ERRORS, LeaseLost, NotFound, is_disk_full
 from app.catalog.records import Job, NewSegment, Video, VideoFacts
 from app.model_api.tensor_records import split_records
 from app.settings import StoredPrecision
@@ -115,9 +115,9 @@ class IngestPipeline:
             self._erase_if_deleted(job, indexed)
             raise
         except Exception as error:
-            if is_disk_full(error):  # another attempt writes all of it again
-                with suppress(OSError):
-                    self._erase(indexed)
+            if is_disk_full(error):
+                with suppress(OSError, *DATABASE_ERRORS):
+                    self._erase_unless_committed(job, indexed)
             raise
 
     def _run(self, job: Job, lease: Lease, indexed: _Indexed) -> int:
@@ -173,6 +173,11 @@ class IngestPipeline:
     def _erase_if_deleted(self, job: Job, indexed: _Indexed) -> None:
         """A deletion did not know of the tensors that were just being written."""
         if not self.catalog.known_videos([job.video_id]):
+            self._erase(indexed)
+
+    def _erase_unless_committed(self, job: Job, indexed: _Indexed) -> None:
+        """Another attempt writes all of it again; but the disk may fill up after the commit."""
+        if self.catalog.get_job(job.id).status != "succeeded":
             self._erase(indexed)
 
     def _erase(self, indexed: _Indexed) -> None:

@@ -386,6 +386,7 @@ def test_a_full_house_says_so() -> None:
             client.sendall(request("/slow", "Content-Length: 0"))
         time.sleep(0.2)
         with connect() as client:
+            client.sendall(request("/slow", "Content-Length: 0"))  # a probe would be answered
             headers = assert_refused(client, 503, "too_many_connections")
             assert headers["retry-after"] == "1"
         for client in busy:

@@ -163,5 +163,5 @@ def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes):
     """As is what is no text."""
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(content)
-    with pytest.raises(CalibrationError, match=r"no JSON|not UTF-8"):
+    with pytest.raises(CalibrationError, match=r"no JSON|save it as UTF-8"):
         read_pairs(path)
