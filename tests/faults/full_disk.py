@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> None:
         present = {video["sha256"] for video in stack.api.get(VIDEOS).json()["items"]}
     for free_bytes in map(int, arguments[3].split(",")):
         folder = mounted / "world"
-        shutil.copytree(prepared / "data", folder / "data")
+        shutil.copytree(
+            prepared / "data", folder / "data", ignore=shutil.ignore_patterns("reserve")
+        )
         ballast = mounted / "ballast"
         with opened(folder, encoder) as stack:
             leave_free(ballast, free_bytes)
@@ -45,9 +47,16 @@ def main(arguments: list[str]) -> None:
 
 def leave_free(ballast: Path, free_bytes: int) -> None:
     """Take so much of the file system that only `free_bytes` are left."""
-    state = os.statvfs(ballast.parent)
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - free_bytes)
+        while True:
+            state = os.statvfs(ballast.parent)
+            wanted = state.f_bavail * state.f_frsize - free_bytes
+            try:
+                os.posix_fallocate(file.fileno(), 0, wanted)
+            except OSError:  # the service was just taking room for its reserve
+                file.truncate(0)
+            else:
+                return
 
 
 VIDEOS = "/v1/collections/default/videos"

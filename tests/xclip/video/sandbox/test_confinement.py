@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from xclip.errors import DecoderCrashed, DecodeTimeout
+from xclip.errors import DecoderLost, DecodeTimeout
 from xclip.video.sandbox.child import decode_in_child, probe_confinement
 from xclip.video.sandbox.process import ConfinedProcess, open_upload
 from xclip.video.sandbox.seccomp import _ALLOWED, _MACHINES, _filter, filter_system_calls
@@ -254,7 +254,7 @@ def test_the_filter_cannot_be_replaced(upload):
 )
 def test_a_crash_inside_is_an_error_here(upload, work, ended_by):
     """A real segmentation fault, an abort, and a call of the x32 table, which ends the process."""
-    with pytest.raises(DecoderCrashed, match=ended_by):
+    with pytest.raises(DecoderLost, match=ended_by):
         answer(upload, work)
 
 
