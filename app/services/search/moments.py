@@ -20,6 +20,7 @@ from app.services.search.query import Moment, RankedSegment
 from app.services.text_use import TextUse
 
 Floats = npt.NDArray[np.float64]
+_ROUNDING = 1e-9  # of scores in float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ def _tightened(
     begin, end = np.searchsorted(curve.edges, (window.start_s, window.end_s)).tolist()
     peak = begin + int(np.argmax(scores[begin:end]))
     highest = scores[peak]
-    level = min((highest + np.nanmin(scores)) / 2, highest - noise)
+    # means of the same windows differ by roundings with the level of the scores
+    level = min((highest + np.nanmin(scores)) / 2, highest - noise) - _ROUNDING
     left, right = peak, peak + 1
     while left > first and scores[left - 1] >= level:
         left -= 1
