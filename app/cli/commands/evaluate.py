@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -345,24 +345,28 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _tell_left_out(rows: Sequence[LeftOut]) -> None:
     """List on stderr the rows of the annotations that no clip was made of."""
-    errors = Console(stderr=True)
-    if rows:
-        errors.print(f"{len(rows)} rows of the annotations cannot be used and are left out:")
-    for row in rows[:_SHOWN_BROKEN]:
-        errors.print(plain(f"  {row}"))
-    if len(rows) > _SHOWN_BROKEN:
-        errors.print(f"  and {len(rows) - _SHOWN_BROKEN} more; --json lists them")
+    _list_on_stderr(
+        f"{len(rows)} rows of the annotations cannot be used and are left out:", map(str, rows)
+    )
 
 
 def _tell_broken(broken: Sequence[BrokenClip]) -> None:
     """List on stderr the clips that could not be decoded; the figures leave out their texts."""
-    errors = Console(stderr=True)
-    if broken:
-        errors.print(f"{len(broken)} clips could not be decoded and are left out:")
-    for one in broken[:_SHOWN_BROKEN]:
-        errors.print(plain(f"  {one.clip.path}: {one.reason}"))
-    if len(broken) > _SHOWN_BROKEN:
-        errors.print(f"  and {len(broken) - _SHOWN_BROKEN} more; --json lists them")
+    _list_on_stderr(
+        f"{len(broken)} clips could not be decoded and are left out:",
+        (f"{one.clip.path}: {one.reason}" for one in broken),
+    )
+
+
+def _list_on_stderr(heading: str, lines: Iterable[str]) -> None:
+    """The first of the lines below their heading, and how many more there are; of none, nothing."""
+    errors, listed = Console(stderr=True), list(lines)
+    if listed:
+        errors.print(heading)
+    for line in listed[:_SHOWN_BROKEN]:
+        errors.print(plain(f"  {line}"))
+    if len(listed) > _SHOWN_BROKEN:
+        errors.print(f"  and {len(listed) - _SHOWN_BROKEN} more; --json lists them")
 
 
 @contextmanager
