@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from app.clock import Clock, SystemClock
 from app.composition import Parts, Services, open_service, periodic_tasks
@@ -37,6 +38,7 @@ from app.routes.error_responses import (
     document_problems,
     problem_responses,
 )
+from app.routes.openapi_document import document_json_values
 from app.routes.score_kinds import document_score_kinds
 from app.security.access_table import check_access_table, document_access
 from app.security.authentication import Authenticator
@@ -99,6 +101,7 @@ def create_app(
         docs_url=None,  # our own page: FastAPI's loads its scripts from elsewhere
         redirect_slashes=False,  # the redirect would be built from the client's Host header
         redoc_url=None,
+        generate_unique_id_function=_operation_id,
     )
     # The last one added is the outermost, so cheap checks come before costly ones.
     app.add_middleware(BodyLimit)
@@ -151,12 +154,18 @@ def _lifespan(
     return lifespan
 
 
+def _operation_id(route: APIRoute) -> str:
+    """What generated clients call their method: the name of the route's function."""
+    return route.name
+
+
 def _document(app: FastAPI) -> None:
     """Add to the OpenAPI document, at the first request for it, what FastAPI cannot know."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = generate()
+        document_json_values(schema)
         document_problems(schema)
         document_access(schema)
         document_score_kinds(schema)

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["classify"])
     responses=problem_responses(404, 409, 413, 422, 502),
     response_model_exclude_none=True,
 )
-def classify(
+def classify_segments(
     labeller: ClassifyDep, collection: CollectionName, body: schemas.ClassifyRequest
 ) -> schemas.ClassifyAnswer:
     """Label indexed videos or segments; nothing is decoded again."""

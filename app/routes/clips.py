@@ -25,7 +25,18 @@ CLIP_START_HEADER = "x-clip-start"
 CLIP_END_HEADER = "x-clip-end"
 _CACHE = "private, max-age=86400, immutable"
 _RESPONSES = file_responses(("video/mp4", "video/webm"), 404, 409, 413, 422, 502, 507)
-Seconds = Annotated[float, Query(ge=0, allow_inf_nan=False)]
+Start = Annotated[
+    float,
+    Query(ge=0, allow_inf_nan=False, description="seconds from the start of the video"),
+]
+End = Annotated[
+    float,
+    Query(
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds from the start of the video; after `start`, by 600 at most",
+    ),
+]
 
 
 @router.head("/clip", include_in_schema=False)
@@ -37,8 +48,8 @@ async def get_clip(
     clip_export: ClipExportDep,
     collection: CollectionName,
     video_id: VideoId,
-    start: Seconds,
-    end: Seconds,
+    start: Start,
+    end: End,
 ) -> Response:
     """The interval from `start` to `end` seconds as an mp4 or webm, copied without loss.
 

@@ -103,9 +103,18 @@ UrlFetcherDep = Annotated[UrlFetcher, Depends(_service("url_fetcher"))]
 CurrentPermit = Annotated[Permit, Depends(_permit)]  # on routes with a cost class, see ROUTE_TABLE
 CurrentAuthenticator = Annotated[Authenticator, Depends(_authenticator)]
 Owner = Annotated[str, Depends(_owner)]  # whose uploads and Idempotency-Keys these are
-CollectionName = Annotated[str, Path(pattern=NAME_PATTERN)]
-VideoId = Annotated[str, Path(pattern=_ID_PATTERN)]
-UploadId = Annotated[str, Path(pattern=r"^upl_[0-9a-z]{1,36}$")]
-JobId = Annotated[str, Path(pattern=_ID_PATTERN)]
-Cursor = Annotated[str | None, Query(max_length=512, pattern=r"^[!-~]*$")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+CollectionName = Annotated[str, Path(pattern=NAME_PATTERN, description="name of the collection")]
+VideoId = Annotated[str, Path(pattern=_ID_PATTERN, description="id of the video, `vid_…`")]
+UploadId = Annotated[
+    str, Path(pattern=r"^upl_[0-9a-z]{1,36}$", description="id of the upload, `upl_…`")
+]
+JobId = Annotated[str, Path(pattern=_ID_PATTERN, description="id of the job, `job_…`")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=512,
+        pattern=r"^[!-~]*$",
+        description="next_cursor of the page before; default: the first page",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="at most this many items on a page")]

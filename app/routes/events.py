@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.clock import Clock
 from app.routes.dependencies import ClockDep, JobId, JobWatcherDep, Owner
 from app.routes.error_responses import problem_responses
+from app.routes.files import TEXT_SCHEMA
 from app.routes.responses import job_answer
 from app.services.ingest.job_watcher import JobWatcher, has_ended
 
@@ -23,7 +24,7 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # nginx wou
 _REVISION = re.compile(r"[0-9]{1,9}")
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {}},
+        "content": {"text/event-stream": {"schema": TEXT_SCHEMA}},
         "description": "Events named `job`, whose data is the job and whose id its revision",
     },
     204: {"description": "The job has ended, and the client has seen its end"},

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"]
 
 
 @router.get("/{video_id}/embeddings", responses=problem_responses(404, 422))
-def get_embeddings(
+def get_video_embeddings(
     library: LibraryDep, collection: CollectionName, video_id: VideoId
 ) -> schemas.VideoEmbeddings:
     """A video's segments in order of time, each with its vector; none before its job succeeded."""

@@ -40,6 +40,9 @@ _UNKNOWN = "application/octet-stream"
 FILE_MEDIA_TYPES = (*_BY_CONTAINER.values(), _UNKNOWN)
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
+BINARY_SCHEMA: Final = {"type": "string", "format": "binary"}
+TEXT_SCHEMA: Final = {"type": "string"}
+
 _CHUNK_BYTES: Final = 256 << 10
 _RANGE = re.compile(r"bytes=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*", re.IGNORECASE)
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -71,13 +74,18 @@ class FileHeaders:
 
 def file_responses(media_types: Iterable[str], *statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a route that answers with a file, or these statuses."""
-    content: dict[str, dict[str, object]] = {name: {} for name in media_types}
+    content = {name: {"schema": _body_schema(name)} for name in media_types}
     return {
         200: {"content": content, "description": "The whole file"},
         206: {"content": content, "description": "The requested range"},
         304: {"description": "The client has the current file already"},
         **problem_responses(412, 416, *statuses),
     }
+
+
+def _body_schema(media_type: str) -> dict[str, str]:
+    """The OpenAPI schema of a file's bytes."""
+    return TEXT_SCHEMA if media_type.startswith("text/") else BINARY_SCHEMA
 
 
 def file_response(request: Request, content: OpenObject, described: FileHeaders) -> Response:

@@ -26,14 +26,20 @@ from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-CollectionFilter = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+CollectionFilter = Annotated[
+    str | None,
+    Query(pattern=NAME_PATTERN, description="only jobs of this collection; default: all"),
+]
+StatusFilter = Annotated[
+    JobStatus | None, Query(description="only jobs of this status; default: all")
+]
 
 
 @router.get("", responses=problem_responses(404, 422))
 def list_jobs(
     ingest: IngestDep,
     clock: ClockDep,
-    status: JobStatus | None = None,
+    status: StatusFilter = None,
     collection: CollectionFilter = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -13,7 +13,7 @@ from xclip_search import schemas
 
 router = APIRouter(prefix="/v1/label-sets", tags=["classify"])
 
-Name = Annotated[str, Path(pattern=NAME_PATTERN)]
+Name = Annotated[str, Path(pattern=NAME_PATTERN, description="name of the label set")]
 
 
 @router.get("", responses=problem_responses(422))

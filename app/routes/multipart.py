@@ -28,6 +28,7 @@ from xclip_search.schemas import Accepted
 Fields = TypeVar("Fields", bound=Accepted)
 
 COMPONENT = "#/components/schemas/{model}"  # what FastAPI names them in the OpenAPI document
+_FILE = {"type": "string", "format": "binary", "description": "the video, as its bytes are"}
 _MAX_FIELD_BYTES = 512 << 10  # ten thousand labels of fifty characters
 
 
@@ -182,7 +183,7 @@ def parse_fields(form: MultipartForm, kind: type[Fields]) -> Fields:
 def form_body(kind: type[Accepted]) -> dict[str, object]:
     """The OpenAPI `requestBody` of a route that takes such a form."""
     schema = kind.model_json_schema(ref_template=COMPONENT)
-    properties = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
+    properties = {"file": _FILE, **schema["properties"]}
     required = ["file", *schema.get("required", [])]
     body = {"type": "object", "properties": properties, "required": required}
     encoding = {name: {"contentType": "application/json"} for name in schema["properties"]}

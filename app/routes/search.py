@@ -42,7 +42,7 @@ WITHIN_S = 30.0
 
 
 @router.post("/search", responses=problem_responses(404, 409, 410, 413, 422, 502, 504))
-async def search(
+async def search_segments(
     permit: CurrentPermit,
     searcher: SearchDep,
     watcher: JobWatcherDep,
@@ -97,7 +97,7 @@ async def search_clip(
 
 
 @router.get("/videos/{video_id}/heatmap", responses=problem_responses(404, 409, 422, 502))
-def heatmap(
+def get_heatmap(
     searcher: SearchDep,
     collection: CollectionName,
     video_id: VideoId,

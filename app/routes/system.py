@@ -10,16 +10,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from app.routes.dependencies import MetricsDep, ReadinessDep
+from app.routes.files import TEXT_SCHEMA
 from xclip_search import schemas
 
 router = APIRouter(tags=["system"])
 _METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/plain": {}}, "description": "Prometheus text"}
+    200: {"content": {"text/plain": {"schema": TEXT_SCHEMA}}, "description": "Prometheus text"}
 }
 
 
 @router.get("/livez")
-async def livez() -> dict[str, bool]:
+async def get_liveness() -> dict[str, bool]:
     """The process answers; nothing else is looked at."""
     return {"alive": True}
 
@@ -29,7 +30,7 @@ async def livez() -> dict[str, bool]:
     response_model=schemas.ReadyAnswer,
     responses={503: {"model": schemas.ReadyAnswer, "description": "A dependency does not work"}},
 )
-async def readyz(request: Request, readiness: ReadinessDep) -> JSONResponse:
+async def get_readiness(request: Request, readiness: ReadinessDep) -> JSONResponse:
     """Every dependency by name; 503 if one of them does not work. Without a key, only that."""
     checks = await readiness.checks()
     ready = all(check.ok for check in checks.values())
@@ -39,6 +40,6 @@ async def readyz(request: Request, readiness: ReadinessDep) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=_METRICS_RESPONSES)
-def metrics(collector: MetricsDep) -> Response:
+def get_metrics(collector: MetricsDep) -> Response:
     """Counts, durations and how things are, of the API and of the worker, for Prometheus."""
     return Response(collector.text(), media_type=CONTENT_TYPE_LATEST)

@@ -43,7 +43,10 @@ class TusRoute(APIRoute):
         await super().handle(scope, receive, send_with_version)
 
 
-async def speaks_tus(tus_resumable: Annotated[str | None, Header()] = None) -> None:
+TusVersion = Annotated[str | None, Header(description=f"version of the protocol, always {VERSION}")]
+
+
+async def speaks_tus(tus_resumable: TusVersion = None) -> None:
     """A dependency: the request is of the version spoken here."""
     if tus_resumable != VERSION:
         raise TusVersionUnsupported(f"The header Tus-Resumable must say {VERSION}.")

@@ -24,6 +24,7 @@ from app.routes.dependencies import (
     UploadsDep,
 )
 from app.routes.error_responses import problem_responses
+from app.routes.files import BINARY_SCHEMA
 from app.routes.request_bodies import declared_length, receive_body
 from app.routes.responses import job_answer, resumable_upload_answer, video_answer
 from app.services.ingest.chunk import Chunk
@@ -33,14 +34,39 @@ from xclip_search import schemas
 router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
 
 _SPEAKS_TUS = [Depends(tus.speaks_tus)]
-Length = Annotated[int, Header(alias="upload-length", ge=1, le=2**63 - 1)]
-Offset = Annotated[int, Header(alias="upload-offset", ge=0, le=2**63 - 1)]
-Described = Annotated[str | None, Header(alias="upload-metadata")]
-Checked = Annotated[str | None, Header(alias="upload-checksum")]
+Length = Annotated[
+    int,
+    Header(alias="upload-length", ge=1, le=2**63 - 1, description="size of the file in bytes"),
+]
+Offset = Annotated[
+    int,
+    Header(
+        alias="upload-offset",
+        ge=0,
+        le=2**63 - 1,
+        description="how many bytes of the file come before the chunk",
+    ),
+]
+Described = Annotated[
+    str | None,
+    Header(
+        alias="upload-metadata",
+        description="`filename BASE64,filetype BASE64,metadata BASE64`, each of which may be left "
+        "out; `metadata` is a JSON object",
+    ),
+]
+Checked = Annotated[
+    str | None,
+    Header(
+        alias="upload-checksum",
+        description="`sha256 BASE64` or another algorithm of OPTIONS /v1/uploads: the digest of "
+        "the chunk, which then counts whole or not at all",
+    ),
+]
 
 
 @router.options("/uploads", status_code=204)
-async def tus_abilities(uploads: UploadsDep) -> Response:
+async def get_upload_abilities(uploads: UploadsDep) -> Response:
     """The version and the extensions of the protocol that are spoken here."""
     return Response(status_code=204, headers=tus.abilities(uploads.max_bytes))
 
@@ -71,10 +97,11 @@ def create_upload(
 
 @router.head(
     "/uploads/{upload_id}",
+    response_class=Response,
     dependencies=_SPEAKS_TUS,
     responses=problem_responses(404, 410, 412, 422, 423),
 )
-def get_offset(uploads: UploadsDep, owner: Owner, upload_id: UploadId) -> Response:
+def get_upload_offset(uploads: UploadsDep, owner: Owner, upload_id: UploadId) -> Response:
     """How much is here for certain, in Upload-Offset: a client goes on from there."""
     progress = uploads.settle(upload_id, owner)
     headers = {
@@ -112,13 +139,9 @@ def get_upload(
     status_code=204,
     dependencies=_SPEAKS_TUS,
     responses=problem_responses(400, 404, 409, 410, 412, 413, 415, 422, 423, 460, 507),
-    openapi_extra={
-        "requestBody": {
-            "content": {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-        }
-    },
+    openapi_extra={"requestBody": {"content": {tus.CHUNK_TYPE: {"schema": BINARY_SCHEMA}}}},
 )
-async def append_piece(
+async def append_chunk(
     request: Request,
     uploads: UploadsDep,
     owner: Owner,

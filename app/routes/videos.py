@@ -66,7 +66,17 @@ IdempotencyKey = Annotated[
         "again and changes nothing.",
     ),
 ]
-Moment = Annotated[float | None, Query(ge=0, allow_inf_nan=False)]
+Moment = Annotated[
+    float | None,
+    Query(
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds from the start of the video; default: the first segment's middle",
+    ),
+]
+StatusFilter = Annotated[
+    VideoStatus | None, Query(description="only videos of this status; default: all")
+]
 
 
 async def _received(
@@ -164,7 +174,7 @@ def _admission_answer(
 def list_videos(
     library: LibraryDep,
     collection: CollectionName,
-    status: VideoStatus | None = None,
+    status: StatusFilter = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> schemas.Page[schemas.VideoAnswer]:

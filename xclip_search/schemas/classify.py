@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from xclip_search.schemas.fields import (
+    AnsweredLabels,
+    AnsweredTemplates,
+    CreatedAt,
+    EndSeconds,
+    Filename,
+    LabelScores,
+    ModelName,
+    SegmentId,
+    SegmentIndex,
+    SegmentsDamaged,
+    StartSeconds,
+    VideoId,
+)
 from xclip_search.schemas.values import (
     Accepted,
     Answer,
@@ -24,7 +37,9 @@ from xclip_search.schemas.values import (
 class LabelRequest(Accepted):
     """Which labels to score, and how much of the result to return."""
 
-    labels: Labels | None = None
+    labels: Labels | None = Field(
+        default=None, description="2 to 10000 texts, of which no two may read the same"
+    )
     label_set: LabelSetName | None = Field(
         default=None, description="the name of a stored label set, instead of labels"
     )
@@ -60,8 +75,12 @@ class LabelRequest(Accepted):
 class ClassifyRequest(LabelRequest):
     """Zero-shot labels over one part of a collection; no part means all of it."""
 
-    video_ids: Identifiers | None = None
-    segment_ids: Identifiers | None = None
+    video_ids: Identifiers | None = Field(
+        default=None, description="label only these videos, 1 to 1000 of the collection"
+    )
+    segment_ids: Identifiers | None = Field(
+        default=None, description="label only these segments, 1 to 1000 of the collection"
+    )
     filter: Filter | None = Field(
         default=None, description="label the segments that this allows, as in a search"
     )
@@ -77,14 +96,19 @@ class ClassifyRequest(LabelRequest):
 class ClipRequest(LabelRequest):
     """The fields beside an upload that is classified but not stored."""
 
-    window_s: Seconds | None = None
-    stride_s: Seconds | None = None
+    window_s: Seconds | None = Field(
+        default=None, description="length of a segment in seconds; default: the service's"
+    )
+    stride_s: Seconds | None = Field(
+        default=None,
+        description="seconds between starts of segments, at most window_s; default: the service's",
+    )
 
 
 class LabelSetPut(Accepted):
     """Creates a label set, or replaces what it holds."""
 
-    labels: Labels
+    labels: Labels = Field(description="2 to 10000 texts, of which no two may read the same")
     templates: Templates = Field(
         default_factory=list,
         description="texts into which each label is inserted, unless a request has its own",
@@ -94,20 +118,20 @@ class LabelSetPut(Accepted):
 class ClassifiedSegment(Answer):
     """A stored segment's probability for each label."""
 
-    segment_id: str
-    index: int
-    start: float
-    end: float
-    scores: Mapping[str, float]
+    segment_id: SegmentId
+    index: SegmentIndex
+    start: StartSeconds
+    end: EndSeconds
+    scores: LabelScores
     none_of_these: float | None = Field(default=None, description="present when requested")
 
 
 class ClassifiedVideo(Answer):
     """A video's probabilities: the mean of its segments', in mode multi the highest."""
 
-    video_id: str
-    filename: str
-    scores: Mapping[str, float]
+    video_id: VideoId
+    filename: Filename
+    scores: LabelScores
     none_of_these: float | None = Field(default=None, description="present when requested")
     segments: list[ClassifiedSegment] | None = Field(
         default=None, description="left out when the request says segments: false"
@@ -117,12 +141,10 @@ class ClassifiedVideo(Answer):
 class ClassifyAnswer(TextUsage):
     """Probabilities over the labels for each video."""
 
-    labels: list[str]
-    model: str
-    segments_damaged: int = Field(
-        description="left out because their stored data cannot be read; they are rebuilt"
-    )
-    videos: list[ClassifiedVideo]
+    labels: AnsweredLabels
+    model: ModelName
+    segments_damaged: SegmentsDamaged
+    videos: list[ClassifiedVideo] = Field(description="the videos with labelled segments")
     filter_keys: dict[str, int] = Field(
         default_factory=dict,
         description="in how many videos of the collection each metadata key of the filter is: all "
@@ -133,20 +155,20 @@ class ClassifyAnswer(TextUsage):
 class ClassifiedStretch(Answer):
     """One segment of an upload that was not stored."""
 
-    start: float
-    end: float
-    scores: Mapping[str, float]
+    start: StartSeconds
+    end: EndSeconds
+    scores: LabelScores
     none_of_these: float | None = Field(default=None, description="present when requested")
 
 
 class ClipAnswer(TextUsage):
     """Probabilities over the labels for an upload that was not stored."""
 
-    labels: list[str]
-    model: str
-    filename: str
-    duration_s: float
-    scores: Mapping[str, float]
+    labels: AnsweredLabels
+    model: ModelName
+    filename: Filename
+    duration_s: float = Field(description="length of the video in seconds")
+    scores: LabelScores
     none_of_these: float | None = Field(default=None, description="present when requested")
     segments: list[ClassifiedStretch] | None = Field(
         default=None, description="left out when the request says segments: false"
@@ -156,18 +178,18 @@ class ClipAnswer(TextUsage):
 class LabelSetAnswer(Answer):
     """Labels under a name; with templates, each label is inserted into each of them."""
 
-    name: str
-    labels: list[str]
-    templates: list[str]
-    created_at: datetime
-    updated_at: datetime
+    name: str = Field(description="name of the label set, as in its path")
+    labels: list[str] = Field(description="its labels, in the order they were given")
+    templates: AnsweredTemplates
+    created_at: CreatedAt
+    updated_at: datetime = Field(description="when it was last replaced, in UTC")
 
 
 class LabelSetSummary(Answer):
     """A label set without its labels; `size` is how many they are."""
 
-    name: str
-    size: int
-    templates: list[str]
-    created_at: datetime
-    updated_at: datetime
+    name: str = Field(description="name of the label set, as in its path")
+    size: int = Field(description="how many labels it holds")
+    templates: AnsweredTemplates
+    created_at: CreatedAt
+    updated_at: datetime = Field(description="when it was last replaced, in UTC")

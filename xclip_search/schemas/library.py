@@ -5,8 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
+from xclip_search.schemas.fields import (
+    AnsweredMetadata,
+    ContentType,
+    CreatedAt,
+    EndSeconds,
+    Filename,
+    InCollection,
+    JobId,
+    ModelName,
+    SegmentId,
+    SegmentIndex,
+    StartSeconds,
+    ThumbnailUrl,
+    VideoId,
+)
 from xclip_search.schemas.values import Accepted, Answer, Metadata, Seconds, Text
 
 
@@ -15,19 +30,25 @@ class CollectionPut(Accepted):
 
     window_s: Seconds | None = Field(default=None, description="length of a segment in seconds")
     stride_s: Seconds | None = Field(default=None, description="seconds between starts of segments")
-    metadata: Metadata | None = None
+    metadata: Metadata | None = Field(
+        default=None, description="what to keep with the collection; default: an empty object"
+    )
 
 
 class MetadataPatch(Accepted):
     """Replaces the metadata of a collection or a video."""
 
-    metadata: Metadata
+    metadata: Metadata = Field(
+        description="the new metadata, all of it; keys that are left out are gone"
+    )
 
 
 class UploadFields(Accepted):
     """The fields beside an uploaded video."""
 
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: Metadata = Field(
+        default_factory=dict, description="what to keep with the video, for filters and answers"
+    )
 
 
 class UrlUpload(Accepted):
@@ -42,51 +63,63 @@ class UrlUpload(Accepted):
     filename: Annotated[Text, Field(max_length=255)] | None = Field(
         default=None, description="the video's file name; default: the last part of the URL"
     )
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: Metadata = Field(
+        default_factory=dict, description="what to keep with the video, for filters and answers"
+    )
 
 
 class Failure(Answer):
     """Why a video or a job failed: a stable code and a sentence."""
 
-    code: str
-    message: str
+    code: str = Field(description="what failed, for programs; docs/jobs.md lists the codes")
+    message: str = Field(description="what failed, for people")
 
 
 class SegmentationAnswer(Answer):
     """How the collection's videos are cut, in seconds."""
 
-    window_s: float
-    stride_s: float
+    window_s: float = Field(description="length of a segment in seconds")
+    stride_s: float = Field(
+        description="seconds from the start of a segment to the start of the next"
+    )
 
 
 class CollectionAnswer(Answer):
     """A named index."""
 
-    name: str
-    model: str
-    segmentation: SegmentationAnswer
-    metadata: dict[str, JsonValue]
-    videos: int
-    segments: int
-    created_at: datetime
+    name: str = Field(description="name of the collection, as in its path")
+    model: ModelName
+    segmentation: SegmentationAnswer = Field(
+        description="how its videos are cut into segments; fixed at creation"
+    )
+    metadata: AnsweredMetadata
+    videos: int = Field(description="how many videos it holds, failed ones included")
+    segments: int = Field(description="how many segments of them a search can find")
+    created_at: CreatedAt
 
 
 class VideoAnswer(Answer):
     """A video of the library; what the probe found is null until it has run."""
 
-    id: str
-    collection: str
-    filename: str
+    id: VideoId
+    collection: InCollection
+    filename: Filename
     further_names: list[str] = Field(
         default_factory=list,
         description="what the same bytes were called when they were sent again, at most 100",
     )
-    content_type: str
-    size_bytes: int
-    sha256: str
-    status: Literal["processing", "ready", "failed"]
-    container: str | None
-    codec: str | None
+    content_type: ContentType
+    size_bytes: int = Field(description="size of the file in bytes")
+    sha256: str = Field(description="SHA-256 of the file, as 64 hexadecimal digits")
+    status: Literal["processing", "ready", "failed"] = Field(
+        description="processing until its job has ended; ready videos are searched"
+    )
+    container: str | None = Field(
+        description="container format as the probe found it, such as mp4 or matroska"
+    )
+    codec: str | None = Field(
+        description="codec of the video stream as the probe found it, such as h264"
+    )
     width: int | None = Field(
         description="stored pixels in a row as displayed, after rotation; where pixels are not "
         "square, players and thumbnails show another proportion"
@@ -100,12 +133,14 @@ class VideoAnswer(Answer):
         "before, and those that the index of a file that was cut off promises after its end; "
         "the latter are not in `duration_s`"
     )
-    metadata: dict[str, JsonValue]
-    error: Failure | None
-    job_id: str
-    created_at: datetime
-    content_url: str
-    thumbnail_url: str
+    metadata: AnsweredMetadata
+    error: Failure | None = Field(
+        description="why its latest job failed; null unless the status is failed"
+    )
+    job_id: str = Field(description="id of its latest job, `job_…`")
+    created_at: CreatedAt
+    content_url: str = Field(description="path of the file's bytes, on the address of the service")
+    thumbnail_url: ThumbnailUrl
 
 
 class JobAnswer(Answer):
@@ -114,11 +149,13 @@ class JobAnswer(Answer):
     `error` is why it failed or, before its end, why it must be started again.
     """
 
-    id: str
-    kind: str
-    collection: str
-    video_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "canceled"]
+    id: JobId
+    kind: str = Field(description="what it does: ingest")
+    collection: InCollection
+    video_id: VideoId
+    status: Literal["queued", "running", "succeeded", "failed", "canceled"] = Field(
+        description="queued and running jobs go on; the other three have ended"
+    )
     revision: int = Field(description="counts the changes of this job")
     stage: str | None = Field(description="probe, encode or commit, while it runs")
     progress: float = Field(description="from 0 to 1")
@@ -127,22 +164,28 @@ class JobAnswer(Answer):
     eta_s: float | None = Field(
         description="estimated seconds until it is done, at its speed so far"
     )
-    attempts: int
+    attempts: int = Field(description="how many times it was begun")
     not_before: datetime | None = Field(
         description="the earliest time of the next attempt, after one that failed"
     )
-    error: Failure | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    searchable_at: datetime | None
+    error: Failure | None = Field(
+        description="why it failed, or why its latest attempt did; null if none has"
+    )
+    created_at: CreatedAt
+    started_at: datetime | None = Field(
+        description="when its latest attempt began, in UTC; null before the first"
+    )
+    finished_at: datetime | None = Field(description="when it ended, in UTC; null before that")
+    searchable_at: datetime | None = Field(
+        description="since when searches find its video, in UTC; null before that"
+    )
 
 
 class UploadAnswer(Answer):
     """The video and the job that makes it searchable."""
 
-    video: VideoAnswer
-    job: JobAnswer
+    video: VideoAnswer = Field(description="the video that these bytes are")
+    job: JobAnswer = Field(description="the job that ingests it, or did")
     already_here: bool = Field(
         default=False,
         description="the collection holds these bytes already, as this video: its name stays, and "
@@ -158,21 +201,21 @@ class UploadAnswer(Answer):
 class SegmentAnswer(Answer):
     """A stored window of a video, in seconds from the video's start."""
 
-    id: str
-    video_id: str
-    index: int
-    start: float
-    end: float
-    thumbnail_url: str
+    id: SegmentId
+    video_id: VideoId
+    index: SegmentIndex
+    start: StartSeconds
+    end: EndSeconds
+    thumbnail_url: ThumbnailUrl
 
 
 class SegmentEmbedding(Answer):
     """A segment and the vector that the index finds it by."""
 
-    segment_id: str
-    index: int
-    start: float
-    end: float
+    segment_id: SegmentId
+    index: SegmentIndex
+    start: StartSeconds
+    end: EndSeconds
     embedding: str | None = Field(
         description="float32, little-endian, in base64; null if what is stored cannot be read"
     )
@@ -181,6 +224,6 @@ class SegmentEmbedding(Answer):
 class VideoEmbeddings(Answer):
     """A video's segments with their vectors, in order of time."""
 
-    video_id: str
-    model: str
-    items: list[SegmentEmbedding]
+    video_id: VideoId
+    model: ModelName
+    items: list[SegmentEmbedding] = Field(description="the segments, in order of time")

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
+from xclip_search.schemas.fields import (
+    AnsweredMetadata,
+    Confidence,
+    ConfidenceKind,
+    EndSeconds,
+    Filename,
+    ModelName,
+    NextCursor,
+    Score,
+    SegmentId,
+    SegmentsDamaged,
+    StartSeconds,
+    ThumbnailUrl,
+    VideoId,
+)
 from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text, TextUsage
 
 # Any string, so that a client reads the scores of an encoder that is newer than itself. The server
@@ -95,29 +110,31 @@ class SearchRequest(SearchOptions):
 class SearchBatchRequest(Accepted):
     """Several searches at once."""
 
-    queries: Annotated[list[SearchRequest], Field(min_length=1, max_length=100)]
+    queries: Annotated[list[SearchRequest], Field(min_length=1, max_length=100)] = Field(
+        description="1 to 100 searches of the same collection"
+    )
 
 
 class SearchStep(Answer):
     """One event of a sequence, and the segment that shows it."""
 
-    text: str
-    segment_id: str
-    start: float
-    end: float
-    score: float
-    confidence: float | None
+    text: str = Field(description="the event's text, as in the request")
+    segment_id: SegmentId
+    start: StartSeconds
+    end: EndSeconds
+    score: Score
+    confidence: Confidence
 
 
 class SearchResult(Answer):
     """A ranked moment: a segment, overlapping segments merged into one, or a sequence."""
 
     segment_id: str = Field(description="the segment that represents the moment")
-    video_id: str
-    filename: str
-    start: float
-    end: float
-    score: float
+    video_id: VideoId
+    filename: Filename
+    start: StartSeconds
+    end: EndSeconds
+    score: Score
     score_kind: ScoreKind
     confidence: float | None = Field(
         description="how likely this is a true match, 0 to 1; null when none is fitted to the "
@@ -125,25 +142,25 @@ class SearchResult(Answer):
     )
     segment_ids: list[str] = Field(description="all segments of the moment, in order of time")
     steps: list[SearchStep] | None = Field(default=None, description="of a sequence (then)")
-    thumbnail_url: str
-    clip_url: str
-    metadata: dict[str, JsonValue]
+    thumbnail_url: ThumbnailUrl
+    clip_url: str = Field(
+        description="path of the video's bytes, with the moment's seconds as its fragment"
+    )
+    metadata: AnsweredMetadata
 
 
 class IndexState(Answer):
     """What was searched; `exact` says that every eligible segment was scored by the model."""
 
-    segments_total: int
-    segments_eligible: int
-    segments_damaged: int = Field(
-        description="left out because their stored data cannot be read; they are rebuilt"
-    )
-    exact: bool
+    segments_total: int = Field(description="segments of the collection")
+    segments_eligible: int = Field(description="segments of them that the filter allows")
+    segments_damaged: SegmentsDamaged
+    exact: bool = Field(description="whether the model has scored every eligible segment")
     recall: float | None = Field(
         description="where codes propose the candidates: how many of the nearest segments they "
         "find, as measured on this collection; null when every vector was compared"
     )
-    model: str
+    model: ModelName
     snapshot: int = Field(description="the number of the last change that the search has seen")
     filter_keys: dict[str, int] = Field(
         default_factory=dict,
@@ -155,46 +172,50 @@ class IndexState(Answer):
 class SearchTimings(Answer):
     """Milliseconds of each stage."""
 
-    encode: float
-    filter: float
-    recall: float
-    score: float
-    total: float
+    encode: float = Field(description="milliseconds to turn texts or the clip into vectors")
+    filter: float = Field(description="milliseconds to find what the filter allows")
+    recall: float = Field(description="milliseconds to find the candidates in the index")
+    score: float = Field(description="milliseconds in which the model scores the candidates")
+    total: float = Field(description="milliseconds of the whole search, waiting included")
 
 
 class SearchAnswer(TextUsage):
     """Ranked moments, best first."""
 
-    query: str
-    results: list[SearchResult]
-    next_cursor: str | None
+    query: str = Field(
+        description="what was searched: the text, the texts of then, the segment or the clip's name"
+    )
+    results: list[SearchResult] = Field(description="the moments, best first")
+    next_cursor: NextCursor
     abstained: bool = Field(description="there were results, but none reached min_confidence")
     score_kind: ScoreKind
-    confidence_kind: Literal["calibrated", "estimated"] | None
-    index: IndexState
-    timings_ms: SearchTimings
+    confidence_kind: ConfidenceKind
+    index: IndexState = Field(description="what was searched")
+    timings_ms: SearchTimings = Field(description="how long each stage took, in milliseconds")
 
 
 class SearchBatchAnswer(Answer):
     """The answers of a batch, in its order."""
 
-    answers: list[SearchAnswer]
+    answers: list[SearchAnswer] = Field(description="one answer for each search")
 
 
 class HeatmapPiece(Answer):
     """An interval of a video that the same segments cover, and the mean of their scores."""
 
-    start: float
-    end: float
-    score: float
+    start: StartSeconds
+    end: EndSeconds
+    score: Score
     confidence: float | None = Field(description="the highest of the segments that cover it")
 
 
 class HeatmapAnswer(TextUsage):
     """What a video scores for a text over time."""
 
-    query: str
-    video_id: str
-    duration_s: float | None
-    confidence_kind: Literal["calibrated", "estimated"] | None
-    pieces: list[HeatmapPiece]
+    query: str = Field(description="the text")
+    video_id: VideoId
+    duration_s: float | None = Field(description="length of the video in seconds")
+    confidence_kind: ConfidenceKind
+    pieces: list[HeatmapPiece] = Field(
+        description="the intervals, in order of time; what no segment covers is left out"
+    )

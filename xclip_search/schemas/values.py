@@ -14,6 +14,8 @@ from pydantic import (
     JsonValue,
 )
 
+from xclip_search.schemas.fields import NextCursor
+
 Item = TypeVar("Item")
 
 _INT64 = 2**63
@@ -157,5 +159,10 @@ class TextUsage(Answer):
 class Page(Answer, Generic[Item]):
     """One page of a list; send `next_cursor` as `cursor` to get the next."""
 
-    items: list[Item]
-    next_cursor: str | None
+    # pydantic leaves the docstring out of the schemas of what a generic class becomes
+    model_config = ConfigDict(
+        json_schema_extra={"description": "One page of a list, in the order of the list"}
+    )
+
+    items: list[Item] = Field(description="the records of this page")
+    next_cursor: NextCursor
