@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class Service:
 
     def decoder_ids(self) -> tuple[list[int], list[int]]:
         """The ids of the worker's fork server, and of the decoders that run at the moment."""
-        servers = children(self.process_ids()["worker"])
+        servers = fork_servers(self.process_ids()["worker"])
         return servers, [each for server in servers for each in children(server)]
 
     def kill(self, *names: str) -> None:
@@ -146,6 +146,16 @@ def children(parent: int) -> list[int]:
             continue
         if int(above) == parent and state != "Z":
             found.append(int(folder.name))
+    return found
+
+
+def fork_servers(worker: int) -> list[int]:
+    """The ids of the fork servers that a worker has: one, or none until it has started."""
+    found = []
+    for child in children(worker):
+        with suppress(OSError):  # it has ended meanwhile
+            if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
     return found
 
 
