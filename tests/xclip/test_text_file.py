@@ -24,9 +24,15 @@ def test_lines_have_their_numbers_and_no_byte_order_mark(tmp_path: Path, end: st
         (b"a\nb\nc\xfc", "line 3 holds the byte 0xfc"),
         ("a".encode("utf-16"), "is UTF-16"),
         (b"a\n\0", "line 2 holds a NUL"),
+        (b"\x1f\x8b\x08\0", "compressed with gzip"),
+        (b"PK\x03\x04", "zip archive, as spreadsheets are"),
+        (b"PAR1\x15", "a Parquet file"),
+        (b"\x80\x04\x95", "a pickle"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"\n<!DOCTYPE html>", "a web page"),
     ],
 )
-def test_what_is_not_utf8_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_what_is_no_utf8_text_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
     """In words, with the file and the line."""
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(TextFileError, match=rf"a\.txt .*{complaint}"):

@@ -61,6 +61,10 @@ def read_annotations(kind: Kind, annotations: Path, videos: Path, split: str) ->
     Raises TrainingError where the annotations are missing, not of that kind, or without a row of
     that split that can be used.
     """
+    if annotations.exists() and not annotations.is_file() and not annotations.is_dir():
+        raise TrainingError(
+            f"{annotations} is a pipe or a device, which can be read only once: write it to a file"
+        )
     splits = Splits(split)
     clips: list[AnnotatedClip] = []
     left_out: list[LeftOut] = []

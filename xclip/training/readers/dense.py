@@ -10,11 +10,11 @@ from xclip.training.errors import TrainingError
 from xclip.training.readers.clips import is_file, video_file
 from xclip.training.readers.records import is_json, read_json
 from xclip.training.readers.rows import LeftOut, Row
-from xclip.training.readers.split_names import Splits, same_split
+from xclip.training.readers.split_names import Splits, split_file
 from xclip.training.readers.table import read_table
 
 
-def read_msrvtt(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
+def read_msrvtt(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row | LeftOut]:
     """`videodatainfo.json`, the same as a list of captions or of videos, or the 1k-A split's CSV.
 
     The files are already cut, so the times in it, which are the original's, are left alone.
@@ -37,16 +37,17 @@ def read_msrvtt(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row
     }
     wanted = {name for name, split in split_of.items() if splits.take(split)}
     for index, said in enumerate(content[captions]):
-        name = said.get("video_id", said.get("image_id"))
-        if split_of and name not in wanted:
-            continue
-        path = None if name in (None, "") else video_file(videos, str(name))
-        yield Row(f"{captions}[{index}]", path, said.get("caption"))
+        name, where = said.get("video_id", said.get("image_id")), f"{captions}[{index}]"
+        if split_of and name not in split_of:
+            yield LeftOut(where, f"the list of videos does not hold its video {name!r}")
+        elif not split_of or name in wanted:
+            path = None if name in (None, "") else video_file(videos, str(name))
+            yield Row(where, path, said.get("caption"))
 
 
 def read_activitynet(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row | LeftOut]:
     """`{split}.json` in the folder, or one file: captions of moments, or the class `database`."""
-    content = read_json(file := _split_file(annotations, splits))
+    content = read_json(file := split_file(annotations, "", splits.wanted, ".json"))
     if not isinstance(content, dict):
         raise TrainingError(f"{file} is no object of videos by their name")
     database = content.get("database", content)
@@ -57,27 +58,20 @@ def read_activitynet(annotations: Path, videos: Path, splits: Splits) -> Iterato
             yield from _moments(name, _named(videos, name), video)
 
 
-def _split_file(annotations: Path, splits: Splits) -> Path:
-    if not annotations.is_dir():
-        return annotations
-    names = sorted(path.name for path in annotations.glob("*.json"))
-    if f"{splits.wanted}.json" in names:
-        return annotations / f"{splits.wanted}.json"
-    found = [name for name in names if same_split(name.removesuffix(".json"), splits.wanted)]
-    if len(found) != 1:
-        raise TrainingError(
-            f"{annotations} holds no {splits.wanted}.json; it holds {', '.join(names) or 'no JSON'}"
-        )
-    return annotations / found[0]
-
-
 def _moments(name: str, path: Path, video: Mapping[str, Any]) -> Iterator[Row | LeftOut]:
     """A row of each moment; none of a video whose times and texts do not match."""
     if "annotations" in video:
-        for index, moment in enumerate(video["annotations"]):
-            start, end = _pair(moment.get("segment"))
+        moments = video["annotations"]
+        if not isinstance(moments, list):
+            yield LeftOut(name, "its annotations are no list")
+            return
+        for index, moment in enumerate(moments):
+            where = f"{name}[{index}]"
+            if not isinstance(moment, dict):
+                yield LeftOut(where, f"it is no object but {moment!r:.40}")
+                continue
             text = moment.get("label", moment.get("sentence"))
-            yield Row(f"{name}[{index}]", path, text, start, end)
+            yield Row(where, path, text, interval=moment.get("segment"))
         return
     times, texts = video.get("timestamps"), video.get("sentences")
     if not isinstance(times, list) or not isinstance(texts, list):
@@ -88,12 +82,8 @@ def _moments(name: str, path: Path, video: Mapping[str, Any]) -> Iterator[Row | 
         yield LeftOut(name, f"it has {len(times)} timestamps and {len(texts)} sentences")
         return
     for index, (interval, text) in enumerate(zip(times, texts, strict=True)):
-        yield Row(f"{name}[{index}]", path, text, *_pair(interval))
-
-
-def _pair(value: object) -> tuple[object, object]:
-    """Start and end; what is no such pair stands for both, and is refused where it is read."""
-    return (value[0], value[1]) if isinstance(value, list) and len(value) == 2 else (value, value)
+        # without one it would be the whole video, which is for a file without times to say
+        yield Row(f"{name}[{index}]", path, text, interval=[] if interval is None else interval)
 
 
 def _named(videos: Path, name: str) -> Path:

@@ -21,8 +21,8 @@ _COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 def read_kinetics(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
     """Rows of a split; Kinetics calls its validation split `val` or `validate`."""
     for record in _records(annotations):
-        if splits.take(record.values.get("split")):
-            yield Row(record.where, _find(videos, record), record.values.get("label"))
+        if splits.take(record.get("split")):
+            yield Row(record.where, _find(videos, record), record.get("label"))
 
 
 def _records(annotations: Path) -> Iterator[Record]:
@@ -36,26 +36,25 @@ def _records(annotations: Path) -> Iterator[Record]:
                 raise TrainingError(f"{annotations} has no annotations of the clip {name!r}")
             start, end = known.get("segment") or (None, None)
             values = (known.get("label"), name, start, end, clip.get("subset"))
-            yield Record(name, dict(zip(_COLUMNS, values, strict=True)))
+            yield Record.of(name, dict(zip(_COLUMNS, values, strict=True)))
         return
     layout, records = read_records(annotations, _COLUMNS)
-    lacking = [name for name in _COLUMNS[:2] if name not in layout.columns]
-    if lacking:
+    if lacking := layout.lacking(_COLUMNS[:2]):
         raise TrainingError(f"{annotations} has no column {' and no '.join(lacking)}: {layout}")
     yield from records
 
 
 def _find(videos: Path, record: Record) -> Path | None:
-    identity = str(record.values.get("youtube_id") or "").strip()
+    identity = str(record.get("youtube_id") or "").strip()
     if not identity:
         return None
     names = [identity]
     if interval := _interval(record):
         names.insert(0, f"{identity}_{interval[0]:06d}_{interval[1]:06d}")
     folders = [videos]
-    if label := _text(record.values.get("label")):
+    if label := _text(record.get("label")):
         folders += [videos / label, videos / label.replace(" ", "_")]
-    if split := _text(record.values.get("split")):
+    if split := _text(record.get("split")):
         folders += [videos / split, *([videos / split / label] if label else [])]
     candidates = [video_file(folder, name) for name in names for folder in folders]
     return next((path for path in candidates if is_file(path)), candidates[0])
@@ -64,7 +63,7 @@ def _find(videos: Path, record: Record) -> Path | None:
 def _interval(record: Record) -> tuple[int, int] | None:
     """The seconds in the file's name; None where the row has none that could be in a name."""
     try:
-        start, end = (seconds(name, record.values.get(name)) for name in ("time_start", "time_end"))
+        start, end = (seconds(name, record.get(name)) for name in ("time_start", "time_end"))
     except RowError:
         return None
     return None if start is None or end is None else (int(start), int(end))

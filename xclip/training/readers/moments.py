@@ -10,12 +10,14 @@ from xclip.training.errors import TrainingError
 from xclip.training.readers.clips import video_file
 from xclip.training.readers.records import read_records, refuse
 from xclip.training.readers.rows import LeftOut, Row
-from xclip.training.readers.split_names import Splits
+from xclip.training.readers.split_names import Splits, split_file
+
+_KEYS = ("vid", "query")
 
 
 def read_charades_sta(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row]:
     """`charades_sta_{split}.txt` in the folder, or one file: `AO8RW 0.0 6.9##a person reads.`"""
-    file = _split_file(annotations, f"charades_sta_{splits.wanted}.txt")
+    file = split_file(annotations, "charades_sta_", splits.wanted, ".txt")
     wrong: dict[int, str] = {}
     for number, line in read_lines(file):
         interval, mark, text = line.partition("##")
@@ -32,26 +34,16 @@ def read_charades_sta(annotations: Path, videos: Path, splits: Splits) -> Iterat
 
 def read_qvhighlights(annotations: Path, videos: Path, splits: Splits) -> Iterator[Row | LeftOut]:
     """`highlight_{split}_release.jsonl` in the folder, or one file: a row for each window."""
-    file = _split_file(annotations, f"highlight_{splits.wanted}_release.jsonl")
-    layout, records = read_records(file, ())
-    if lacking := [name for name in ("vid", "query") if name not in layout.columns]:
+    file = split_file(annotations, "highlight_", splits.wanted, "_release.jsonl")
+    layout, records = read_records(file, _KEYS)
+    if lacking := layout.lacking(_KEYS):
         raise TrainingError(f"{file} has no key {' and no '.join(lacking)}: {layout}")
     for record in records:
-        name = record.values.get("vid")
+        name = record.get("vid")
         path = None if name in (None, "") else video_file(videos, str(name))
-        found = record.values.get("relevant_windows")
+        found = record.get("relevant_windows")
         if not isinstance(found, list) or not found:
             yield LeftOut(record.where, "it has no relevant_windows")
             continue
         for window in found:
-            pair = window if isinstance(window, list) and len(window) == 2 else [window, window]
-            yield Row(record.where, path, record.values.get("query"), *pair)
-
-
-def _split_file(annotations: Path, name: str) -> Path:
-    if not annotations.is_dir():
-        return annotations
-    if not (annotations / name).is_file():
-        there = ", ".join(sorted(path.name for path in annotations.iterdir())[:12])
-        raise TrainingError(f"{annotations} holds no {name}; it holds {there or 'nothing'}")
-    return annotations / name
+            yield Row(record.where, path, record.get("query"), interval=window or [])

@@ -15,7 +15,8 @@ from pathlib import Path
 from xclip.training.readers.clips import AnnotatedClip
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:[.,]\d*)?)", re.ASCII)
+_UNIT = re.compile(r"(?<=[\d.]) ?(s|sec|seconds?)$", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:[.,]\d*)?)", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -26,6 +27,7 @@ class Row:
     where : its line, or its keys in a JSON file
     path : None where the row names no file
     start, end : seconds as numbers or text, or clock times h:mm:ss; None or "" for the file's own
+    interval : both in one value, in their place
     """
 
     where: str
@@ -33,6 +35,7 @@ class Row:
     text: object
     start: object = None
     end: object = None
+    interval: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def clip_of(row: Row) -> AnnotatedClip:
             raise RowError("the name of its file holds a NUL")
     except UnicodeEncodeError:
         raise RowError("the name of its file holds half a character") from None
-    text, start, end = text_of(row.text), seconds("start", row.start), seconds("end", row.end)
+    first, last = (row.start, row.end) if row.interval is None else _pair(row.interval)
+    text, start, end = text_of(row.text), seconds("start", first), seconds("end", last)
     if text is None:
         raise RowError("it has no caption or label")
     if end is not None and not (start or 0.0) < end:
@@ -73,12 +77,16 @@ def clip_of(row: Row) -> AnnotatedClip:
 def text_of(value: object) -> str | None:
     """A caption or label: text without blanks around it, or a whole number; None if it is empty.
 
+    A whole number may be written 3.0, as tables with empty cells are saved.
+
     Raises RowError for anything else.
     """
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if not isinstance(value, str):
         raise RowError(f"its caption or label is no text but {value!r}")
     return value.strip() or None
@@ -98,6 +106,14 @@ def seconds(name: str, value: object) -> float | None:
     return found
 
 
+def _pair(interval: object) -> tuple[object, object]:
+    if isinstance(interval, list) and len(interval) == 2:
+        start, end = interval
+        if not isinstance(start, list) and not isinstance(end, list):
+            return start, end
+    raise RowError(f"its times {interval!r:.80} are no pair of a start and an end")
+
+
 def _number(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -106,7 +122,7 @@ def _number(value: object) -> float | None:
             return math.inf
     if not isinstance(value, str):
         return None
-    text = value.strip()
+    text = _UNIT.sub("", value.strip())
     if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
         return float(text.replace(",", "."))
     if clock := _CLOCK.fullmatch(text):
