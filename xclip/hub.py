@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,10 +65,12 @@ def locate(source: str | Path, revision: str | None = None) -> Checkpoint:
     Raises WeightsError when there is none.
     """
     text = str(source)
+    if text.startswith("~"):
+        text = os.path.expanduser(text)  # noqa: PTH111  # which leaves alone what is no home folder
     if (PACKAGED / text / CONFIG_FILE).is_file():
         return Checkpoint(PACKAGED / text)
-    if Path(source).is_dir():
-        return Checkpoint(Path(source))
+    if Path(text).is_dir():
+        return Checkpoint(Path(text))
     if not _HUB_ID.fullmatch(text):
         raise WeightsError(f"{text!r} is neither a folder nor the id of a hub repository")
     config = _fetch(text, CONFIG_FILE, revision)

@@ -159,6 +159,13 @@ def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     assert checkpoint.find("model.safetensors") is None
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source out of a file has been read by no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    assert locate("~/model").folder == tmp_path / "model"
+
+
 @pytest.mark.parametrize("name", ["../config.json", "/etc/passwd", "a/b", "", "..", ".hidden"])
 def test_only_plain_names_are_looked_up(tmp_path: Path, name: str) -> None:
     """A name from inside a checkpoint cannot lead out of its folder."""

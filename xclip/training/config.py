@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from xclip.errors import TextFileError
 from xclip.text_file import read_text
 from xclip.training.errors import TrainingError
 from xclip.training.readers import Kind
@@ -164,16 +165,27 @@ class TrainingConfig:
         return json.dumps(values, default=str, sort_keys=True)
 
 
+_SEEDS = 1 << 63  # what PyTorch takes
+
+
 def _complaints(config: TrainingConfig) -> dict[str, bool]:
     run, augment, optimiser = config.run, config.augment, config.optimiser
-    counts = (run.steps, run.batch_size, run.save_every, run.workers, augment.frames_per_part)
+    counts = (
+        *(run.steps, run.batch_size, run.save_every, run.workers),
+        *(augment.frames_per_part, config.model.num_frames),
+    )
     shares = (augment.flip, augment.grey, augment.colour, optimiser.final)
     captions = config.objective.kind == "captions"
     return {
-        "steps, batch_size, save_every, workers and frames_per_part are at least 1": min(counts)
-        < 1,
-        "micro_batch, cache_mib, warm_up, mixup, cutmix, rate, weight_decay are not negative": min(
+        "steps, batch_size, save_every, workers, frames_per_part and num_frames are at least 1": (
+            min(counts) < 1
+        ),
+        "decode_s is above 0": run.decode_s <= 0,
+        "seed is at least 0 and below 2 to the power of 63": not 0 <= run.seed < _SEEDS,
+        "micro_batch, cache_mib, warm_up, mixup, cutmix, rate, new_parts and weight_decay are not "
+        "negative": min(
             run.micro_batch,
+            optimiser.new_parts,
             run.cache_mib,
             optimiser.warm_up,
             augment.mixup,
@@ -210,10 +222,14 @@ def read_config(path: Path) -> TrainingConfig:
 
     Raises TrainingError that names the key for unknown, missing and wrongly typed values.
     """
+    format_of = {".toml": tomllib.loads, ".json": json.loads}.get(path.suffix.lower())
+    if format_of is None:
+        raise TrainingError(f"{path} must be called .toml or .json, after what it holds")
     try:
-        text = read_text(path)
-        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
+        values = format_of(read_text(path))
+    except TextFileError as error:
+        raise TrainingError(str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read: {error}") from error
     return _build(TrainingConfig, values, "", path.parent)
 
@@ -239,12 +255,12 @@ def _build(cls: type[_Section], values: object, where: str, base: Path) -> _Sect
 
 def _value(kind: Any, value: object, where: str, base: Path) -> object:
     """The value as the annotation wants it."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _build(kind, value, f"{where}.", base)
     if get_origin(kind) in (Union, types.UnionType):
         if value is None:
             return None
         kind = next(choice for choice in get_args(kind) if choice is not types.NoneType)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, f"{where}.", base)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise TrainingError(
@@ -252,12 +268,22 @@ def _value(kind: Any, value: object, where: str, base: Path) -> object:
             )
         return value
     if kind is Path and isinstance(value, str):
-        return base / value
+        return base / _path(value, where)
     if kind is float:
         return _finite(value, where)
     if type(value) is not kind:
         raise TrainingError(f"{where} must be of type {kind.__name__}, not {value!r}")
     return value
+
+
+def _path(text: str, where: str) -> Path:
+    """A path, with the home folder for `~`: no shell has read the file."""
+    if not text or "\0" in text:
+        raise TrainingError(f"{where} must be a path, not {text!r}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise TrainingError(f"{where} is {text!r}, but there is no such home folder") from None
 
 
 def _finite(value: object, where: str) -> float:

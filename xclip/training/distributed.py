@@ -57,11 +57,13 @@ def device_of(name: str, local_rank: int, gpus: int) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
         raise TrainingError(
-            f"run.device {name!r} is no device; it is auto, cpu, cuda, or cuda:0 for one GPU"
-        ) from None
-    if device.type != "cuda":
-        return device
+            f"run.device {name!r} is not one of auto, cpu, cuda, and cuda:0 for one GPU"
+        )
+    if device.type == "cpu":
+        return torch.device("cpu")
     number = local_rank if device.index is None else device.index
     if number >= gpus:
         raise TrainingError(f"run.device {name!r} needs GPU {number}, but PyTorch finds {gpus}")

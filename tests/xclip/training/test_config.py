@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xclip.training.config import read_config
+from xclip.training.config import ValidationConfig, read_config
 from xclip.training.errors import TrainingError
 
 LEAST = """
@@ -51,6 +51,37 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     assert read(tmp_path, json.dumps(values), "run.json") == read(tmp_path, LEAST)
 
 
+def test_a_table_of_validation_is_read(tmp_path: Path) -> None:
+    """It was refused in every file, and only code could ask for it."""
+    more = '[validation]\nevery = 5\nannotations = "val.csv"\n'
+    validation = read(tmp_path, LEAST + more).validation
+    assert validation == ValidationConfig(annotations=tmp_path / "val.csv", every=5)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell reads the file, so a folder called ~ would be made."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = read(tmp_path, LEAST.replace('"clips"', '"~/clips"').replace('"out"', '"~/out"'))
+    assert config.data.videos == tmp_path / "home" / "clips"
+    assert config.run.output == tmp_path / "home" / "out"
+
+
+@pytest.mark.parametrize("name", ["run.TOML", "run.yaml", "run"])
+def test_the_suffix_says_what_a_file_holds(tmp_path: Path, name: str) -> None:
+    """In any case; another one is refused in words, and not as broken JSON."""
+    if name == "run.TOML":
+        assert read(tmp_path, LEAST, name) == read(tmp_path, LEAST)
+    else:
+        with pytest.raises(TrainingError, match=r"must be called \.toml or \.json"):
+            read(tmp_path, LEAST, name)
+
+
+def test_endless_nesting_is_refused(tmp_path: Path) -> None:
+    """Python gives up on it with an error of its own."""
+    with pytest.raises(TrainingError, match="cannot be read"):
+        read(tmp_path, "[" * 100_000, "run.json")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -67,6 +98,14 @@ def test_json_says_the_same(tmp_path: Path) -> None:
         ("[run]", "[augment]\nflip = 1.5\n[run]", "between 0 and 1"),
         ("batch_size = 4", "batch_size = 1", "batch of at least 2"),
         ("[model]", "[model", "cannot be read"),
+        ("steps = 10", "steps = 10\nseed = -1", "seed is at least 0"),
+        ("steps = 10", "steps = 10\ndecode_s = 0", "decode_s is above 0"),
+        ("[data]", "num_frames = 0\n[data]", "num_frames are at least 1"),
+        ("[run]", "[optimiser]\nnew_parts = -1\n[run]", "new_parts .* not negative"),
+        ("[run]", "[validation]\nevery = 0\n[run]", "validation.every is at least 1"),
+        ("[run]", "[validation]\nevry = 5\n[run]", "validation.evry is unknown"),
+        ('videos = "clips"', 'videos = ""', "data.videos must be a path"),
+        ('videos = "clips"', 'videos = "~nobody-here/x"', "no such home folder"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:

@@ -70,7 +70,7 @@ def test_the_device_of_a_process(name: str, local_rank: int, gpus: int, device: 
     assert device_of(name, local_rank, gpus) == torch.device(device)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:3", "gpu", ""])
+@pytest.mark.parametrize("name", ["cuda", "cuda:3", "gpu", "", "mps", "meta"])
 def test_a_device_that_is_not_there_is_one_sentence(name: str) -> None:
     """Before anything is read or written."""
     with pytest.raises(TrainingError, match=r"run\.device"):
