@@ -90,9 +90,9 @@ class AnsweredUpload:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """An upload announced to come in chunks; `length` in bytes."""
+    """An upload announced to come in chunks; `length` in bytes, None if it will be told later."""
 
-    length: int
+    length: int | None
     filename: str
     content_type: str
     metadata: Metadata
@@ -100,12 +100,15 @@ class NewUpload:
 
 @dataclass(frozen=True, slots=True)
 class ResumableUpload:
-    """An upload that comes in chunks; it has a video and a job once all of it has come."""
+    """An upload that comes in chunks; it has a video and a job once all of it has come.
+
+    length : in bytes; None until it is told
+    """
 
     id: str
     collection: str
     owner: str
-    length: int
+    length: int | None
     filename: str
     content_type: str
     metadata: Metadata

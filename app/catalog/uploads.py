@@ -107,6 +107,11 @@ class UploadCatalog(Transactions):
             uploads.set_expiry(connection, upload_id, expires)
         return expires
 
+    def set_upload_length(self, upload_id: str, length: int) -> None:
+        """How many bytes it will have, which was not known when it was announced."""
+        with self._write() as connection:
+            uploads.set_length(connection, upload_id, length)
+
     def list_unfinished_uploads(self) -> list[ResumableUpload]:
         """Every owner's uploads that are no video yet."""
         with self._read() as connection:

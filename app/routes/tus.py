@@ -56,7 +56,7 @@ def abilities(max_bytes: int) -> Mapping[str, str]:
     """What the service says of itself."""
     return {
         "tus-version": VERSION,
-        "tus-extension": "creation,expiration,checksum,termination",
+        "tus-extension": "creation,creation-defer-length,expiration,checksum,termination",
         "tus-max-size": str(max_bytes),
         "tus-checksum-algorithm": ",".join(CHECKSUMS),
     }
@@ -73,7 +73,7 @@ def parse_checksum(header: str | None) -> Checksum | None:
         raise InvalidChecksum("Upload-Checksum must be an algorithm and a base64 digest.") from None
 
 
-def parse_metadata(header: str | None, length: int) -> NewUpload:
+def parse_metadata(header: str | None, length: int | None) -> NewUpload:
     """`Upload-Metadata: filename BASE64,filetype BASE64,metadata BASE64`, each of which may lack.
 
     `metadata` is JSON as of any upload. What else clients of the protocol add is ignored. Raises

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import format_datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.catalog.errors import VideoNotFound
-from app.errors import UnsupportedMediaType
+from app.errors import InvalidRequest, UnsupportedMediaType
 from app.routes import tus
 from app.routes.dependencies import (
     ClockDep,
@@ -35,8 +35,24 @@ router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
 
 _SPEAKS_TUS = [Depends(tus.speaks_tus)]
 Length = Annotated[
-    int,
+    int | None,
     Header(alias="upload-length", ge=1, le=2**63 - 1, description="size of the file in bytes"),
+]
+Deferred = Annotated[
+    Literal["1"] | None,
+    Header(
+        alias="upload-defer-length",
+        description="instead of upload-length: the size is told with a later chunk",
+    ),
+]
+LengthTold = Annotated[
+    int | None,
+    Header(
+        alias="upload-length",
+        ge=1,
+        le=2**63 - 1,
+        description="size of the file in bytes, if it was not told before",
+    ),
 ]
 Offset = Annotated[
     int,
@@ -83,10 +99,13 @@ def create_upload(
     uploads: UploadsDep,
     collection: CollectionName,
     owner: Owner,
-    upload_length: Length,
+    upload_length: Length = None,
+    upload_defer_length: Deferred = None,
     upload_metadata: Described = None,
 ) -> schemas.ResumableUploadAnswer:
     """Announce a video that will come in chunks, to the address in Location."""
+    if (upload_length is None) == (upload_defer_length is None):
+        raise InvalidRequest("Give Upload-Length, or Upload-Defer-Length: 1 to tell it later.")
     models.check(collection)
     new = tus.parse_metadata(upload_metadata, upload_length)
     progress = uploads.create(collection, owner, new)
@@ -148,12 +167,15 @@ async def append_chunk(
     upload_id: UploadId,
     upload_offset: Offset,
     upload_checksum: Checked = None,
+    upload_length: LengthTold = None,
 ) -> Response:
     """Add the chunk that begins at Upload-Offset; the last one makes a video of the upload."""
     if request.headers.get("content-type") != tus.CHUNK_TYPE:
         raise UnsupportedMediaType(f"Send chunks as {tus.CHUNK_TYPE}.")
     checksum = tus.parse_checksum(upload_checksum)
-    chunk = await anyio.to_thread.run_sync(uploads.begin, upload_id, owner, upload_offset, checksum)
+    chunk = await anyio.to_thread.run_sync(
+        uploads.begin, upload_id, owner, upload_offset, checksum, upload_length
+    )
     if chunk is None:
         progress = await anyio.to_thread.run_sync(uploads.look, upload_id, owner)
     else:
@@ -190,7 +212,12 @@ async def _receive(request: Request, uploads: ResumableUploads, chunk: Chunk) ->
 
 def _headers(progress: UploadProgress) -> Mapping[str, str]:
     upload = progress.upload
-    headers = {"upload-offset": str(progress.offset), "upload-length": str(upload.length)}
+    headers = {"upload-offset": str(progress.offset)}
+    headers |= (
+        {"upload-defer-length": "1"}
+        if upload.length is None
+        else {"upload-length": str(upload.length)}
+    )
     if upload.video_id is None or upload.job_id is None:
         headers["upload-expires"] = format_datetime(upload.expires_at, usegmt=True)
     else:

@@ -28,7 +28,7 @@ class ResumableUploadAnswer(Answer):
     filename: Filename
     content_type: ContentType
     metadata: AnsweredMetadata
-    length: int = Field(description="size of the whole file in bytes, as announced")
+    length: int | None = Field(description="size of the whole file in bytes; null until it is told")
     offset: int = Field(description="how many of its bytes have been received")
     complete: bool = Field(description="whether all of it is here and has become a video")
     created_at: CreatedAt

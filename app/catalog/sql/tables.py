@@ -247,7 +247,8 @@ idempotent_answers = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# Resumable uploads; how far one has come is the length of its file, nothing else.
+# Resumable uploads; how far one has come is the length of its file, nothing else. The length of the
+# whole is -1 until it is told.
 uploads = Table(
     "uploads",
     metadata,

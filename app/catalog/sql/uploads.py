@@ -11,12 +11,14 @@ from app.catalog.records import ResumableUpload
 from app.catalog.sql import tables
 
 T = tables.uploads
+_NOT_TOLD = -1
 
 
 def put(connection: Connection, upload: ResumableUpload) -> None:
     """Insert one."""
     values = {column.name: getattr(upload, column.name) for column in T.columns}
     values["metadata"] = dict(upload.metadata)
+    values["length"] = _NOT_TOLD if upload.length is None else upload.length
     connection.execute(insert(T).values(**values))
 
 
@@ -32,6 +34,12 @@ def get(connection: Connection, upload_id: str, owner: str) -> ResumableUpload:
 def set_expiry(connection: Connection, upload_id: str, expires: datetime) -> None:
     """It may lie untouched until then."""
     connection.execute(update(T).where(T.c.id == upload_id).values(expires_at=expires))
+
+
+def set_length(connection: Connection, upload_id: str, length: int) -> None:
+    """Its length in bytes is told; one that was told before stays."""
+    untold = (T.c.id == upload_id) & (T.c.length == _NOT_TOLD)
+    connection.execute(update(T).where(untold).values(length=length))
 
 
 def set_admitted(
@@ -66,4 +74,5 @@ def remove(connection: Connection, upload_id: str) -> None:
 
 
 def _upload(row: RowMapping) -> ResumableUpload:
-    return ResumableUpload(**row)
+    values = {**row, "length": None if row["length"] == _NOT_TOLD else row["length"]}
+    return ResumableUpload(**values)

@@ -28,7 +28,10 @@ class Checksum:
 
 
 class Chunk:
-    """One request's chunk: its holder alone writes to the upload, until `close`."""
+    """One request's chunk: its holder alone writes to the upload, until `close`.
+
+    max_bytes : how long an upload may get whose length is not told
+    """
 
     def __init__(
         self,
@@ -36,7 +39,10 @@ class Chunk:
         partial: PartialUpload,
         free_space: FreeSpaceChecks,
         checksum: Checksum | None,
+        *,
+        max_bytes: int,
     ) -> None:
+        self._end = max_bytes if upload.length is None else upload.length
         self.upload = upload
         self.partial = partial
         self._free_space = free_space
@@ -48,8 +54,13 @@ class Chunk:
 
     @property
     def left(self) -> int:
-        """How many bytes the upload still lacks."""
-        return self.upload.length - self.partial.size_bytes
+        """How many bytes the upload still lacks, or may have while its length is not told."""
+        return self._end - self.partial.size_bytes
+
+    @property
+    def is_last(self) -> bool:
+        """Whether all of the upload is here."""
+        return self.partial.size_bytes == self.upload.length
 
     def expect(self, size_bytes: int) -> None:
         """The declared size in bytes; raises StorageFull if it does not fit on the disk."""

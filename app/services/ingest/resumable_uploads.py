@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.catalog import Catalog
 from app.catalog.errors import UploadNotFound
 from app.catalog.records import NewUpload, ResumableUpload
 from app.clock import Clock
-from app.errors import UploadExpired, UploadOffsetMismatch
+from app.errors import InvalidRequest, UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
 from app.storage.media_store import ContentTooLarge, FreeSpaceChecks, MediaStore, StorageFull
@@ -57,9 +57,7 @@ class ResumableUploads:
 
     def create(self, collection: str, owner: str, new: NewUpload) -> UploadProgress:
         """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
-        if new.length > self.max_bytes:
-            raise ContentTooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
-        self._media.check_free_space(new.length)
+        self._check_size(new.length or 0)
         upload = self._catalog.create_upload(collection, owner, new)
         try:
             self._partials.create(upload.id)
@@ -72,7 +70,7 @@ class ResumableUploads:
         """How far it is, without waiting for a chunk that is coming in; raises UploadNotFound."""
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
-            return UploadProgress(upload, upload.length)
+            return _completed(upload)
         return UploadProgress(upload, self._partials.size_bytes(upload_id))
 
     def settle(self, upload_id: str, owner: str) -> UploadProgress:
@@ -82,26 +80,37 @@ class ResumableUploads:
         """
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
-            return UploadProgress(upload, upload.length)
+            return _completed(upload)
         with self._partials.open(upload_id) as partial:
             partial.sync()
             return UploadProgress(upload, partial.size_bytes)
 
     def begin(
-        self, upload_id: str, owner: str, offset: int, checksum: Checksum | None
+        self,
+        upload_id: str,
+        owner: str,
+        offset: int,
+        checksum: Checksum | None,
+        length: int | None = None,
     ) -> Chunk | None:
         """Open an upload for a chunk that begins at `offset`; None if all of it is a video already.
 
-        Raises UploadNotFound, UploadExpired, PartialLocked, UploadOffsetMismatch.
+        `length` tells how many bytes the upload has, where that was not known before.
+
+        Raises UploadNotFound, UploadExpired, PartialLocked, UploadOffsetMismatch, and for a length
+        that cannot be InvalidRequest, ContentTooLarge, StorageFull.
         """
         upload = self._get(upload_id, owner)
         if upload.video_id is not None:
-            _check_offset(offset, upload.length)
+            _check_offset(offset, _completed(upload).offset)
             return None
         partial = self._partials.open(upload_id)
         try:
             _check_offset(offset, partial.size_bytes)
-            return Chunk(upload, partial, FreeSpaceChecks(self._media.check_free_space), checksum)
+            if length is not None:
+                upload = self._with_length(upload, length, partial.size_bytes)
+            checks = FreeSpaceChecks(self._media.check_free_space)
+            return Chunk(upload, partial, checks, checksum, max_bytes=self.max_bytes)
         except BaseException:
             partial.close()
             raise
@@ -127,10 +136,10 @@ class ResumableUploads:
         again by `finish_received`.
         """
         chunk.end()
-        if chunk.left:
-            self._catalog.prolong_upload(chunk.upload.id)
-        else:
+        if chunk.is_last:
             self._admit(chunk.upload, chunk.partial)
+        else:
+            self._catalog.prolong_upload(chunk.upload.id)
         upload = self._catalog.get_upload(chunk.upload.id, chunk.upload.owner)
         return UploadProgress(upload, chunk.partial.size_bytes)
 
@@ -152,6 +161,23 @@ class ResumableUploads:
         with suppress(PartialLocked, PartialMissing), self._partials.open(upload.id) as partial:
             if partial.size_bytes == upload.length and self._is_unfinished(upload):
                 self._admit(upload, partial)
+
+    def _with_length(self, upload: ResumableUpload, length: int, received: int) -> ResumableUpload:
+        """The upload, whose length is told now or was told before and is the same."""
+        if upload.length is not None:
+            if length != upload.length:
+                raise InvalidRequest(f"The upload has {upload.length} bytes, which stays so.")
+            return upload
+        if length < received:
+            raise InvalidRequest(f"{received} bytes of the upload are here, more than {length}.")
+        self._check_size(length, received)
+        self._catalog.set_upload_length(upload.id, length)
+        return replace(upload, length=length)
+
+    def _check_size(self, length: int, received: int = 0) -> None:
+        if length > self.max_bytes:
+            raise ContentTooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
+        self._media.check_free_space(length - received)
 
     def _is_unfinished(self, upload: ResumableUpload) -> bool:
         """Whether it still is, now that its lock is ours."""
@@ -198,6 +224,12 @@ def _expire(catalog: Catalog, partials: PartialUploadStore, upload_id: str) -> N
         catalog.remove_expired_upload(upload_id)
     except PartialLocked:  # a chunk has been coming in all this time
         return
+
+
+def _completed(upload: ResumableUpload) -> UploadProgress:
+    """The progress of an upload that is a video."""
+    assert upload.length is not None  # only an upload whose length is known is ever complete
+    return UploadProgress(upload, upload.length)
 
 
 def _check_offset(sent: int, received: int) -> None:

@@ -95,7 +95,9 @@ def test_the_service_says_what_it_can(api: TestClient):
     answer = api.options("/v1/uploads")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == answer.headers["tus-resumable"] == "1.0.0"
-    assert answer.headers["tus-extension"] == "creation,expiration,checksum,termination"
+    assert answer.headers["tus-extension"] == (
+        "creation,creation-defer-length,expiration,checksum,termination"
+    )
     assert answer.headers["tus-max-size"] == str(MAX_BYTES)
     assert answer.headers["tus-checksum-algorithm"] == "sha1,sha256"
     missing = api.head("/v1/uploads/upl_none", headers=TUS)
@@ -160,6 +162,68 @@ def test_a_piece_must_fit(api: TestClient):
     again = send(api, url, 5, b"")
     assert again.headers["x-video-id"] == done.headers["x-video-id"]
     assert_problem(send(api, url, 3, b"de"), 409, "upload_offset_mismatch")
+
+
+def announce_untold(api: TestClient) -> str:
+    """A new upload of which nobody knows yet how long it will be; returns its URL."""
+    answer = api.post(UPLOADS, headers={**TUS, "upload-defer-length": "1"})
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+def test_the_length_of_a_recording_is_told_with_its_last_piece(api: TestClient):
+    """Until then HEAD says that it is deferred; with it the upload becomes a video."""
+    url = announce_untold(api)
+    assert send(api, url, 0, b"rec").headers["upload-defer-length"] == "1"
+    untold = api.head(url, headers=TUS).headers
+    assert (untold["upload-defer-length"], untold["upload-offset"]) == ("1", "3")
+    assert "upload-length" not in untold
+    assert api.get(url).json()["length"] is None
+    done = send(api, url, 3, b"order", **{"upload-length": "8"})
+    assert (done.status_code, done.headers["upload-length"]) == (204, "8")
+    told = api.get(url).json()
+    assert (told["complete"], told["length"], told["video"]["size_bytes"]) == (True, 8, 8)
+
+
+def test_the_length_may_be_told_before_the_end_or_after_it(api: TestClient):
+    """With a piece that is not the last one, or with an empty one behind the last."""
+    early = announce_untold(api)
+    assert send(api, early, 0, b"earl", **{"upload-length": "5"}).headers["upload-length"] == "5"
+    assert "x-video-id" in send(api, early, 4, b"y", **{"upload-length": "5"}).headers
+    late = announce_untold(api)
+    assert "x-video-id" not in send(api, late, 0, b"late").headers
+    assert "x-video-id" in send(api, late, 4, b"", **{"upload-length": "4"}).headers
+
+
+def test_a_length_that_is_told_stays_and_is_possible(api: TestClient):
+    """Another one, one below what is here, none at all and both at once are refused."""
+    url = announce_untold(api)
+    assert send(api, url, 0, b"abc").status_code == 204
+    for length in ("2", "0", "x"):
+        refused = send(api, url, 3, b"", **{"upload-length": length})
+        assert_problem(refused, 422, "invalid_request")
+    too_much = send(api, url, 3, b"", **{"upload-length": str(MAX_BYTES + 1)})
+    assert_problem(too_much, 413, "payload_too_large")
+    assert send(api, url, 3, b"", **{"upload-length": "5"}).status_code == 204
+    changed = send(api, url, 3, b"", **{"upload-length": "4"})
+    assert_problem(changed, 422, "invalid_request")
+    for headers in (
+        {},
+        {"upload-defer-length": "1", "upload-length": "5"},
+        {"upload-defer-length": "2"},
+    ):
+        refused = api.post(UPLOADS, headers={**TUS, **headers})
+        assert_problem(refused, 422, "invalid_request")
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
+def test_a_recording_has_the_limit_of_every_file(api: TestClient, declared: bool):
+    """413 once its bytes would be too many, also where no header says how many come."""
+    url = announce_untold(api)
+    assert send(api, url, 0, b"x" * (MAX_BYTES - 1)).status_code == 204
+    part = b"yz" if declared else iter([b"y", b"z"])
+    assert_problem(send(api, url, MAX_BYTES - 1, part), 413, "payload_too_large")
+    assert offset_of(api, url) in (MAX_BYTES - 1, MAX_BYTES)
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])

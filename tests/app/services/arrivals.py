@@ -52,7 +52,7 @@ class Arrivals:
         expire_uploads(again.catalog, again.partials)
         return again
 
-    def announce(self, length: int) -> str:
+    def announce(self, length: int | None) -> str:
         """A new upload of so many bytes; returns its id."""
         new = NewUpload(length, "a.mp4", "video/mp4", {"camera": "north"})
         return self.uploads.create("default", OWNER, new).upload.id

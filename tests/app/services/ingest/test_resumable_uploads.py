@@ -240,14 +240,15 @@ def test_another_owner_finds_nothing(arrivals: Arrivals):
 
 def test_an_upload_nobody_goes_on_with_is_gone_after_a_day(arrivals: Arrivals, clock: HandClock):
     """First refused as expired, then removed; one that goes on stays, also while it is written."""
-    left, alive, writing = (arrivals.announce(10) for _ in range(3))
+    left, alive, writing, untold = (arrivals.announce(length) for length in (10, 10, 10, None))
     piece = arrivals.uploads.begin(writing, OWNER, 0, None)
     assert piece is not None
     clock.advance(UPLOAD_KEPT_S - 1)
     arrivals.send(alive, 0, b"abc", None)
     clock.advance(1)
-    with pytest.raises(UploadExpired):
-        arrivals.uploads.settle(left, OWNER)
+    for expired in (left, untold):
+        with pytest.raises(UploadExpired):
+            arrivals.uploads.settle(expired, OWNER)
     expire_uploads(arrivals.catalog, arrivals.partials)
     assert sorted(arrivals.partials.ids()) == sorted([alive, writing])
     with pytest.raises(UploadNotFound):
@@ -279,3 +280,17 @@ def test_the_answer_of_a_finished_upload_is_kept_for_a_day(arrivals: Arrivals, c
     with pytest.raises(UploadNotFound):
         arrivals.uploads.look(upload_id, OWNER)
     assert arrivals.catalog.get_video("default", video_id).id == video_id
+
+
+def test_the_length_is_told_before_the_first_byte_of_the_last_chunk(arrivals: Arrivals):
+    """A service that dies with all bytes here makes the video afterwards, as of any upload."""
+    upload_id = arrivals.announce(None)
+    arrivals.send(upload_id, 0, b"abc", None)
+    arrivals.uploads.finish_received()
+    assert arrivals.uploads.look(upload_id, OWNER).upload.video_id is None
+    chunk = arrivals.uploads.begin(upload_id, OWNER, 3, None, 5)
+    assert chunk is not None
+    chunk.write(b"de")
+    chunk.close()  # as a killed process does: nothing says that the chunk has ended
+    arrivals.uploads.finish_received()
+    assert arrivals.uploads.look(upload_id, OWNER).upload.video_id is not None
