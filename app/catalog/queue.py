@@ -26,15 +26,17 @@ class Queue(Transactions):
         """The oldest job that is due, now held by `owner` for `lease_s` seconds.
 
         No two claims get the same job while its lease lasts. A job whose worker let the lease run
-        out may be what kills the workers: it waits like one that failed, and fails with
-        `attempts_exhausted` when that was its last attempt.
+        out, by what this process has seen, may be what kills the workers: it waits like one that
+        failed, and fails with `attempts_exhausted` when that was its last attempt.
         """
         with self._read() as connection:  # an idle worker asks often, and must not stop writers
-            if not jobs.any_claimable(connection, self._shared_now(connection)):
+            found = jobs.in_doubt(connection)
+            over = self._lease_watch.over(found, lease_s, self._shared_now(connection))
+            if not jobs.any_claimable(connection, over):
                 return None
         with self._write() as connection:
             now = self._shared_now(connection)
-            while (job := jobs.next_claimable(connection, now)) is not None:
+            while (job := jobs.next_claimable(connection, over)) is not None:
                 if job.attempts >= self._max_attempts:
                     message = f"The worker was lost in the last of {job.attempts} attempts."
                     jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
@@ -44,6 +46,7 @@ class Queue(Transactions):
                     token = self._entropy(TOKEN_BYTES).hex()
                     expires = now + timedelta(seconds=lease_s)
                     jobs.start(connection, job, owner, token, now, expires)
+                    self._lease_watch.leased(job.id, token, expires, lease_s)
                     return jobs.get(connection, job.id)
         return None
 
@@ -64,7 +67,10 @@ class Queue(Transactions):
         """
         with self._write() as connection:
             expires = self._shared_now(connection) + timedelta(seconds=lease_s)
-            return jobs.beat(connection, job_id, lease_token, stage, progress, seconds, expires)
+            held = jobs.beat(connection, job_id, lease_token, stage, progress, seconds, expires)
+        if held:
+            self._lease_watch.leased(job_id, lease_token, expires, lease_s)
+        return held
 
     def complete_ingest(
         self,
@@ -130,8 +136,7 @@ class Queue(Transactions):
         """
         with self._write() as connection:
             job = jobs.held(connection, job_id, lease_token, ended="running")
-            due = self._shared_now(connection) + timedelta(seconds=wait_s)
-            jobs.queue_again(connection, job_id, job.attempts - 1, (code, message), due)
+            self._put_off(connection, job, job.attempts - 1, (code, message), wait_s)
             return jobs.get(connection, job_id)
 
     def release_job(self, job_id: str, lease_token: str) -> bool:
@@ -194,9 +199,20 @@ class Queue(Transactions):
             return jobs.page(connection, status, collection, cursor, limit)
 
     def _queue_later(self, connection: Connection, job: Job, error: tuple[str, str]) -> None:
-        pause = timedelta(seconds=jobs.pause_s(job.attempts, self._entropy))
-        due = self._shared_now(connection) + pause
-        jobs.queue_again(connection, job.id, job.attempts, error, due)
+        wait_s = jobs.pause_s(job.attempts, self._entropy)
+        self._put_off(connection, job, job.attempts, error, wait_s)
+
+    def _put_off(
+        self,
+        connection: Connection,
+        job: Job,
+        attempts: int,
+        error: tuple[str, str],
+        wait_s: float,
+    ) -> None:
+        due = self._shared_now(connection) + timedelta(seconds=wait_s)
+        jobs.queue_again(connection, job.id, attempts, error, due)
+        self._lease_watch.paused(job.id, due, wait_s)
 
 
 def _check(segments: Sequence[NewSegment], embeddings: npt.NDArray[np.float32]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine, func, select
 
 from app.catalog import database
+from app.catalog.lease_watch import LeaseWatch
 from app.clock import Clock, SystemClock
 from app.ids import new_id
 
@@ -24,6 +25,7 @@ class Transactions:
         self._clock = clock
         self._entropy = entropy
         self._max_attempts = max_attempts
+        self._lease_watch = LeaseWatch(clock.monotonic)
 
     def _read(self) -> AbstractContextManager[Connection]:
         """A transaction that reads, and waits for no writer."""
@@ -40,7 +42,7 @@ class Transactions:
         return self._clock.now() + timedelta(seconds=seconds)
 
     def _shared_now(self, connection: Connection) -> datetime:
-        """The time that all processes of this catalog agree on: leases are read from it.
+        """The time that all processes of this catalog agree on: what they tell each other is in it.
 
         A database server has a clock for all machines that it serves. SQLite serves the processes
         of one machine, whose clock it is.

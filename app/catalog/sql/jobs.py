@@ -5,11 +5,22 @@ Every change of a row adds one to its `revision`, so that followers know what th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, case, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from app.catalog.errors import JobNotFound, LeaseLost
 from app.catalog.records import Job, JobStatus, RecordPage
@@ -25,6 +36,7 @@ CHANGED = {"revision": T.c.revision + 1}
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 300.0
 _ENOUGH_DOUBLINGS = 16
+PAUSING_SEEN = 100
 
 
 def pause_s(attempts: int, entropy: Callable[[int], bytes]) -> float:
@@ -91,22 +103,36 @@ def page(
     return fetch_page(connection, statement, T.c.id, _job, cursor=cursor, limit=limit)
 
 
-def claimable(now: datetime) -> Select[Any]:
-    """The oldest job that is due, or whose worker let its lease run out."""
-    abandoned = and_(T.c.status == "running", T.c.lease_expires_at <= now)
-    due = and_(T.c.status == "queued", or_(T.c.not_before.is_(None), T.c.not_before <= now))
-    return select(T).where(or_(due, abandoned)).order_by(T.c.id).limit(1)
+def in_doubt(connection: Connection) -> list[Job]:
+    """The jobs that run, and those that pause: whether that is over is not written in their rows.
+
+    Of those that pause the first to be due, if there are very many.
+    """
+    running = select(T).where(T.c.status == "running").order_by(T.c.id)
+    pausing = select(T).where(T.c.status == "queued", T.c.not_before.is_not(None))
+    found = [
+        *connection.execute(running).mappings(),
+        *connection.execute(pausing.order_by(T.c.not_before).limit(PAUSING_SEEN)).mappings(),
+    ]
+    return [_job(row) for row in found]
 
 
-def next_claimable(connection: Connection, now: datetime) -> Job | None:
+def claimable(over: Sequence[Job]) -> Select[Any]:
+    """The oldest job that waits for nothing, or is still as one of `over`."""
+    due = and_(T.c.status == "queued", T.c.not_before.is_(None))
+    return select(T).where(or_(due, *map(_unchanged, over))).order_by(T.c.id).limit(1)
+
+
+def next_claimable(connection: Connection, over: Sequence[Job]) -> Job | None:
     """That job, locked; rows that another claim has locked are passed over."""
-    row = connection.execute(claimable(now).with_for_update(skip_locked=True)).mappings().first()
+    wanted = claimable(over).with_for_update(skip_locked=True)
+    row = connection.execute(wanted).mappings().first()
     return None if row is None else _job(row)
 
 
-def any_claimable(connection: Connection, now: datetime) -> bool:
+def any_claimable(connection: Connection, over: Sequence[Job]) -> bool:
     """Whether a claim would find a job: a question that takes no write lock."""
-    return connection.execute(claimable(now)).first() is not None
+    return connection.execute(claimable(over)).first() is not None
 
 
 def start(
@@ -207,6 +233,17 @@ def queue_again(
         error_message=error[1],
         finished_at=None,
         **NO_LEASE,
+    )
+
+
+def _unchanged(job: Job) -> ColumnElement[bool]:
+    """Whether no heartbeat, claim or end has come since the job was read."""
+    return and_(
+        T.c.id == job.id,
+        T.c.status == job.status,
+        T.c.lease_token == job.lease_token,
+        T.c.lease_expires_at == job.lease_expires_at,
+        T.c.not_before == job.not_before,
     )
 
 

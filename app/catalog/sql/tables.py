@@ -208,6 +208,7 @@ jobs = Table(
     Column("seconds_total", Double),
     Index("ix_jobs_status_id", "status", "id"),
     Index("ix_jobs_video_id", "video_id"),
+    Index("ix_jobs_not_before", "not_before"),  # few of those that wait pause: each claim asks
 )
 
 # What the service makes up once and every process must agree on, such as the key of its cursors.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,20 +18,29 @@ DIM = 4
 FACTS = VideoFacts(container="mov,mp4", codec="h264", width=64, height=48, duration_s=12.5)
 
 
+START = datetime(2026, 5, 4, 3, 2, 1, 987654, UTC)
+
+
 @dataclass
 class HandClock:
     """A clock that stands still until it is moved."""
 
-    time: datetime = field(default_factory=lambda: datetime(2026, 5, 4, 3, 2, 1, 987654, UTC))
+    time: datetime = START
+    jumped: timedelta = timedelta()
 
     def now(self) -> datetime:
         return self.time
 
     def monotonic(self) -> float:
-        return self.time.timestamp()
+        return (self.time - self.jumped - START).total_seconds()
 
     def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+
+    def jump(self, hours: float) -> None:
+        """Somebody sets the time of day; no time passes."""
+        self.time += timedelta(hours=hours)
+        self.jumped += timedelta(hours=hours)
 
 
 def new_video(content: object, metadata: Metadata | None = None) -> NewVideo:
