@@ -8,6 +8,7 @@ const KEPT = 100; // entries
 const written = keptInTab("xclip-places", {});
 const places = new Map(Object.entries(written.get()));
 let goal = null; // what is to be reached, while the page grows, until the reader moves it
+let lastHeight = 0; // of the page, when the goal was last tried
 
 // Begins to keep places, and to restore them; until then the browser does.
 export function keepPlaces() {
@@ -23,7 +24,8 @@ export function keepPlaces() {
     else if (isNewView) scrollTo(0, 0);
   });
   addEventListener("scroll", () => {
-    if (goal !== null && !isOnTheWay()) goal = null;
+    if (goal !== null && pageHeight() !== lastHeight) approach();
+    else if (goal !== null && !isOnTheWay()) goal = null;
     keep(entry);
   }, { passive: true });
   addEventListener("pagehide", () => {
@@ -47,13 +49,20 @@ function restore(entry) {
   approach();
 }
 
-// Lists come later than the view: tries again whenever the page grows.
+// Lists come later than the view: tries again whenever the page grows. A page that shrank for a
+// moment moves by itself and says so a frame later: that is not the reader.
 function approach() {
-  if (goal !== null) scrollTo(0, goal);
+  if (goal === null) return;
+  lastHeight = pageHeight();
+  scrollTo(0, goal);
 }
 
 // There, or as near as the length of the page allows.
 function isOnTheWay() {
-  const most = document.documentElement.scrollHeight - innerHeight;
+  const most = pageHeight() - innerHeight;
   return Math.abs(scrollY - Math.min(goal, Math.max(0, most))) < 2;
+}
+
+function pageHeight() {
+  return document.documentElement.scrollHeight;
 }
