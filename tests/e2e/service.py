@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0  # that nothing hangs for ever: other work may share the machine
+JOB_TIMEOUT_S = 600.0
 
 
 def free_port() -> int:
@@ -82,7 +83,7 @@ class Service:
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url}/readyz", timeout=30).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass
@@ -91,7 +92,7 @@ class Service:
 
     def client(self) -> httpx.Client:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(base_url=self.url, timeout=60, headers=headers)
+        return httpx.Client(base_url=self.url, timeout=120, headers=headers)
 
     def process_ids(self) -> dict[str, int]:
         """The ids of the supervisor and of its children, by command name."""
@@ -125,11 +126,11 @@ class Service:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(120)
 
     def wait_dead(self) -> None:
         assert self._process is not None
-        self._process.wait(60)
+        self._process.wait(120)
 
     def is_running(self) -> bool:
         """Whether the supervisor runs."""
@@ -181,7 +182,9 @@ def upload(
         )
 
 
-def wait_for_job(client: httpx.Client, job_id: str, timeout_s: float = 60) -> Mapping[str, Any]:
+def wait_for_job(
+    client: httpx.Client, job_id: str, timeout_s: float = JOB_TIMEOUT_S
+) -> Mapping[str, Any]:
     """Poll until the job has ended, through restarts of the service."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

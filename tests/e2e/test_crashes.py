@@ -65,7 +65,7 @@ def test_kill_9_in_the_middle_of_an_ingest_loses_nothing_and_doubles_nothing(
             service.wait_dead()
             service.start()
             client.base_url = httpx.URL(service.url)
-        ended = [wait_for_job(client, job, timeout_s=90) for job in jobs]
+        ended = [wait_for_job(client, job) for job in jobs]
         assert [job["status"] for job in ended] == ["succeeded"] * CLIPS
         check_library(client)
 
@@ -77,7 +77,7 @@ def test_a_decoder_killed_from_outside_costs_no_video(
     """As the out-of-memory killer does it; the jobs get their next attempt."""
     with running(tmp_path / "data") as service, service.client() as client:
         jobs = kill_until_a_job_loses_an_attempt(service, client, victim, clips)
-        ended = [wait_for_job(client, job, timeout_s=150) for job in jobs]
+        ended = [wait_for_job(client, job) for job in jobs]
         assert {job["status"] for job in ended} == {"succeeded"}
         assert max(job["attempts"] for job in ended) > 1
         check_library(client, len(jobs))
@@ -96,7 +96,7 @@ def kill_until_a_job_loses_an_attempt(
     killed: set[int] = set()
     for clip in clips:
         jobs.append(upload(client, clip).json()["job"]["id"])
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             servers, decoders = service.decoder_ids()
             job = client.get(f"/v1/jobs/{jobs[-1]}").json()
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_is_started_again_by_serve(tmp_path: Path) -> None:
     with running(tmp_path / "data") as service, service.client() as client:
         before = service.process_ids()
         service.kill("worker")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             after = service.process_ids()
             if after.get("worker") not in (None, before["worker"]):

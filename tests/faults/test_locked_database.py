@@ -55,18 +55,18 @@ def test_a_job_survives_a_lock_that_begins_while_it_runs(world: World, encoder: 
 
         def get_video(collection: str, video_id: str):
             claimed.set()
-            begun.wait(10)
+            begun.wait(60)
             return real(collection, video_id)
 
         begun = threading.Event()
         stack.catalog.get_video = get_video
         worker = threading.Thread(target=stack.puller.run)
         worker.start()
-        assert claimed.wait(10)
+        assert claimed.wait(60)
         with locked(world):
             begun.set()
             stack.puller.stop()
-            worker.join(30)
+            worker.join(60)
         assert not worker.is_alive()
         del stack.catalog.get_video
     check_afterwards(world.folder, encoder, world.present)

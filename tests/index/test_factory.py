@@ -28,7 +28,7 @@ def test_an_index_grows_from_exact_to_coded() -> None:
         with lock:
             index.add(np.arange(500, 1_000, dtype=np.int64), random_rows(500, 8, 2))
             assert index.search(query, 5).exact
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while index.busy:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -43,7 +43,7 @@ def keep_up(maintained: MaintainedIndex) -> None:
     """Begin what is due, and wait until it is done."""
     with maintained.lock:
         maintained.maintain()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while maintained.busy:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -54,7 +54,7 @@ def test_a_wrong_key_is_answered_before_its_body_is_taken(port: int, framing: st
     if "chunked" in framing:
         piece = b"10000\r\n" + piece + b"\r\n"
     sent, answer = 0, b""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(head("Content-Type: multipart/form-data; boundary=b", framing))
         client.settimeout(0.05)
         while sent < BODY and not answer:
@@ -73,7 +73,7 @@ def test_a_wrong_key_is_answered_before_its_body_is_taken(port: int, framing: st
 
 def test_who_waits_to_be_told_to_go_on_is_told_not_to(port: int):
     """`Expect: 100-continue` gets its 401 before any byte of the body."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(head("Content-Type: video/mp4", f"Content-Length: {BODY}",
                             "Expect: 100-continue"))  # fmt: skip
         assert client.recv(65_536).startswith(b"HTTP/1.1 401 ")

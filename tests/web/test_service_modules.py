@@ -62,7 +62,7 @@ class Service:
         handler.end_headers()
         handler.wfile.write(parts[0])
         for part in parts[1:]:
-            assert self.heard.wait(20)
+            assert self.heard.wait(60)
             handler.wfile.write(part)
 
 

@@ -65,7 +65,7 @@ def test_many_who_ask_first_get_the_same_secret(url: str, attempt: int) -> None:
     start = threading.Barrier(8)
 
     def ask(catalog: Catalog) -> bytes:
-        start.wait(10)
+        start.wait(60)
         return catalog.secret("cursors")
 
     with Catalog.open(url) as one, Catalog.open(url) as other, ThreadPoolExecutor(8) as pool:

@@ -167,5 +167,5 @@ def test_reads_do_not_wait_for_a_writer(catalog: Catalog) -> None:
     with catalog._write() as connection:
         connection.exec_driver_sql("UPDATE videos SET status = 'failed'")
         with ThreadPoolExecutor(1) as pool:
-            seen = pool.submit(catalog.get_video, "default", video.id).result(timeout=5)
+            seen = pool.submit(catalog.get_video, "default", video.id).result(timeout=60)
     assert seen.status == "ready"

@@ -67,12 +67,12 @@ def running_service(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{url}/readyz", timeout=120, trust_env=False).is_success
     except httpx.TransportError:
         return False
 
@@ -94,6 +94,6 @@ def command(monkeypatch: pytest.MonkeyPatch) -> RunCommand:
 def collection(running_service: str, request: pytest.FixtureRequest) -> str:
     """An empty collection of the test's own in the running service."""
     name = request.node.name.replace("[", "-").replace("]", "")[:63]
-    answer = httpx.put(f"{running_service}/v1/collections/{name}", trust_env=False, timeout=30)
+    answer = httpx.put(f"{running_service}/v1/collections/{name}", trust_env=False, timeout=120)
     assert answer.status_code == 201
     return name

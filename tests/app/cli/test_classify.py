@@ -38,7 +38,7 @@ def test_a_stored_video_gets_probabilities(
     place = ("--collection", collection, "--url", running_service)
     command("ingest", clip, *place)
     videos = f"{running_service}/v1/collections/{collection}/videos"
-    (video,) = httpx.get(videos, trust_env=False, timeout=30).json()["items"]
+    (video,) = httpx.get(videos, trust_env=False, timeout=120).json()["items"]
     result = command("classify", *LABELS, "--video", video["id"], *place)
     assert result.exit_code == 0, result.output
     found = shares(result.output)
@@ -53,11 +53,11 @@ def test_a_file_is_labelled_and_not_kept(
     command: RunCommand, clip: Path, running_service: str
 ) -> None:
     """Every label gets its probability, and the service holds no video more than before."""
-    before = httpx.get(f"{running_service}/v1/collections", trust_env=False, timeout=30).json()
+    before = httpx.get(f"{running_service}/v1/collections", trust_env=False, timeout=120).json()
     result = command("classify", *LABELS, "--file", clip, "--url", running_service)
     assert result.exit_code == 0, result.output
     assert sorted(shares(result.output)) == sorted(LABELS)
-    after = httpx.get(f"{running_service}/v1/collections", trust_env=False, timeout=30).json()
+    after = httpx.get(f"{running_service}/v1/collections", trust_env=False, timeout=120).json()
     assert before == after
 
 
@@ -67,8 +67,8 @@ def test_a_label_set_is_shown_in_part(
     """Its labels under the templates asked for, as many as asked for, likeliest first."""
     body = {"labels": LABELS, "templates": ["{} moves"]}
     url = f"{running_service}/v1/label-sets/shapes"
-    request.addfinalizer(lambda: httpx.delete(url, trust_env=False, timeout=30))
-    assert httpx.put(url, json=body, trust_env=False, timeout=30).status_code == 201
+    request.addfinalizer(lambda: httpx.delete(url, trust_env=False, timeout=120))
+    assert httpx.put(url, json=body, trust_env=False, timeout=120).status_code == 201
     choice = ("--label-set", "shapes", "--file", clip, "--url", running_service)
     whole = command("classify", *choice)
     assert whole.exit_code == 0, whole.output

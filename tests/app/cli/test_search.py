@@ -29,7 +29,7 @@ def videos(running_service: str, tmp_path_factory: pytest.TempPathFactory) -> st
     name, folder = "searched", tmp_path_factory.mktemp("videos")
     with Client(running_service) as client:
         url = f"{running_service}/v1/collections/{name}"
-        assert httpx.put(url, trust_env=False, timeout=30).status_code == 201
+        assert httpx.put(url, trust_env=False, timeout=120).status_code == 201
         items = [
             Item(write_clip(folder / "long.mp4", seconds=2.5, seed=5), {"camera": "north"}),
             Item(write_clip(folder / "short.mp4", seconds=0.8, seed=6), {"camera": "south"}),

@@ -42,7 +42,7 @@ def lines(path: Path) -> list[str]:
 
 def run(supervisor: Supervisor, stop_when: Callable[[], bool]) -> int:
     stop = threading.Event()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
 
     def on_tick() -> None:
         if stop_when() or time.monotonic() > deadline:

@@ -35,7 +35,7 @@ class Server:
 
     def send(self, method: str, path: str, begin: bytes, length: int, *lines: str) -> socket.socket:
         """Send a request's head and the begin of a body of `length` bytes; returns the socket."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         head = (f"{method} {path} HTTP/1.1", "host: 127.0.0.1", "connection: close", *lines)
         connection.sendall("\r\n".join([*head, f"content-length: {length}", "", ""]).encode())
         connection.sendall(begin)
@@ -64,7 +64,7 @@ def answer(connection: socket.socket) -> bytes:
 
 
 def wait_until(come: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not come():
         assert time.monotonic() < deadline
         time.sleep(0.01)

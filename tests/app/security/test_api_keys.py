@@ -35,7 +35,7 @@ class WatchedCatalog:
     def keys_in_force(self) -> Sequence[ApiKey]:
         self.reads += 1
         self.reading.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self.failing:
             raise OperationalError("SELECT", {}, Exception("gone"))
         return self._catalog.keys_in_force()

@@ -65,7 +65,7 @@ class Program:
         """Exit status, what was printed, and the seconds it took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        printed, _ = self.process.communicate(timeout=30)
+        printed, _ = self.process.communicate(timeout=120)
         return self.process.returncode, printed, time.monotonic() - began
 
 

@@ -165,7 +165,7 @@ def test_exclusive_lets_one_in_at_a_time(media: MediaStore):
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.1)
-    assert entered.wait(5)
+    assert entered.wait(60)
     thread.join()
 
 

@@ -52,7 +52,7 @@ def busy(gate: ModelScheduler) -> Iterator[None]:
         yield
     finally:
         released.set()
-        holding.result(5)
+        holding.result(60)
 
 
 def segment(number: int) -> NDArray[np.uint8]:
@@ -64,7 +64,7 @@ def submit_all(batcher: Batcher[int], numbers: Sequence[int]) -> list[Future[int
 
 
 def results(futures: Sequence[Future[int]]) -> list[int]:
-    return [future.result(5) for future in futures]
+    return [future.result(60) for future in futures]
 
 
 def test_what_waits_together_goes_together(gate: ModelScheduler) -> None:
@@ -91,7 +91,7 @@ def test_while_queries_come_a_batch_is_one_segment(gate: ModelScheduler) -> None
     with busy(gate):
         futures = submit_all(batcher, range(3))
         query = gate.query(lambda: 42)
-    assert query.result(5) == 42
+    assert query.result(60) == 42
     assert results(futures) == [0, 1, 2]
     assert model.batches == [[0], [1], [2]]
 
@@ -104,7 +104,7 @@ def test_a_cancelled_segment_is_left_out(gate: ModelScheduler) -> None:
         futures = submit_all(batcher, range(6))
         for future in futures[:5]:
             assert future.cancel()
-    assert futures[5].result(5) == 5
+    assert futures[5].result(60) == 5
     assert model.batches == [[5]]
 
 
@@ -115,7 +115,7 @@ def test_a_segment_that_cannot_be_computed_fails_alone(gate: ModelScheduler) -> 
     with busy(gate):
         futures = submit_all(batcher, [0, 1, 2, 3, POISON, 5, 6, 7])
     with pytest.raises(ValueError, match="poison"):
-        futures.pop(4).result(5)
+        futures.pop(4).result(60)
     assert results(futures) == [0, 1, 2, 3, 5, 6, 7]
     with busy(gate):
         more = submit_all(batcher, range(8))
@@ -171,7 +171,7 @@ def test_many_threads_share_it(gate: ModelScheduler, threads: int) -> None:
 
     def work(first: int) -> None:
         numbers = [number % 60 for number in range(first, first + 30)]
-        wrong.extend(n for n in numbers if batcher.submit(segment(n)).result(5) != n)
+        wrong.extend(n for n in numbers if batcher.submit(segment(n)).result(60) != n)
 
     at_work = [threading.Thread(target=work, args=(n * 7,)) for n in range(threads)]
     for thread in at_work:

@@ -26,7 +26,7 @@ START_S = 90.0
 def ready(url: str) -> bool:
     """Whether the worker says that its model runs."""
     try:
-        return httpx.get(f"{url}/readyz", timeout=30, trust_env=False).status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=120, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -60,7 +60,7 @@ def test_a_worker_for_queries_alone_answers_and_leaves_the_jobs(
             assert api.get(f"/v1/jobs/{answer.json()['job']['id']}").json()["status"] == "queued"
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(("jobs", "expected"), [(0, 0), (3, 3)])

@@ -45,7 +45,7 @@ def test_a_query_overtakes_the_batches_that_wait() -> None:
         batches = [gate.ingest(lambda: order.append("batch")) for _ in range(3)]
         query = gate.query(lambda: order.append("query"))
     for turn in (*batches, query):
-        turn.result(timeout=5)
+        turn.result(timeout=60)
     assert order == ["query", "batch", "batch", "batch"]
     gate.close()
 
@@ -58,7 +58,7 @@ def test_a_batch_that_waited_long_enough_goes_before_new_queries() -> None:
         time.sleep(0.1)
         queries = [gate.query(lambda: order.append("query")) for _ in range(3)]
     for turn in (batch, *queries):
-        turn.result(timeout=5)
+        turn.result(timeout=60)
     assert order == ["batch", "query", "query", "query"]
     gate.close()
 
@@ -78,7 +78,7 @@ def test_batches_go_on_beside_an_endless_stream_of_queries() -> None:
             gate.query(ask_again)
         began = time.monotonic()
     for batch in batches:
-        batch.result(timeout=5)
+        batch.result(timeout=60)
     assert time.monotonic() - began > 0.15
     gate.close()
 
@@ -88,12 +88,12 @@ def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
     gate = ModelScheduler()
     began = time.monotonic()
     for _ in range(2):
-        gate.ingest(lambda: time.sleep(0.1)).result(timeout=5)
+        gate.ingest(lambda: time.sleep(0.1)).result(timeout=60)
     assert time.monotonic() - began < 0.35
     began = time.monotonic()
     for _ in range(3):
-        gate.query(lambda: None).result(timeout=5)
-    gate.ingest(lambda: None).result(timeout=5)
+        gate.query(lambda: None).result(timeout=60)
+    gate.ingest(lambda: None).result(timeout=60)
     assert 0.25 < time.monotonic() - began < 0.6
     gate.close()
 
@@ -101,12 +101,12 @@ def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
 def test_a_pause_is_no_time_that_a_query_waits() -> None:
     """The model is free meanwhile."""
     gate = ModelScheduler()
-    gate.ingest(lambda: time.sleep(0.2)).result(timeout=5)
+    gate.ingest(lambda: time.sleep(0.2)).result(timeout=60)
     for _ in range(4):
-        gate.query(lambda: None).result(timeout=5)
+        gate.query(lambda: None).result(timeout=60)
     paused = gate.ingest(lambda: None)
     began = time.monotonic()
-    gate.query(lambda: None).result(timeout=5)
+    gate.query(lambda: None).result(timeout=60)
     assert time.monotonic() - began < 0.1
     assert not paused.done()
     gate.close()
@@ -124,17 +124,17 @@ def test_queries_pass_where_a_batch_lets_them() -> None:
 
     def batch() -> None:
         begun.set()
-        waiting.wait(5)
+        waiting.wait(60)
         gate.let_queries_pass()
         order.append("batch")
 
     batch_done = gate.ingest(batch)
-    begun.wait(5)
+    begun.wait(60)
     queries = [gate.query(lambda name=name: ask(name)) for name in ("first", "second")]
     waiting.set()
     for turn in (batch_done, *queries):
-        turn.result(timeout=5)
-    gate.query(lambda: None).result(timeout=5)
+        turn.result(timeout=60)
+    gate.query(lambda: None).result(timeout=60)
     assert order == ["first", "second", "batch", "asked meanwhile"]
     gate.close()
 
@@ -146,17 +146,17 @@ def test_a_query_that_fails_does_not_harm_the_batch_it_interrupts() -> None:
 
     def batch() -> str:
         begun.set()
-        waiting.wait(5)
+        waiting.wait(60)
         gate.let_queries_pass()
         return "whole"
 
     done = gate.ingest(batch)
-    begun.wait(5)
+    begun.wait(60)
     failing = gate.query(lambda: 1 // 0)
     waiting.set()
-    assert done.result(timeout=5) == "whole"
+    assert done.result(timeout=60) == "whole"
     with pytest.raises(ZeroDivisionError):
-        failing.result(timeout=5)
+        failing.result(timeout=60)
     gate.close()
 
 
@@ -164,7 +164,7 @@ def test_it_is_crowded_while_queries_come() -> None:
     """Batches are made short then; a second after the last query they need not be."""
     gate = ModelScheduler()
     assert not gate.crowded()
-    gate.query(lambda: None).result(timeout=5)
+    gate.query(lambda: None).result(timeout=60)
     assert gate.crowded()
     time.sleep(1.05)
     assert not gate.crowded()
@@ -177,7 +177,7 @@ def test_equal_turns_keep_their_order() -> None:
     with busy(gate):
         turns = [gate.query(lambda number=number: order.append(number)) for number in range(20)]
     for turn in turns:
-        turn.result(timeout=5)
+        turn.result(timeout=60)
     assert order == list(range(20))
     gate.close()
 
@@ -186,7 +186,7 @@ def test_every_call_runs_on_the_one_model_thread() -> None:
     """PyTorch keeps a pool of CPU threads for each thread that calls it."""
     gate = ModelScheduler()
     asked = [turn(threading.get_ident) for turn in (gate.query, gate.ingest) for _ in range(5)]
-    assert len({turn.result(timeout=5) for turn in asked}) == 1
+    assert len({turn.result(timeout=60) for turn in asked}) == 1
     gate.close()
 
 
@@ -195,8 +195,8 @@ def test_an_error_reaches_its_caller_and_nobody_else() -> None:
     gate = ModelScheduler()
     failing = gate.ingest(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        failing.result(timeout=5)
-    assert gate.query(lambda: 42).result(timeout=5) == 42
+        failing.result(timeout=60)
+    assert gate.query(lambda: 42).result(timeout=60) == 42
     gate.close()
 
 
@@ -208,7 +208,7 @@ def test_the_line_in_front_of_the_model_has_an_end() -> None:
         with pytest.raises(SchedulerFull, match=f"{MAX_TURNS} calls wait"):
             gate.query(lambda: ran.append(-1))
     for turn in turns:
-        turn.result(timeout=5)
+        turn.result(timeout=60)
     assert ran == list(range(MAX_TURNS))
     gate.close()
 
@@ -220,7 +220,7 @@ def test_a_cancelled_turn_is_passed_over() -> None:
         cancelled = gate.query(lambda: ran.append("cancelled"))
         kept = gate.query(lambda: ran.append("kept"))
         assert cancelled.cancel()
-    kept.result(timeout=5)
+    kept.result(timeout=60)
     assert ran == ["kept"]
     gate.close()
 
@@ -235,9 +235,9 @@ def test_a_caller_who_has_gone_costs_the_model_nothing() -> None:
         kept = gate.query(lambda: ran.append("kept"))
         gone.set()
     with pytest.raises(CallerGone):
-        dropped.result(timeout=5)
-    kept.result(timeout=5)
-    batch.result(timeout=5)
+        dropped.result(timeout=60)
+    kept.result(timeout=60)
+    batch.result(timeout=60)
     assert ran == ["kept", "batch"]
     gate.close()
 
@@ -248,8 +248,8 @@ def test_closing_lets_those_in_line_through() -> None:
     with busy(gate):
         turns = [gate.query(lambda: 1), gate.ingest(lambda: 2)]
         gate.close()
-    assert [turn.result(timeout=5) for turn in turns] == [1, 2]
-    gate._thread.join(5)
+    assert [turn.result(timeout=60) for turn in turns] == [1, 2]
+    gate._thread.join(60)
     assert not gate._thread.is_alive()
 
 

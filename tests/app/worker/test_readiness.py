@@ -20,7 +20,7 @@ class Model:
 
     def check(self) -> None:
         self.runs += 1
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self.runs <= self._failures:
             raise MemoryError(self.runs)
 

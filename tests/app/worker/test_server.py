@@ -349,8 +349,8 @@ def test_work_for_a_caller_who_has_hung_up_is_dropped(
             with pytest.raises(httpx.ReadTimeout):
                 client.endpoints[0]._http.post(path, content=message.to_json(), timeout=0.5)
         time.sleep(0.5)  # until the server has heard of it
-    patient.result(10)
-    parts.gate.query(lambda: None).result(10)
+    patient.result(60)
+    parts.gate.query(lambda: None).result(60)
     assert encoded == ["up"]
 
 

@@ -45,7 +45,7 @@ def test_a_text_known_already_does_not_come_to_the_gate(
 ) -> None:
     """The second asking is answered at once, with the same numbers, in any company and order."""
     texts = TextCache(encoder, gate)
-    first = texts.embed(["red", "a blue circle"]).result(5)
+    first = texts.embed(["red", "a blue circle"]).result(60)
     again = texts.embed(["a blue circle", "red", "red"])
     assert again.done()
     np.testing.assert_array_equal(again.result(), first[[1, 0, 0]])
@@ -69,7 +69,7 @@ def test_a_text_asked_for_by_several_at_once_is_encoded_once(
     gate.query(released.wait)
     asked = [texts.embed(["red", other]) for other in ("blue", "left", "blue")]
     released.set()
-    tables = [one.result(5) for one in asked]
+    tables = [one.result(60) for one in asked]
     assert encoded == ["red", "blue", "left"]
     for table in tables:
         np.testing.assert_array_equal(table[0], tables[0][0])
@@ -80,8 +80,8 @@ def test_only_the_unknown_of_several_texts_are_encoded(
 ) -> None:
     """What is kept is given as it is, even when its neighbours need a turn."""
     texts = TextCache(encoder, gate)
-    kept = texts.embed(["red"]).result(5)
-    mixed = texts.embed(["blue", "red", "blue", "left"]).result(5)
+    kept = texts.embed(["red"]).result(60)
+    mixed = texts.embed(["blue", "red", "blue", "left"]).result(60)
     np.testing.assert_array_equal(mixed[1], kept[0])
     np.testing.assert_array_equal(mixed[0], mixed[2])
     expected = encoder.encode_text(["blue", "red", "blue", "left"])
@@ -93,16 +93,16 @@ def test_the_bound_holds_and_the_text_used_last_stays(encoder: Encoder, gate: Co
     """However many texts come, even in one call, only the newest `capacity` are kept."""
     texts = TextCache(encoder, gate, capacity=3)
     many = [f"a {'red ' * i}circle" for i in range(10)]
-    table = texts.embed(many).result(5)
+    table = texts.embed(many).result(60)
     np.testing.assert_allclose(table, encoder.encode_text(many), atol=1e-6)
     assert len(texts) == 3
-    texts.embed([many[7]]).result(5)  # now the newest of 7, 8, 9
-    texts.embed(["up", "down"]).result(5)
+    texts.embed([many[7]]).result(60)  # now the newest of 7, 8, 9
+    texts.embed(["up", "down"]).result(60)
     assert len(texts) == 3
     turns = gate.turns
-    texts.embed([many[7], "up", "down"]).result(5)
+    texts.embed([many[7], "up", "down"]).result(60)
     assert gate.turns == turns
-    texts.embed([many[8]]).result(5)
+    texts.embed([many[8]]).result(60)
     assert gate.turns == turns + 1
 
 
@@ -116,9 +116,9 @@ def test_a_failure_is_the_callers_and_is_not_kept(encoder: Encoder, gate: Counti
     """One text that cannot be encoded leaves the others usable."""
     texts = TextCache(encoder, gate)
     with pytest.raises(TypeError):
-        texts.embed(["red", 3]).result(5)  # type: ignore[list-item]
+        texts.embed(["red", 3]).result(60)  # type: ignore[list-item]
     assert len(texts) == 0
-    assert texts.embed(["red"]).result(5).shape == (1, encoder.dim)
+    assert texts.embed(["red"]).result(60).shape == (1, encoder.dim)
 
 
 def test_many_threads_share_it(encoder: Encoder, gate: CountingGate) -> None:
@@ -132,7 +132,7 @@ def test_many_threads_share_it(encoder: Encoder, gate: CountingGate) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(50):
             chosen = [str(word) for word in rng.choice(words, 3)]
-            rows = texts.embed(chosen).result(10)
+            rows = texts.embed(chosen).result(60)
             for word, row in zip(chosen, rows, strict=True):
                 if np.abs(row - expected[word]).max() > 1e-5:
                     wrong.append(word)

@@ -42,7 +42,7 @@ def counts(result: Result) -> dict[str, int]:
 
 def stored(url: str, collection: str) -> dict[str, dict[str, Any]]:
     """The collection's videos by file name."""
-    answer = httpx.get(f"{url}/v1/collections/{collection}/videos", trust_env=False, timeout=30)
+    answer = httpx.get(f"{url}/v1/collections/{collection}/videos", trust_env=False, timeout=120)
     return {video["filename"]: video for video in answer.json()["items"]}
 
 

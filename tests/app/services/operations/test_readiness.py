@@ -24,7 +24,7 @@ def test_a_dependency_that_hangs_is_reported_in_time(stack: Stack, monkeypatch: 
     release = threading.Event()
 
     def hang(_: httpx.Request) -> httpx.Response:
-        release.wait(10)
+        release.wait(60)
         return httpx.Response(500)
 
     worker = WorkerClient("http://worker", secret=b"any", transport=httpx.MockTransport(hang))
@@ -65,7 +65,7 @@ class Model:
             facts = ModelFacts("tiny", "0f", 8, 32, 16, {}, 14.3, "cpu", "float32", 0, 1)
             return httpx.Response(200, content=facts.to_json())
         self.runs += 1
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return httpx.Response(self.status, json={"code": "worker_failed", "message": "no memory"})
 
 
