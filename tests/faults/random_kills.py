@@ -41,6 +41,7 @@ VIDEOS = "/v1/collections/default/videos"
 START_S = 180.0
 CATCH_S = 60.0
 QUIET_S = 900.0  # a job that lost many attempts waits for minutes
+MOST_WAITING = 20
 REPORT_EACH = 20
 console = Console(width=100)
 
@@ -112,9 +113,17 @@ class Traffic:
             while not self._stop.wait(self._random.uniform(0.2, 1.2)):
                 number += 1
                 with contextlib.suppress(httpx.TransportError):
+                    if self._enough_waits(client):
+                        continue
                     self._upload(client, number)
                     if self._random.random() < 0.4:
                         self._delete(client)
+
+    def _enough_waits(self, client: httpx.Client) -> bool:
+        """Whether a slow machine has its hands full, for long after the last kill too."""
+        params = {"limit": MOST_WAITING, "status": "processing"}
+        page = client.get(VIDEOS, params=params)
+        return page.is_success and len(page.json()["items"]) == MOST_WAITING
 
     def _upload(self, client: httpx.Client, number: int) -> None:
         # a trailing box of its own makes each file new to the service, and harms no decoder
