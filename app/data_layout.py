@@ -77,12 +77,3 @@ class DataLayout:
     def calibration(self, name: str) -> Path:
         """The confidence model of that name."""
         return self.calibrations / f"{name}.safetensors"
-
-    def missing_catalog(self) -> str | None:
-        """A sentence for the user if there is no catalog file, else None.
-
-        Opening a catalog creates it, and a misspelt folder must not become an empty library.
-        """
-        if self.catalog.is_file():
-            return None
-        return f"there is no catalog {self.catalog}; XCLIP_DATA_DIR names the data folder"

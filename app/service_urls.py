@@ -10,10 +10,20 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+KEY_VARIABLE: Final = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8000
+
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_.])?")
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _MOST_PORT: Final = 65535
+
+
+def base_url(host: str, port: int | str) -> str:
+    """The http URL a client on this machine uses; a wildcard address is reached by loopback."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing binds
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def parse_base_urls(setting: str) -> tuple[str, ...]:

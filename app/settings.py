@@ -19,11 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from app.data_layout import DataLayout
 from app.fetch.rules import UrlRules
-from app.service_urls import check_url, parse_base_urls
+from app.service_urls import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    KEY_VARIABLE,
+    base_url,
+    check_url,
+    parse_base_urls,
+)
 
 PREFIX = "XCLIP_"
 TEST_PREFIX = "XCLIP_TEST_"
-KEY_VARIABLE = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 StoredPrecision: TypeAlias = Literal["int8", "float16"]
@@ -51,9 +57,9 @@ class Settings(BaseModel):
     database_url: str | None = None
     """SQLAlchemy URL of the catalog; not set: the file catalog.sqlite in the data folder."""
 
-    host: str = "127.0.0.1"
+    host: str = DEFAULT_HOST
     """Address the API listens on; any but a loopback address requires that a key exists."""
-    port: Port = 8000
+    port: Port = DEFAULT_PORT
     """Port the API listens on."""
     worker_host: str = "127.0.0.1"
     """Address the worker's internal model server listens on."""
@@ -271,12 +277,6 @@ def _field(name: str) -> str:
     Two spellings of one variable would replace each other.
     """
     return name[len(PREFIX) :].lower() if name == name.upper() else name
-
-
-def base_url(host: str, port: int) -> str:
-    """The http URL a client on this machine uses; a wildcard address is reached by loopback."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing binds
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

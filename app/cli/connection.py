@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.errors import reported
-from app.settings import KEY_VARIABLE, base_url, load_settings
-from xclip_search import ApiError, Client
+from app.service_urls import DEFAULT_HOST, DEFAULT_PORT, KEY_VARIABLE, base_url, check_url
 
-PANEL = "Clients"
+if TYPE_CHECKING:
+    from xclip_search import Client
+
+
+def default_url(environ: Mapping[str, str]) -> str:
+    """Where a service with this environment listens, unchecked: the help shows it."""
+    host = environ.get("XCLIP_HOST") or DEFAULT_HOST
+    return base_url(host, environ.get("XCLIP_PORT") or DEFAULT_PORT)
 
 
 def _complete_collection(incomplete: str) -> list[str]:
     """The names of collections with this prefix, from the service that the environment names."""
+    from xclip_search import Client  # late here and below: the help needs no client
+
     try:
         with Client(service_url(None), os.environ.get(KEY_VARIABLE), patience_s=0) as client:
             return [c.name for c in client.collections() if c.name.startswith(incomplete)]
@@ -29,8 +37,7 @@ def _complete_collection(incomplete: str) -> list[str]:
 Url = Annotated[
     str | None,
     typer.Option(
-        help="The URL of the service. The default follows XCLIP_HOST and XCLIP_PORT.",
-        show_default="http://127.0.0.1:8000",
+        help=f"The URL of the service; {default_url(os.environ)} by XCLIP_HOST and XCLIP_PORT."
     ),
 ]
 Key = Annotated[
@@ -52,16 +59,37 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer
 @contextmanager
 def connected(url: str | None, key: str | None, **choices: Any) -> Iterator[Client]:
     """A client of the service; a refusal is one line and status 1, no traceback."""
+    from xclip_search import ApiError, Client
+
     with reported(ApiError), Client(service_url(url), key, **choices) as client:
         yield client
 
 
 def service_url(url: str | None) -> str:
-    """The URL given, or the one that the settings describe; raises SettingsError."""
+    """The URL given, or the one that the settings describe.
+
+    Raises SettingsError, and BadParameter if what was given cannot be a URL.
+    """
     if url is not None:
-        return url
+        return _with_scheme(url)
+    from app.settings import load_settings
+
     settings = load_settings(os.environ)
     return base_url(settings.host, settings.port)
+
+
+def _with_scheme(url: str) -> str:
+    """The URL with http:// before what is only a host and a port. Raises BadParameter."""
+    if not url:
+        raise typer.BadParameter("--url is empty; leave it out for the default")
+    given = url if "://" in url else f"http://{url}"
+    if given.partition("://")[0].lower() not in ("http", "https"):
+        raise typer.BadParameter(f"--url {url!r} must begin with http:// or https://")
+    try:
+        check_url(given)
+    except ValueError as error:
+        raise typer.BadParameter(f"--url: {error}") from None
+    return given
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:

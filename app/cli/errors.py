@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
 
-from app.cli.tables import plain
-from app.settings import SettingsError
+from app.cli.output import errors, plain
 
 
 @contextmanager
@@ -22,6 +20,8 @@ def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()
 
     Wrong settings end with status 78, a file that cannot be read or written with 1.
     """
+    from app.settings import SettingsError  # late: the help needs none of it
+
     try:
         yield
     except SettingsError as error:
@@ -38,5 +38,5 @@ def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()
 
 
 def _end(line: str, status: int = 1) -> None:
-    Console(stderr=True, soft_wrap=True).print(plain(f"error: {line}"))
+    errors().print(plain(f"error: {line}"))
     raise typer.Exit(status) from None

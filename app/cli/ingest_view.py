@@ -1,10 +1,13 @@
-"""Progress display of `ingest`: two bars, and a row for each video being processed."""
+"""Progress display of `ingest`: two bars, and a row for each video being processed.
+
+Only a terminal is shown it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -13,14 +16,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.tables import moment, plain
-from xclip_search import schemas
+from app.cli.output import moment, plain
+
+if TYPE_CHECKING:
+    from xclip_search import schemas
 
 _MOST_ROWS = 8  # of running jobs: a terminal is about three times as high
 
 
 class IngestView:
-    """A live table; within the block it is on the console, and its bars stay there afterwards."""
+    """A live table; within the block it is on the terminal, and its bars stay there afterwards."""
 
     def __init__(self, console: Console, bytes_total: int, videos_total: int) -> None:
         self._progress = Progress(
@@ -41,7 +46,8 @@ class IngestView:
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        if self._live.console.is_interactive:
+            self._live.start()
         return self
 
     def __exit__(
@@ -52,8 +58,6 @@ class IngestView:
     ) -> None:
         self._name, self._running, self._queued = None, (), 0
         self._live.stop()
-        if not self._live.console.is_interactive:
-            self._live.console.print()  # rich leaves the line open in files and pipes
 
     def sends(self, name: str) -> None:
         """A file begins to be sent."""

@@ -22,7 +22,8 @@ import httpx
 
 from app.catalog.errors import DATABASE_ERRORS, CatalogError
 from app.server.listener import PortBusy, bind
-from app.settings import Settings, base_url
+from app.service_urls import base_url
+from app.settings import Settings
 from app.storage.errors import MaintenanceError, NoLibrary
 from app.storage.library_identity import check_library, open_catalog
 from xclip_search.addresses import is_loopback
@@ -100,11 +101,10 @@ def _disk(settings: Settings) -> Diagnosis:
 def _catalog(settings: Settings) -> Diagnosis:
     try:
         check_library(settings)
-    except NoLibrary:
-        return Diagnosis("catalog", "ok", "there is none yet; it is made at the first start")
-    try:
         with open_catalog(settings) as catalog:
             catalog.ping()
+    except NoLibrary:
+        return Diagnosis("catalog", "ok", "there is none yet; it is made at the first start")
     except _UNUSABLE as error:
         return Diagnosis(
             "catalog",

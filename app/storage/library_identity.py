@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from app.catalog import Catalog
 from app.catalog.database import sqlite_file
@@ -70,9 +71,31 @@ def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
 
 
 def check_library(settings: Settings) -> None:
-    """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not."""
-    if settings.database_url is None and (missing := settings.layout.missing_catalog()):
-        raise NoLibrary(missing)
+    """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not.
+
+    Whether the database of a server has tables is not looked at. Raises DatabaseUrlInvalid, and
+    IdentityMismatch where the folder knows of a catalog that is lost.
+    """
+    check_exists(settings)
+    _refuse_missing_catalog(settings)
+    file = sqlite_file(settings.catalog_url)
+    if file is not None and not _has_content(file):
+        raise NoLibrary(f"the catalog {file} is empty; {_names_catalog(settings)}")
+
+
+def check_exists(settings: Settings) -> None:
+    """Raise NoLibrary unless catalog and data folder are there, whatever they hold."""
+    file = sqlite_file(settings.catalog_url)
+    if file is not None and not file.is_file():
+        raise NoLibrary(f"there is no catalog {file}; {_names_catalog(settings)}")
+    if not settings.layout.root.is_dir():
+        raise NoLibrary(f"there is no data folder {settings.data_dir}; XCLIP_DATA_DIR names it")
+
+
+def _names_catalog(settings: Settings) -> str:
+    if settings.database_url is None:
+        return "XCLIP_DATA_DIR names the data folder"
+    return "XCLIP_DATABASE_URL names it"
 
 
 def pair(catalog: Catalog, layout: DataLayout) -> None:
@@ -216,10 +239,15 @@ def _refuse_missing_catalog(settings: Settings) -> None:
     found = read(settings.layout)
     if file is None or found is None or not found.is_paired:
         return
-    journal = file.with_name(f"{file.name}-wal")
-    if not any(path.is_file() and path.stat().st_size for path in (file, journal)):
+    if not _has_content(file):
         state = "empty" if file.is_file() else "not there"
         raise IdentityMismatch(
             f"the catalog {file} is {state}, but the data folder {settings.layout.root} belongs to "
             f"one. {_ADVICE}"
         )
+
+
+def _has_content(file: Path) -> bool:
+    """Whether a catalog's file holds anything; its last changes may be in the journal beside it."""
+    journal = file.with_name(f"{file.name}-wal")
+    return any(path.is_file() and path.stat().st_size for path in (file, journal))

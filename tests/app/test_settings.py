@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, base_url, describe_settings, load_settings
+from app.service_urls import base_url
+from app.settings import Settings, SettingsError, describe_settings, load_settings
 
 
 def test_an_empty_environment_gives_a_service_on_loopback() -> None:

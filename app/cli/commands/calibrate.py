@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
 from app.cli.errors import reported
-from app.settings import Settings, load_settings
+from app.cli.output import Cell, Listing, figure, output, plain
 
 if TYPE_CHECKING:
     from app.calibration.confidence import HeldOut
     from app.calibration.recall import Measured
+    from app.settings import Settings
 
 Collection = Annotated[str, typer.Argument(help="The collection to measure.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random draws.")]
 
 
-def register(cli: typer.Typer, *, epilog: str) -> None:
-    """Add the commands; `epilog` ends the help of each."""
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
     for command in (calibrate, recall):
-        cli.command(epilog=epilog, rich_help_panel="Measuring")(command)
+        cli.command()(command)
 
 
 def calibrate(
@@ -51,7 +50,7 @@ def calibrate(
     """Calibrate confidence on a collection; a running service uses it at once."""
     if remove and pairs is not None:
         raise typer.BadParameter("--remove does not calibrate; leave out --pairs")
-    console = Console()
+    console = output()
     with _reported() as settings:
         # imported late: clients of the service never need PyTorch
         from app.calibration import confidence
@@ -104,7 +103,7 @@ def recall(
     ] = False,
 ) -> None:
     """Measure how many candidates a search must score, and let the collection use that number."""
-    console = Console()
+    console = output()
     with _reported() as settings:
         from app.calibration.recall import draw_queries, measure_recall, read_queries
         from app.calibration.stored_collection import open_footage  # late for the same reason
@@ -121,30 +120,31 @@ def recall(
     console.print(f"{enough} of {measured.segments} candidates {verdict}.")
 
 
-def _held_out_table(held_out: HeldOut) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(f"on {held_out.texts} texts held out of the fit")
-    table.add_column("searches", justify="right")
-    table.add_column("value", justify="right")
-    table.add_row("expected calibration error", str(held_out.searches), f"{held_out.error:.3f}")
+def _held_out_table(held_out: HeldOut) -> Listing:
+    table = Listing(f"on {held_out.texts} texts held out of the fit", "searches>", "value>")
+    error = figure(held_out.error, ".3f")
+    table.add_row("expected calibration error", str(held_out.searches), error)
     for name, part, whole in (
         ("nothing to find: abstains at 0.5", held_out.abstained, held_out.without_match),
         ("right first: kept at 0.5", held_out.kept, held_out.right),
     ):
-        table.add_row(name, str(whole), f"{part / whole:.3f}" if whole else "—")
+        share = figure(part / whole, ".3f") if whole else Cell(plain("—"), "")
+        table.add_row(name, str(whole), share)
     return table
 
 
-def _recall_table(measured: Measured) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    heads = ["candidates", "recall@1"]
+def _recall_table(measured: Measured) -> Listing:
+    heads = ["candidates>", "recall@1>"]
     if measured.top > 1:
-        heads.append(f"recall@{measured.top}")
-    for head in heads:
-        table.add_column(head, justify="right")
+        heads.append(f"recall@{measured.top}>")
+    table = Listing(*heads)
     for line in measured.lines:
         name = "all" if line.candidates == measured.segments else str(line.candidates)
-        values = [Text(name), Text(f"{line.of_best:.3f}"), Text(f"{line.of_top:.3f}")]
+        values: list[RenderableType] = [
+            plain(name),
+            figure(line.of_best, ".3f"),
+            figure(line.of_top, ".3f"),
+        ]
         table.add_row(*values[: len(heads)])
     return table
 
@@ -153,8 +153,9 @@ def _recall_table(measured: Measured) -> Table:
 def _reported() -> Iterator[Settings]:
     """The settings; an error that the operator can fix ends with one line and a status."""
     from app.calibration.stored_collection import CalibrationError
-    from app.catalog.errors import CatalogError  # late for the same reason
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError  # late for the same reason
+    from app.settings import load_settings
     from index.errors import VectorStoreError
 
-    with reported(CalibrationError, CatalogError, VectorStoreError):
+    with reported(CalibrationError, CatalogError, VectorStoreError, database=DATABASE_ERRORS):
         yield load_settings(os.environ)

@@ -8,13 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import reported
-from app.cli.tables import plain
-from app.settings import load_settings
+from app.cli.output import Listing, output, plain
 
 if TYPE_CHECKING:
     from app.maintenance.doctor import Diagnosis
@@ -27,9 +25,9 @@ _MARKS = {
 _NAME = 18  # cells, for the longest
 
 
-def register(cli: typer.Typer, *, epilog: str) -> None:
-    """Add the command; `epilog` ends its help."""
-    cli.command(epilog=epilog, rich_help_panel="Service")(doctor)
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+    cli.command()(doctor)
 
 
 def doctor(
@@ -37,27 +35,34 @@ def doctor(
 ) -> None:
     """Check model, codecs, sandbox, disk, GPU and ports; status 1 if something is wrong."""
     with reported():
+        from app.settings import load_settings
+
         settings = load_settings(os.environ)
         from app.maintenance.doctor import diagnose  # late: clients of the service need none of it
 
-        console = Console()
+        console = output()
         found = []
         for finding in diagnose(settings):
             found.append(finding)
             if not as_json:
-                console.print(_shown(finding))
+                console.print(_shown(finding, piped=not console.is_terminal))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     raise typer.Exit(1 if any(finding.verdict == "wrong" for finding in found) else 0)
 
 
-def _shown(finding: Diagnosis) -> Table:
-    """A line, or more where it is long, and below it the fix."""
+def _shown(finding: Diagnosis, *, piped: bool) -> Table:
+    """A line, or more where it is long, and below it the fix; a pipe gets it all in one line."""
+    message, fix = plain(finding.message), plain(finding.fix)
+    if piped:
+        line = Listing("verdict", "check", "message", "fix")
+        line.add_row(finding.verdict, finding.check, message, fix)
+        return line
     row = Table.grid(padding=(0, 1))
     row.add_column()
     row.add_column(width=_NAME)
     row.add_column(overflow="fold")
-    row.add_row(_MARKS[finding.verdict], finding.check, plain(finding.message))
+    row.add_row(_MARKS[finding.verdict], finding.check, message)
     if finding.fix:
-        row.add_row("", "", Text("→ ").append_text(plain(finding.fix)))
+        row.add_row("", "", Text("→ ").append_text(fix))
     return row

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from app.cli.errors import reported
-from app.cli.tables import plain
-from app.settings import Settings, load_settings
+from app.cli.output import Listing, errors, output, plain
 from xclip.text_file import read_lines
 from xclip.training.readers import Kind as AnnotationKind
 
 if TYPE_CHECKING:
+    from app.settings import Settings
     from xclip.encoder import Encoder
     from xclip.evaluation.classification import Classification
     from xclip.evaluation.clip_loader import BrokenClip, Footage
@@ -68,15 +66,13 @@ Plots = Annotated[
 _SHOWN_BROKEN = 5
 
 
-def register(cli: typer.Typer, *, epilog: str) -> None:
-    """Add the command and what it can do; `epilog` ends its help."""
-    evaluate = typer.Typer(
-        help="Measure the model on annotated clips.", no_args_is_help=True, epilog=epilog
-    )
+def register(cli: typer.Typer) -> None:
+    """Add the command and what it can do."""
+    evaluate = typer.Typer(help="Measure the model on annotated clips.", no_args_is_help=True)
     evaluate.command("retrieval")(retrieval)
     evaluate.command("classification")(classification)
     evaluate.command("split")(split)
-    cli.add_typer(evaluate, name="evaluate", rich_help_panel="Measuring")
+    cli.add_typer(evaluate, name="evaluate")
 
 
 def retrieval(
@@ -119,7 +115,7 @@ def retrieval(
         with _progress(len(footage.clips)) as seen:
             scores = score_retrieval(encoder, footage, others, seen)
         lines = retrieval_lines(scores, ties, beta)
-        Console().print(_retrieval_table(lines))
+        output().print(_retrieval_table(lines))
         _tell_left_out(found.left_out)
         _tell_broken(footage.broken)
         if plots is not None:
@@ -200,7 +196,7 @@ def classification(
                 | {"template": template, "labels": len(known), "clips": len(classified.truth)}
                 | _accuracies(classified)
             )
-        Console().print(_classification_table(measured))
+        output().print(_classification_table(measured))
         if plots is not None:
             _plot_classified(plots, measured)
         if report is not None:
@@ -230,7 +226,7 @@ def split(
         clips = found.clips
         record = write_split(annotations, folder, clips, into, share, seed, by_label=by_label)
         _tell_left_out(found.left_out)
-    Console().print(
+    output().print(
         plain(f"{record.train_clips} clips to train with, {record.test_clips} to test, in {into}")
     )
 
@@ -275,10 +271,9 @@ def _lines(path: Path) -> list[str]:
     return list(dict.fromkeys(line for _, line in read_lines(path)))
 
 
-def _retrieval_table(lines: Sequence[RetrievalLine]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("score", "direction", "queries", "R@1", "R@5", "R@10", "median", "mean rank"):
-        table.add_column(column, justify="left" if column in ("score", "direction") else "right")
+def _retrieval_table(lines: Sequence[RetrievalLine]) -> Listing:
+    numbers = ("queries>", "R@1>", "R@5>", "R@10>", "median>", "mean rank>")
+    table = Listing("score", "direction", *numbers)
     for line in lines:
         figures = line.figures
         shares = (f"{share:.3f}" for share in (figures.r1, figures.r5, figures.r10))
@@ -287,11 +282,9 @@ def _retrieval_table(lines: Sequence[RetrievalLine]) -> Table:
     return table
 
 
-def _classification_table(measured: Sequence[tuple[str, Classification]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    heads = ("split", "clips", "labels", "top-1", "top-5", "class mean", "calibration error")
-    for head in heads:
-        table.add_column(head, justify="left" if head == "split" else "right")
+def _classification_table(measured: Sequence[tuple[str, Classification]]) -> Listing:
+    figures = ("top-1>", "top-5>", "class mean>", "calibration error>")
+    table = Listing("split", "clips>", "labels>", *figures)
     accuracies = [list(_accuracies(classified).values()) for _, classified in measured]
     for (name, classified), values in zip(measured, accuracies, strict=True):
         counts = str(len(classified.truth)), str(len(classified.labels))
@@ -360,20 +353,20 @@ def _tell_broken(broken: Sequence[BrokenClip]) -> None:
 
 def _list_on_stderr(heading: str, lines: Iterable[str]) -> None:
     """The first of the lines below their heading, and how many more there are; of none, nothing."""
-    errors, listed = Console(stderr=True), list(lines)
+    console, listed = errors(), list(lines)
     if listed:
-        errors.print(heading)
+        console.print(heading)
     for line in listed[:_SHOWN_BROKEN]:
-        errors.print(plain(f"  {line}"))
+        console.print(plain(f"  {line}"))
     if len(listed) > _SHOWN_BROKEN:
-        errors.print(f"  and {len(listed) - _SHOWN_BROKEN} more; --json lists them")
+        console.print(f"  and {len(listed) - _SHOWN_BROKEN} more; --json lists them")
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[AnnotatedClip], None]]:
     """A progress bar on stderr; the function it yields is called with each clip."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("clips"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=errors(), transient=True) as progress:
         task = progress.add_task("", total=total)
         yield lambda clip: progress.advance(task)
 
@@ -381,7 +374,8 @@ def _progress(total: int) -> Iterator[Callable[[AnnotatedClip], None]]:
 @contextmanager
 def _reported() -> Iterator[Settings]:
     """The settings; an error that the operator can fix ends with one line and a status."""
-    from xclip.errors import XCLIPError  # late for the same reason
+    from app.settings import load_settings  # late for the same reason
+    from xclip.errors import XCLIPError
 
     with reported(XCLIPError):
         yield load_settings(os.environ)

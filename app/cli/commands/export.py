@@ -8,14 +8,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from app.cli.connection import PANEL, Collection, Key, Url, connected
+from app.cli.connection import Collection, Key, Url, connected
 from app.cli.errors import reported
-from xclip_search import ApiError, Client, schemas
+from app.cli.output import errors, output, plain
+
+if TYPE_CHECKING:
+    from xclip_search import Client, schemas
 
 Row = dict[str, Any]
 Write = Callable[[Sequence[Row]], None]
@@ -32,7 +34,7 @@ class NotInstalled(Exception):
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
-    cli.command(rich_help_panel=PANEL)(export)
+    cli.command()(export)
 
 
 def export(
@@ -64,13 +66,15 @@ def export(
             unreadable += len(rows) - len(sound)
             written += len(sound)
             write(sound)
-    Console().print(f"{written} segments in {file}")
+    output().print(plain(f"{written} segments in {file}"))
     if unreadable:
-        Console(stderr=True).print(f"{unreadable} vectors could not be read and were left out.")
+        errors().print(f"{unreadable} vectors could not be read and were left out.")
 
 
 def _batches(client: Client, collection: str, wanted: list[str] | None) -> Iterator[list[Row]]:
     """The segments, in batches of at least some thousands but for the last."""
+    from xclip_search import ApiError
+
     videos: Iterator[schemas.VideoAnswer]
     if wanted:
         videos = (client.video(video_id, collection) for video_id in wanted)

@@ -11,12 +11,11 @@ from typing import Final, TypeAlias
 
 from pydantic import JsonValue
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.folder_scan import FolderScan
 from app.cli.ingest_view import IngestView
-from app.cli.tables import plain
+from app.cli.output import Listing, plain
 from xclip_search import ApiError, Client, ServiceAway, Unfinished, Uploaded, schemas
 from xclip_search.library import JobStatus
 
@@ -117,7 +116,7 @@ def nothing_in(skipped: Mapping[str, int]) -> str:
 
 def summary(outcome: Outcome, skipped: Mapping[str, int] | None = None) -> Group:
     """The counts, a line for what was left out of folders, and a line for every failure."""
-    counts = Table(box=None, pad_edge=False, show_header=False)
+    counts = Listing("outcome", "videos", show_header=False)
     for word, count, style in (
         ("searchable", outcome.succeeded, "green"),
         ("already there", outcome.duplicates, ""),
@@ -128,9 +127,7 @@ def summary(outcome: Outcome, skipped: Mapping[str, int] | None = None) -> Group
     parts += [Text(f"{count} skipped: {why}", "dim") for why, count in (skipped or {}).items()]
     if not outcome.failures:
         return Group(*parts)
-    failures = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("file", "code", "why"):
-        failures.add_column(heading, overflow="fold")
+    failures = Listing("file", "code", "why")
     for failure in outcome.failures:
         failures.add_row(plain(str(failure.source)), failure.code, plain(failure.message))
     return Group(*parts, Text(), failures)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
-from app.cli.connection import PANEL, AsJson, Key, Url, connected
-from app.cli.tables import plain, print_items
-from xclip_search import Client, schemas
-from xclip_search.library import JobStatus, jobs_page
+from app.cli.connection import AsJson, Key, Url, connected
+from app.cli.output import Listing, figure, output, plain
+from app.cli.tables import print_items
+
+if TYPE_CHECKING:
+    from xclip_search import Client, schemas
 
 JobId = Annotated[str, typer.Argument(help="The id of a job; `jobs` prints them.")]
 SHOWN = 20
+Status = Literal["queued", "running", "succeeded", "failed", "canceled"]
 _LOOK_EVERY_S = 1.0
 
 
@@ -27,7 +29,7 @@ def register(cli: typer.Typer) -> None:
     jobs.callback()(list_jobs)
     jobs.command("cancel")(cancel)
     jobs.command("retry")(retry)
-    cli.add_typer(jobs, name="jobs", rich_help_panel=PANEL)
+    cli.add_typer(jobs, name="jobs")
 
 
 def list_jobs(
@@ -35,7 +37,7 @@ def list_jobs(
     watch: Annotated[
         bool, typer.Option("--watch", help="Watch until no job is waiting or running.")
     ] = False,
-    status: Annotated[JobStatus | None, typer.Option(help="Only jobs with this status.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
     collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
     top: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")] = SHOWN,
     as_json: AsJson = False,
@@ -49,11 +51,13 @@ def list_jobs(
         if watch:
             _watch(client, collection, top)
             return
+        from xclip_search.library import jobs_page  # late: the help needs no client
+
         page = client.run(jobs_page(collection, status=status, limit=top))
     if as_json:
         print_items(page.items)
     else:
-        Console().print(_table(page.items))
+        output().print(_table(page.items))
 
 
 def cancel(job_id: JobId, url: Url = None, key: Key = None) -> None:
@@ -71,10 +75,13 @@ def retry(job_id: JobId, url: Url = None, key: Key = None) -> None:
 def _watch(client: Client, collection: str | None, top: int) -> None:
     """Show the unended jobs, oldest first as they are taken up, until there are none.
 
-    A job that was shown once stays, so that its end is seen.
+    A job that was shown once stays, so that its end is seen. A pipe gets the jobs at the end only.
     """
     shown: dict[str, schemas.JobAnswer] = {}
-    with Live(console=Console(), auto_refresh=False) as live:
+    console = output()
+    with (
+        Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
+    ):
         while True:
             unended = {job.id: job for job in client.jobs(collection, status="running")}
             unended |= {job.id: job for job in client.jobs(collection, status="queued")}
@@ -82,23 +89,22 @@ def _watch(client: Client, collection: str | None, top: int) -> None:
                 if shown[job_id].finished_at is None:
                     shown[job_id] = client.job(job_id)
             shown |= dict(sorted(unended.items()))
-            live.update(_table(list(shown.values())[-top:]), refresh=True)
+            if live is not None:
+                live.update(_table(list(shown.values())[-top:]), refresh=True)
             if not unended:
-                return
+                break
             time.sleep(_LOOK_EVERY_S)
+    if live is None:
+        console.print(_table(list(shown.values())))
 
 
-def _table(jobs: Sequence[schemas.JobAnswer]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("job", "collection", "video", "status", "stage"):
-        table.add_column(head, no_wrap=True)
-    for head in ("done", "left"):
-        table.add_column(head, justify="right")
-    table.add_column("why", overflow="fold")
+def _table(jobs: Sequence[schemas.JobAnswer]) -> Listing:
+    names = ("=job", "=collection", "=video", "=status", "=stage")
+    table = Listing(*names, "done>", "left>", "why")
     for job in jobs:
-        left = "" if job.eta_s is None else f"{job.eta_s:.0f} s"
+        left = "" if job.eta_s is None else figure(job.eta_s, ".0f", " s")
         why = plain(f"{job.error.message} ({job.error.code})" if job.error else "")
-        share = f"{job.progress:.0%}"
-        names = (job.id, job.collection, job.video_id, job.status, job.stage or "")
-        table.add_row(*names, share, left, why)
+        done = figure(job.progress, ".0%")
+        row = (job.id, job.collection, job.video_id, job.status, job.stage or "")
+        table.add_row(*row, done, left, why)
     return table

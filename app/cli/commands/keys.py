@@ -8,31 +8,26 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from app.cli.errors import reported
+from app.cli.output import Listing, optional, output, plain
 from app.clock import SystemClock
-from app.ids import DIGITS
-from app.settings import load_settings
 
 if TYPE_CHECKING:
     from app.catalog import Catalog
 
 DAY_S = 24 * 3600.0
 
-ID_WIDTH = len("key_") + DIGITS
 _WIDE = 100  # columns of a terminal that has room for the day a key was made
 
 
-def register(cli: typer.Typer, *, epilog: str) -> None:
-    """Add the command and what it can do; `epilog` ends its help."""
-    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True, epilog=epilog)
+def register(cli: typer.Typer) -> None:
+    """Add the command and what it can do."""
+    keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
     keys.command("create")(create)
     keys.command("list")(list_)
     keys.command("revoke")(revoke)
-    cli.add_typer(keys, name="keys", rich_help_panel="Service")
+    cli.add_typer(keys, name="keys")
 
 
 def create(
@@ -76,26 +71,22 @@ def list_() -> None:
     with _catalog() as catalog:
         keys = catalog.list_keys()
     now = SystemClock().now()
-    console = Console()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("id", no_wrap=True, min_width=ID_WIDTH)  # to be copied whole into `revoke`
-    table.add_column("name", overflow="fold", min_width=len("name"))
-    for head in ("scope", "a minute", "at once"):
-        table.add_column(head, no_wrap=True)
-    table.add_column("state", min_width=len(f"{now:%Y-%m-%d}"))
-    is_wide = console.width >= _WIDE
-    if is_wide:
-        table.add_column("made", no_wrap=True)
+    console = output()
+    has_room = console.width >= _WIDE or not console.is_terminal
+    made_head = ("=made",) if has_room else ()
+    table = Listing("=id", "name", "=scope", "=a minute", "=at once", "state", *made_head)
+    table.columns[0].min_width = len(keys[0].id) if keys else None  # is copied whole into `revoke`
+    table.columns[1].min_width = len("name")
+    table.columns[5].min_width = len(f"{now:%Y-%m-%d}")
     for key in keys:
         state = "in force"
         if key.revoked_at is not None:
             state = f"revoked {key.revoked_at:%Y-%m-%d}"
         elif key.expires_at is not None:
             state = f"{'expired' if key.is_expired(now) else 'until'} {key.expires_at:%Y-%m-%d}"
-        cells = (key.id, key.name, key.scope, _limit(key.requests_per_minute))
-        made = (f"{key.created_at:%Y-%m-%d}",) if is_wide else ()
-        more = (_limit(key.concurrent_requests), state, *made)
-        table.add_row(*(Text(cell) for cell in (*cells, *more)))
+        limits = (optional(key.requests_per_minute), optional(key.concurrent_requests))
+        made = (f"{key.created_at:%Y-%m-%d}",) if has_room else ()
+        table.add_row(key.id, plain(key.name), key.scope, *limits, state, *made)
     console.print(table)
 
 
@@ -115,10 +106,6 @@ def revoke(
         )
 
 
-def _limit(number: int | None) -> str:
-    return "—" if number is None else str(number)
-
-
 @contextmanager
 def _catalog(*, make: bool = False) -> Iterator[Catalog]:
     """The catalog that the settings name; an error that the operator can fix is one line.
@@ -126,6 +113,7 @@ def _catalog(*, make: bool = False) -> Iterator[Catalog]:
     make : whether a new one is made where there is none
     """
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
+    from app.settings import load_settings
     from app.storage.errors import MaintenanceError
     from app.storage.library_identity import check_library, open_catalog
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.connection import (
-    PANEL,
     AsJson,
     Collection,
     CollectionName,
@@ -23,10 +19,13 @@ from app.cli.connection import (
     json_object,
 )
 from app.cli.errors import reported
-from app.cli.tables import length, plain, print_items, span
+from app.cli.output import Cell, Listing, errors, figure, length, output, plain, size, span
+from app.cli.tables import print_items
 from xclip.errors import TextFileError
 from xclip.text_file import read_lines
-from xclip_search import schemas
+
+if TYPE_CHECKING:
+    from xclip_search import schemas
 
 VideoId = Annotated[str, typer.Argument(help="The id of a video; `videos` prints them.")]
 SetName = Annotated[str, typer.Argument(help="The label set's name.")]
@@ -52,7 +51,7 @@ def register(cli: typer.Typer) -> None:
         group.callback()(list_)
         for action, command in actions.items():
             group.command(action)(command)
-        cli.add_typer(group, name=name, rich_help_panel=PANEL)
+        cli.add_typer(group, name=name)
 
 
 def _collections(
@@ -65,17 +64,17 @@ def _collections(
     if as_json:
         print_items(found)
         return
-    table = _table("collection", "model", "videos>", "segments>", "window>", "every>")
+    table = Listing("collection", "model", "videos>", "segments>", "window>", "every>")
     for each in found:
         cut = each.segmentation
         numbers = (
             str(each.videos),
             str(each.segments),
-            f"{cut.window_s:g} s",
-            f"{cut.stride_s:g} s",
+            figure(cut.window_s, "g", " s"),
+            figure(cut.stride_s, "g", " s"),
         )
         table.add_row(each.name, plain(each.model), *numbers)
-    Console().print(table)
+    output().print(table)
 
 
 def create_collection(
@@ -145,12 +144,12 @@ def _videos(
     if as_json:
         print_items(found)
         return
-    table = _table("id", "video", "status", "length>", "size>", "why it failed")
+    table = Listing("=id", "video", "status", "length>", "size>", "why it failed")
     for each in found:
         why = plain(each.error.message) if each.error else Text()
-        row = (each.status, length(each.duration_s), decimal(each.size_bytes))
+        row = (each.status, length(each.duration_s), size(each.size_bytes))
         table.add_row(each.id, plain(each.filename), *row, why)
-    Console().print(table)
+    output().print(table)
 
 
 def show_video(
@@ -167,7 +166,11 @@ def show_video(
         if text is None:
             typer.echo(client.video(video_id, collection).model_dump_json(indent=2))
         else:
-            Console().print(_heat(client.heatmap(video_id, text, collection).pieces))
+            pieces = client.heatmap(video_id, text, collection).pieces
+            if pieces:
+                output().print(_heat(pieces))
+            else:
+                errors().print("Nothing of the video is indexed.")
 
 
 def describe_video(
@@ -212,10 +215,10 @@ def _label_sets(
     if as_json:
         print_items(found)
         return
-    table = _table("label set", "labels>", "templates")
+    table = Listing("label set", "labels>", "templates")
     for each in found:
         table.add_row(each.name, str(each.size), plain(" · ".join(each.templates)))
-    Console().print(table)
+    output().print(table)
 
 
 def show_label_set(name: SetName, url: Url = None, key: Key = None) -> None:
@@ -273,26 +276,16 @@ _OF_LABELS: dict[str, Callable[..., None]] = {
 }
 
 
-def _heat(intervals: list[schemas.HeatmapPiece]) -> Table | Text:
-    """A bar for each interval, as long as its score is above the lowest of all."""
-    if not intervals:
-        return Text("Nothing of the video is indexed.")
+def _heat(intervals: list[schemas.HeatmapPiece]) -> Listing:
+    """A bar for each interval, as long as its score is above the lowest of all; none in a pipe."""
     scores = [interval.score for interval in intervals]
     least, most = min(scores), max(scores)
-    table = _table("moment>", "score>", "")
+    table = Listing("moment>", "score>", "")
     for interval in intervals:
         share = (interval.score - least) / (most - least) if most > least else 1.0
         bar = Text("█" * max(1, round(_BAR * share)), style="cyan")
-        table.add_row(span(interval.start, interval.end), f"{interval.score:.2f}", bar)
-    return table
-
-
-def _table(*heads: str) -> Table:
-    """A table of these columns; `>` at the end of a head puts numbers to the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in heads:
-        numbers = head.endswith(">")
-        table.add_column(head.rstrip(">"), justify="right" if numbers else "left", overflow="fold")
+        when, score = span(interval.start, interval.end), figure(interval.score, ".2f")
+        table.add_row(when, score, Cell(bar, ""))
     return table
 
 

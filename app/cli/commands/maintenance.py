@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,25 +17,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import reported
-from app.cli.tables import plain
-from app.settings import Settings, load_settings
+from app.cli.output import Cell, Listing, errors, output, plain
 
 if TYPE_CHECKING:
     from app.maintenance.orphans import Orphan
     from app.maintenance.verify import Repairs, Report
+    from app.settings import Settings
 
-SHOWN = 100  # lines of a table; --json prints everything
+SHOWN = 100  # lines of a table on a terminal; --json prints everything
 Json = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
-def register(cli: typer.Typer, *, epilog: str) -> None:
-    """Add the commands; `epilog` ends the help of each."""
+def register(cli: typer.Typer) -> None:
+    """Add the commands."""
     for command in (verify, gc, backup, restore, adopt):
-        cli.command(epilog=epilog, rich_help_panel="Maintenance")(command)
+        cli.command()(command)
 
 
 def verify(
@@ -58,7 +58,7 @@ def verify(
         body["waste"] = body.pop("orphans")  # the field's name since the first version
         typer.echo(json.dumps(body, indent=2))
     else:
-        _show(report, repairs, Console())
+        _show(report, repairs, output())
     raise typer.Exit(1 if report.damage else 0)
 
 
@@ -83,9 +83,9 @@ def gc(
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in orphans], indent=2))
         return
-    console = Console()
+    console = output()
     if orphans:
-        console.print(_orphan_table(orphans))
+        console.print(_orphan_table(orphans, _rows_shown(console)))
     verb = "could be" if dry_run else "were"
     console.print(f"{_bytes(sum(each.size_bytes for each in orphans))} {verb} removed.")
 
@@ -99,7 +99,7 @@ def backup(
 
         with _progress("files copied") as progress:
             made = back_up(settings, folder, progress)
-    console = Console()
+    console = output()
     console.print(plain(f"{folder} holds {made.files} files, {_bytes(made.size_bytes)}."))
     for path in made.missing:
         console.print(plain(f"missing, and so not in the backup: {path}"))
@@ -118,7 +118,7 @@ def restore(
         with _progress("files restored") as progress:
             manifest = restore_folder(folder, settings, progress)
     count = len(manifest.files)
-    Console().print(
+    output().print(
         plain(
             f"{settings.data_dir} is as it was at {manifest.created_at}: {count} files, all intact."
         )
@@ -133,9 +133,9 @@ def adopt(
         from app.catalog import Catalog
         from app.maintenance.adoption import compare_folder
         from app.storage.library_identity import adopt as adopt_folder
-        from app.storage.library_identity import check_library
+        from app.storage.library_identity import check_exists
 
-        check_library(settings)
+        check_exists(settings)  # what the catalog holds is for compare_folder to say
         with Catalog.open(settings.catalog_url) as catalog:
             found = compare_folder(catalog, settings)
             typer.echo(
@@ -151,9 +151,9 @@ def adopt(
 
 def _show(report: Report, repairs: Repairs | None, console: Console) -> None:
     if report.damage:
-        console.print(_damage_table(report))
+        console.print(_damage_table(report, _rows_shown(console)))
     if report.orphans:
-        console.print(_orphan_table(report.orphans))
+        console.print(_orphan_table(report.orphans, _rows_shown(console)))
         console.print("Orphans are not damage; xclip-search gc removes them.")
     if report.pending_removals:
         console.print(f"{report.pending_removals} removals are pending; the service runs them.")
@@ -175,26 +175,27 @@ def _show(report: Report, repairs: Repairs | None, console: Console) -> None:
             console.print(plain(f"not repaired: {finding.kind} of {finding.subject}"))
 
 
-def _damage_table(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("damage", "of", "what is wrong"):
-        table.add_column(head, overflow="fold")
-    for finding in report.damage[:SHOWN]:
-        table.add_row(Text(finding.kind), plain(finding.subject), plain(finding.message))
-    if len(report.damage) > SHOWN:
-        table.add_row("…", f"{len(report.damage) - SHOWN} more", "")
+def _rows_shown(console: Console) -> int:
+    """How many rows of a table are printed: a pipe gets all."""
+    return SHOWN if console.is_terminal else sys.maxsize
+
+
+def _damage_table(report: Report, most: int) -> Listing:
+    table = Listing("damage", "of", "what is wrong")
+    for finding in report.damage[:most]:
+        table.add_row(finding.kind, plain(finding.subject), plain(finding.message))
+    if len(report.damage) > most:
+        table.add_row("…", f"{len(report.damage) - most} more", "")
     return table
 
 
-def _orphan_table(orphans: Sequence[Orphan]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("orphan")
-    table.add_column("name", overflow="fold")
-    table.add_column("size", justify="right")
-    for each in orphans[:SHOWN]:
-        table.add_row(Text(each.kind), plain(each.name), Text(_bytes(each.size_bytes)))
-    if len(orphans) > SHOWN:
-        table.add_row("…", f"{len(orphans) - SHOWN} more", "")
+def _orphan_table(orphans: Sequence[Orphan], most: int) -> Listing:
+    table = Listing("orphan", "name", "size>")
+    for each in orphans[:most]:
+        size = Cell(Text(_bytes(each.size_bytes)), str(each.size_bytes))
+        table.add_row(each.kind, plain(each.name), size)
+    if len(orphans) > most:
+        table.add_row("…", f"{len(orphans) - most} more", "")
     return table
 
 
@@ -206,7 +207,7 @@ def _bytes(count: int) -> str:
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int], None]]:
     """A count that goes up on a terminal's standard error; nothing anywhere else."""
-    with Console(stderr=True).status("") as status:
+    with errors().status("") as status:
         yield lambda count: status.update(f"{count} {what}")
 
 
@@ -214,6 +215,7 @@ def _progress(what: str) -> Iterator[Callable[[int], None]]:
 def _reported() -> Iterator[Settings]:
     """The settings; an error that the operator can fix ends with one line and a status."""
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
+    from app.settings import load_settings
     from app.storage.errors import MaintenanceError
 
     with reported(MaintenanceError, CatalogError, database=DATABASE_ERRORS):

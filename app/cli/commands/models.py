@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from app.cli.errors import reported
-from app.cli.tables import plain
+from app.cli.output import Cell, Listing, figure, output, plain
 
-_VERDICTS = {True: Text("pass"), False: Text("FAIL", style="bold"), None: Text("—", style="dim")}
+_VERDICTS = {
+    True: Cell(Text("pass"), "pass"),
+    False: Cell(Text("FAIL", style="bold"), "FAIL"),
+    None: Cell(Text("—", style="dim"), ""),
+}
 
 
 def register(cli: typer.Typer) -> None:
@@ -24,23 +26,20 @@ def register(cli: typer.Typer) -> None:
     models.command("list")(list_)
     models.command("convert")(convert)
     models.command("check")(check)
-    cli.add_typer(models, name="models", rich_help_panel="Service")
+    cli.add_typer(models, name="models")
 
 
 def list_() -> None:
     """List the published X-CLIP checkpoints; each name can be given as XCLIP_MODEL."""
     from xclip.conversion.published import PUBLISHED
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("name", no_wrap=True)
-    for head in ("frames", "size", "patch", "dims", "parameters"):
-        table.add_column(head, justify="right")
-    table.add_column("trained on")
+    numbers = ("frames>", "size>", "patch>", "dims>", "parameters>")
+    table = Listing("=name", *numbers, "trained on")
     for model in PUBLISHED:
-        numbers = (model.num_frames, model.image_size, model.patch_size)
-        dims, parameters = model.config().projection_dim, f"{model.parameters:,}"
-        table.add_row(model.repository, *map(str, numbers), str(dims), parameters, model.trained_on)
-    Console().print(table)
+        sizes = (model.num_frames, model.image_size, model.patch_size)
+        dims, parameters = model.config().projection_dim, figure(model.parameters, ",")
+        table.add_row(model.repository, *map(str, sizes), str(dims), parameters, model.trained_on)
+    output().print(table)
 
 
 def convert(
@@ -104,12 +103,10 @@ def check(
         from xclip.conversion.verify import check_checkpoint  # late for the same reason
 
         results = check_checkpoint(source, clip)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for head in ("what", "verdict", "found"):
-        table.add_column(head, overflow="fold")
+    table = Listing("what", "verdict", "found")
     for result in results:
         table.add_row(plain(result.what), _VERDICTS[result.passed], plain(result.detail))
-    console = Console()
+    console = output()
     console.print(table)
     if any(result.passed is False for result in results):
         console.print(plain(f"{source}: fail"))

@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from app.cli.commands import demo
-from app.cli.commands.ingest import ingest as ingest_items
-from app.cli.commands.ingest import items_of, nothing_in, summary
 from app.cli.connection import (
-    PANEL,
     AsJson,
     Collection,
     Key,
@@ -23,9 +19,17 @@ from app.cli.connection import (
     connected,
     json_object,
 )
-from app.cli.folder_scan import FolderScan
-from app.cli.tables import labelled, nothing_found, ranking, videos_labelled, warn_of_cut_texts
-from xclip_search import ApiError, Client, Unfinished, schemas
+from app.cli.output import errors, output
+from app.cli.tables import (
+    nothing_found,
+    print_labelled,
+    ranking,
+    videos_labelled,
+    warn_of_cut_texts,
+)
+
+if TYPE_CHECKING:
+    from xclip_search import Client, schemas
 
 INGEST_PATIENCE_S = 3600.0  # a full queue may take long to empty
 
@@ -33,8 +37,7 @@ INGEST_PATIENCE_S = 3600.0  # a full queue may take long to empty
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     for command in (ingest, search, classify):
-        cli.command(rich_help_panel=PANEL)(command)
-    demo.register(cli, panel=PANEL)
+        cli.command()(command)
 
 
 def ingest(
@@ -54,20 +57,28 @@ def ingest(
 
     If it is stopped, the same command resumes where it was.
     """
-    console = Console()
+    # late: the help needs neither a client nor what knows of video formats
+    from app.cli.commands.ingest import ingest as ingest_items
+    from app.cli.commands.ingest import items_of, nothing_in, summary
+    from app.cli.folder_scan import FolderScan
+    from xclip_search import ApiError, Unfinished
+
     with connected(url, key, patience_s=INGEST_PATIENCE_S) as client:
         scan = FolderScan()
         items = items_of(sources, scan)
         if not items:
             raise ApiError("no_video", nothing_in(scan.skipped))
         unfinished = Unfinished(_cache_folder() / "uploads", client.url)
-        outcome = ingest_items(client, collection, items, console, unfinished)
-    console.print(summary(outcome, scan.skipped))
+        outcome = ingest_items(client, collection, items, errors(), unfinished)
+    output().print(summary(outcome, scan.skipped))
     raise typer.Exit(1 if outcome.failures else 0)
 
 
 def search(
-    text: Annotated[str | None, typer.Argument(help="What happens in the moments to find.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="What happens in the moments to find."),
+    ] = None,
     then: Annotated[
         list[str] | None,
         typer.Option(help="What happens after it in the same video; up to four times."),
@@ -119,6 +130,7 @@ def search(
     key: Key = None,
 ) -> None:
     """Find moments by text or by example, best first."""
+    text = _one_text(words or [], has_other_texts=bool(then) or not_ is not None)
     if sum(choice is not None for choice in (text, like, clip)) != 1:
         raise typer.BadParameter("say what to find: TEXT, --like SEGMENT_ID or --clip FILE")
     given: dict[str, Any] = {
@@ -140,6 +152,18 @@ def search(
             typer.echo(answer.model_dump_json(indent=2))
         else:
             _show(client, answer, pictures)
+
+
+def _one_text(words: Sequence[str], *, has_other_texts: bool) -> str | None:
+    """Words that the shell has parted, as one text. Raises BadParameter where it is not clear.
+
+    With other texts beside them, the words may be the rest of one of those.
+    """
+    if len(words) > 1 and has_other_texts:
+        raise typer.BadParameter(
+            f"put each text in quotes: it is not clear which one {words[-1]!r} belongs to"
+        )
+    return " ".join(words) or None
 
 
 def _text_options(
@@ -164,10 +188,10 @@ def _text_options(
 
 
 def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
-    console = Console()
+    console = output()
     warn_of_cut_texts(answer)
     if not answer.results:
-        console.print(nothing_found(answer))
+        errors().print(nothing_found(answer))
         return
     if pictures == "no":
         console.print(ranking(answer.results))
@@ -179,7 +203,7 @@ def _show(client: Client, answer: schemas.SearchAnswer, pictures: str) -> None:
         remark += "; the confidence is an estimate, not calibrated"
     if answer.index.segments_damaged:
         remark += f"; {answer.index.segments_damaged} more could not be read and are being rebuilt"
-    console.print(Text(remark, style="dim"))
+    errors().print(Text(remark, style="dim"))
 
 
 def _show_with_pictures(
@@ -235,22 +259,25 @@ def classify(
         "top": top,
     }
     options = {name: value for name, value in given.items() if value}
-    console = Console()
+    console = output()
     with connected(url, key) as client:
         if file is not None:
             clip = client.classify_file(file, **options)
             warn_of_cut_texts(clip)
-            console.print(labelled(clip))
+            print_labelled(clip, console)
         elif video is not None:
             answer = client.classify(collection, video_ids=[video], **options)
             warn_of_cut_texts(answer)
-            console.print(labelled(answer.videos[0]))
+            print_labelled(answer.videos[0], console)
         else:
             allowed = json_object("--filter", filter_ or "")
             options = {"top": 1, **options}
             answer = client.classify(collection, filter=allowed, segments=False, **options)
             warn_of_cut_texts(answer)
-            console.print(videos_labelled(answer.videos))
+            if answer.videos:
+                console.print(videos_labelled(answer.videos))
+            else:
+                errors().print("There is nothing to label: no searchable video matches.")
 
 
 def _cache_folder() -> Path:

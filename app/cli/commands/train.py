@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from app.cli.tables import plain
+from app.cli.output import errors, output, plain
 
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
-    cli.command(rich_help_panel="Training")(train)
+    cli.command()(train)
 
 
 def train(
@@ -38,11 +37,11 @@ def train(
         chosen = read_config(config)
         finished = run(chosen)
     except XCLIPError as error:
-        Console(stderr=True).print(plain(f"error: {error} ({error.code})"))
+        errors().print(plain(f"error: {error} ({error.code})"))
         raise typer.Exit(1) from None
     if os.environ.get("RANK", "0") != "0":
         return  # one of torchrun's processes is enough to say it
-    console = Console()
+    console = output()
     loss = "" if finished.loss is None else f", last loss {finished.loss:.4f}"
     folder = chosen.run.output / CHECKPOINT
     console.print(plain(f"{finished.steps} steps{loss}; the checkpoint is in {folder}"))

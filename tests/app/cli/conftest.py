@@ -19,6 +19,8 @@ from app.cli.main import build_cli
 
 ROOT = Path(__file__).parents[3]
 START_S = 90.0
+# rich takes what is no terminal for a dumb one, of this size
+WIDE_TERMINAL = {"TTY_COMPATIBLE": "1", "TERM": "dumb", "COLUMNS": "200", "LINES": "60"}
 
 RunCommand = Callable[..., Result]
 
@@ -82,12 +84,21 @@ def command(monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs the command line in a wide terminal: `command("search", "a red square")`."""
     for name in [name for name in os.environ if name.startswith("XCLIP_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
+    for name, value in WIDE_TERMINAL.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: object) -> Result:
         return CliRunner().invoke(build_cli(), [str(argument) for argument in arguments])
 
     return run
+
+
+@pytest.fixture
+def piped(command: RunCommand, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    """Runs the command line with its output in a pipe: `piped("videos")`."""
+    for name in WIDE_TERMINAL:
+        monkeypatch.delenv(name)
+    return command
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from click.testing import Result
 
-from app.cli.tables import moment
+from app.cli.output import moment
 
 RunCommand = Callable[..., Result]
 MakeClip = Callable[..., Path]

@@ -14,6 +14,7 @@ import pytest
 import typer
 from click.testing import Result
 
+from app.cli.connection import default_url
 from app.cli.errors import reported
 from app.settings import SettingsError
 from tests.http_stand_in import serving
@@ -143,6 +144,11 @@ def test_wrong_settings_have_a_status_of_their_own(
         ("export OUT", "must end in one of"),
         ("keys create me --scope all", "'all' is not one of"),
         ("keys create me --scope read --expires-days -1", "greater than or equal to 0"),
+        ("search a dog --then a cat", "put each text in quotes"),
+        ("search a dog --not a cat", "put each text in quotes"),
+        ("videos --url ftp://host", "must begin with http:// or https://"),
+        ("videos --url http://host:99999", "has no valid host and port"),
+        ("videos --url=", "--url is empty"),
         ("ingest", "Missing argument"),
         ("nothing-like-it", "No such command"),
     ],
@@ -154,6 +160,35 @@ def test_wrong_options_are_a_wrong_usage(
     result = command(*argv(line, tmp_path))
     assert result.exit_code == 2
     assert why in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_words_and_addresses_are_taken_as_they_are_typed(command: RunCommand) -> None:
+    """Words without quotes are one text, and HOST:PORT is a URL."""
+    bodies = []
+
+    def keep(handler: BaseHTTPRequestHandler) -> None:
+        bodies.append(json.loads(handler.rfile.read(int(handler.headers["content-length"]))))
+        handler.send_response(403)
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
+    with serving(keep) as url:
+        command("search", "a", "red", "dog", "--url", url.removeprefix("http://"))
+    assert [body["text"] for body in bodies] == ["a red dog"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"XCLIP_PORT": "9000"}, "http://127.0.0.1:9000"),
+        ({"XCLIP_HOST": "0.0.0.0", "XCLIP_PORT": ""}, "http://127.0.0.1:8000"),
+        ({"XCLIP_HOST": "::1"}, "http://[::1]:8000"),
+    ],
+)
+def test_the_help_shows_where_the_service_is(environ: dict[str, str], url: str) -> None:
+    """By the environment, as commands find it."""
+    assert default_url(environ) == url
 
 
 class Refused(Exception):

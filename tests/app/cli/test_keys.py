@@ -56,6 +56,48 @@ def test_a_key_that_is_not_there_is_one_clear_line(data: Path, command: RunComma
     assert command("keys", "create", "x", "--scope", "root").exit_code == 2
 
 
+def test_keys_in_a_pipe_are_whole_values(
+    data: Path, command: RunCommand, piped: RunCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row a line, tabs between the values, no heads, and nothing broken at the 80th column."""
+    name = "a camera with a name that is longer than a terminal is wide, in the north of the yard"
+    made = command("keys", "create", name, "--scope", "read", "--requests-per-minute", 60)
+    assert made.exit_code == 0, made.output
+    monkeypatch.setenv("COLUMNS", "80")
+    key_id, *values = piped("keys", "list").stdout.removesuffix("\n").split("\t")
+    assert key_id in made.stderr
+    assert values[:5] == [name, "read", "60", "", "in force"]
+
+
+@pytest.mark.parametrize(
+    "words", ["keys list", "keys revoke key_1", "verify", "gc --dry-run", "backup OUT", "adopt",
+              "recall default"],
+)  # fmt: skip
+@pytest.mark.parametrize("by_url", [False, True])
+def test_what_only_reads_makes_no_library(
+    data: Path, command: RunCommand, words: str, by_url: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt folder or URL is a sentence with status 1, and stays as empty as it was."""
+    if by_url:
+        monkeypatch.setenv("XCLIP_DATABASE_URL", f"sqlite:///{data / 'elsewhere.sqlite'}")
+    result = command(*(word.replace("OUT", str(data / "out")) for word in words.split()))
+    assert result.exit_code == 1
+    assert "there is no catalog" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(data.iterdir()) == []
+
+
+def test_a_catalog_that_is_none_is_a_sentence(data: Path, command: RunCommand) -> None:
+    """An empty file stays empty; a file of another kind is not read."""
+    file = data / "catalog.sqlite"
+    for content, why in ((b"", "is empty"), (b"no database " * 999, "cannot be read")):
+        file.write_bytes(content)
+        for words in ("keys list", "recall default"):
+            result = command(*words.split())
+            assert (result.exit_code, why in result.stderr) == (1, True), result.output
+        assert file.read_bytes() == content
+
+
 def test_the_table_of_keys_keeps_its_headings_whole_at_80_columns(
     data: Path, command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app.cli.commands.ingest import Item, ingest
-from app.cli.tables import moment, nothing_found, percent, plain
+from app.cli.output import moment, percent, plain
+from app.cli.tables import nothing_found
 from tests.app.conftest import write_clip
 from xclip_search import Client, schemas
 
@@ -66,7 +67,7 @@ def test_moments_are_ranked_in_a_table(search: RunCommand, answer: Ask) -> None:
     assert len(results) == 5
     for rank, (line, result) in enumerate(zip(table[1:], results, strict=False), start=1):
         when = f"{moment(result.start)}–{moment(result.end)}"
-        sure = percent(result.confidence).plain
+        sure = percent(result.confidence).shown.plain
         assert line.split() == [str(rank), result.filename, when, sure, f"{result.score:.2f}"]
     scores = [result.score for result in results]
     assert scores == sorted(scores, reverse=True)
@@ -234,7 +235,7 @@ def test_nothing_found_is_said_in_a_sentence(
 )
 def test_a_percentage_is_never_rounded_to_0_or_100(confidence: float | None, shown: str) -> None:
     """Neither 0 % nor 100 % is claimed, and what is not known is a dash."""
-    assert percent(confidence).plain == shown
+    assert percent(confidence).shown.plain == shown
 
 
 def test_the_settings_say_where_the_service_is(

@@ -15,15 +15,12 @@ from app.cli.commands.ingest import IngestFailure, Outcome, summary
 from app.cli.commands.library import _heat
 from app.cli.commands.maintenance import _bytes
 from app.cli.ingest_view import IngestView
+from app.cli.output import length, moment, plain, span
 from app.cli.tables import (
-    labelled,
-    length,
     likeliest_first,
-    moment,
     moments_labelled,
-    plain,
+    print_labelled,
     ranking,
-    span,
     videos_labelled,
     warn_of_cut_texts,
 )
@@ -36,7 +33,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def shown(what: RenderableType, width: int = 120) -> list[str]:
     """The lines that a terminal of that width shows, without blanks at their ends."""
     file = io.StringIO()
-    Console(file=file, width=width).print(what)
+    Console(file=file, width=width, force_terminal=True, color_system=None).print(what)
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
@@ -77,7 +74,7 @@ def job(job_id: str, **changed: object) -> schemas.JobAnswer:
 )
 def test_a_length_is_minutes_and_seconds(seconds: float | None, said: str) -> None:
     """Rounded over the minute, never in hours; a dash until it is known."""
-    assert length(seconds) == said
+    assert length(seconds).shown.plain == said
 
 
 @pytest.mark.parametrize(
@@ -159,7 +156,6 @@ def test_a_video_is_named_above_its_labels() -> None:
         ["cat", "25.0%"],
         ["b.mp4", "cat", "100.0%"],
     ]
-    assert shown(videos_labelled([])) == ["There is nothing to label: no searchable video matches."]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -174,7 +170,9 @@ def test_moments_are_listed_where_there_are_several(count: int) -> None:
     answer = schemas.ClipAnswer.model_construct(
         filename="a.mp4", scores={"cat": 0.4, "dog": 0.6}, segments=segments
     )
-    lines = shown(labelled(answer))
+    file = io.StringIO()
+    print_labelled(answer, Console(file=file, width=120, force_terminal=True, color_system=None))
+    lines = file.getvalue().splitlines()
     assert lines[0] == "a.mp4"
     assert sum("–" in line for line in lines) == (count if count > 1 else 0)
 
@@ -183,7 +181,7 @@ def test_a_moment_has_its_likeliest_label() -> None:
     """And whether that is right, where somebody knows."""
     segment = schemas.ClassifiedStretch(start=0, end=2, scores={"cat": 0.4, "dog": 0.6})
     table = moments_labelled([segment], lambda start, end, label: Text(f"{start}-{end}-{label}"))
-    assert shown(table)[1].split() == [span(0, 2), "dog", "60.0%", "0.0-2.0-dog"]
+    assert shown(table)[1].split() == [span(0, 2).shown.plain, "dog", "60.0%", "0.0-2.0-dog"]
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))
@@ -201,12 +199,9 @@ def test_a_heat_map_is_as_long_as_its_scores(scores: list[float]) -> None:
     assert min(bars) >= 1
     ordered = [bar for _, bar in sorted(zip(scores, bars, strict=True))]
     assert ordered == sorted(bars)
-    assert [line.split()[0] for line in lines] == [span(at, at + 1) for at in range(len(scores))]
-
-
-def test_a_video_without_segments_has_no_heat_map() -> None:
-    """But a sentence."""
-    assert shown(_heat([])) == ["Nothing of the video is indexed."]
+    assert [line.split()[0] for line in lines] == [
+        span(at, at + 1).shown.plain for at in range(len(scores))
+    ]
 
 
 def test_a_summary_counts_and_says_what_failed() -> None:
@@ -219,6 +214,21 @@ def test_a_summary_counts_and_says_what_failed() -> None:
     failed = Outcome(0, 0, [IngestFailure("https://a/[b].mp4", "url_too_slow", "Too slow.")])
     *_, line = shown(summary(failed))
     assert line.split() == ["https://a/[b].mp4", "url_too_slow", "Too", "slow."]
+
+
+def test_a_pipe_gets_whole_values() -> None:
+    """A line a row, tabs between, numbers as they are; nothing is shortened, coloured or broken."""
+    file = io.StringIO()
+    name = "[b]" + "long " * 40
+    step = schemas.SearchStep(
+        text="a cat", segment_id="seg_2", start=0, end=2, score=1.005, confidence=None
+    )
+    console = Console(file=file, width=80, soft_wrap=True)
+    console.print(ranking([found(name, 0.123456, steps=[step])]))
+    assert file.getvalue().splitlines() == [
+        f"1\t{name}\t59.96-62.0\t0.123456\t-0.005",
+        "\ta cat\t0.0-2.0\t\t1.005",
+    ]
 
 
 def view_lines(view: IngestView) -> list[str]:
@@ -249,19 +259,24 @@ def test_progress_lists_a_few_of_many_running_jobs() -> None:
     assert sum(".mp4" in line for line in view_lines(view)) == 8
 
 
-def test_progress_ends_with_its_bars() -> None:
-    """A file or pipe gets them once, with the last numbers and a line's end."""
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_ends_with_its_bars(is_terminal: bool) -> None:
+    """A terminal keeps them, with the last numbers; a file or a pipe gets nothing of them."""
     file = io.StringIO()
-    with IngestView(Console(file=file, width=120), bytes_total=10, videos_total=1) as view:
+    console = Console(
+        file=file, width=120, force_terminal=is_terminal, force_interactive=is_terminal
+    )
+    with IngestView(console, bytes_total=10, videos_total=1) as view:
         view.sends("a.mp4")
         view.arrived(5)
         view.sent(10)
         view.show(1, [], queued=0)
-    lines = file.getvalue().splitlines()
-    assert "10 bytes of 10 bytes" in lines[0]
-    assert "1 videos of 1 videos" in lines[1]
-    assert file.getvalue().endswith("\n")
-    assert "a.mp4" not in file.getvalue()
+    if not is_terminal:
+        assert file.getvalue() == ""
+        return
+    sending, searchable, _ = file.getvalue().splitlines()[-3:]
+    assert "10 bytes of 10 bytes" in sending
+    assert "1 videos of 1 videos" in searchable
 
 
 def test_texts_that_were_cut_are_named_on_standard_error(

@@ -33,7 +33,7 @@ from app.model_api.failover import Failover, WorkerCall
 from app.model_api.messages import FINGERPRINT_HEADER, MODEL_NAME_HEADER, SCORE_KIND_HEADER
 from app.model_api.response_times import FIRST_ANSWER_S
 from app.model_api.secret import SECRET
-from app.settings import base_url
+from app.service_urls import base_url
 from tests.app.conftest import MakeClip
 from tests.app.stack import CLASSIFY, HERE, SEARCH, Stack, open_stack
 from tests.app.worker.conftest import free_port, serving

@@ -20,8 +20,9 @@ from app.catalog import Catalog
 from app.catalog.records import Job
 from app.main import create_app
 from app.server.listener import bind, server_config
+from app.service_urls import base_url
 from app.services.ingest import job_watcher
-from app.settings import Settings, base_url
+from app.settings import Settings
 from tests.app.catalog.samples import claim, complete, new_video
 from tests.app.stack import assert_problem
 

@@ -22,7 +22,8 @@ from app.clock import SystemClock
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
 from app.server.listener import bind
-from app.settings import Settings, base_url
+from app.service_urls import base_url
+from app.settings import Settings
 from app.storage.composition import open_storage
 from app.storage.media_store import MediaStore
 from app.telemetry.metrics import WorkerMetrics

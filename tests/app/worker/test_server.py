@@ -22,7 +22,7 @@ from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
 from app.model_api.messages import ConfidenceRequest, EmbedRequest, ScoreRequest, TextRequest
 from app.model_api.secret import SECRET
 from app.model_api.tensor_records import split_records
-from app.settings import base_url
+from app.service_urls import base_url
 from app.worker.decoding import Decoder, Decoding
 from index.protocol import TensorReference
 from tests.app.conftest import MakeClip

@@ -22,7 +22,7 @@ from app.clock import SystemClock
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerUnavailable
 from app.server.listener import bind
-from app.settings import base_url
+from app.service_urls import base_url
 from app.worker.startup_server import StartupServer
 
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from app.cli.commands.demo import ABSENT, MARKER, run_demo
 from app.cli.demo_clips import Showcase, draw_showcase
+from app.cli.demo_run import ABSENT, MARKER, run_demo
 from xclip.motion.world import HELD_OUT, OPPOSITE
 
 RunCommand = Callable[..., Result]

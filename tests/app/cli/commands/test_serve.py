@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.settings import describe_settings
 from xclip.video.sampling import Segmentation, windows
 
 ROOT = Path(__file__).parents[4]
@@ -247,17 +246,3 @@ def test_a_model_that_does_not_exist_is_one_clear_line_and_a_status(tmp_path: Pa
     assert status == os.EX_CONFIG
     assert "no-such-model cannot be loaded" in errors
     assert "Traceback" not in errors
-
-
-def test_help_lists_every_setting() -> None:
-    """`--help` is where a person looks for what can be set."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "app.cli.main", "serve", "--help"],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for setting in describe_settings():
-        assert f"{setting.variable} ({setting.default})" in shown
