@@ -116,8 +116,8 @@ class Settings(BaseModel):
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """How often a job is started before it counts as failed."""
     max_ingests: Annotated[int, Field(ge=0, le=64)] | None = None
-    """Videos that a worker ingests at once; 0: it answers queries only; not set: one for each
-    processor, at most 8."""
+    """Videos that a worker ingests at once, and one short one more beside nothing but long ones;
+    0: it answers queries only; not set: one for each processor, at most 8."""
     recall_candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Segments the index recalls for each search, which the model then scores exactly."""
     exact_up_to: Annotated[int, Field(ge=0)] = 300_000

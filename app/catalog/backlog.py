@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from app.catalog.sql import tables
 from app.catalog.transactions import Transactions
@@ -17,19 +18,49 @@ _MEASURED: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The jobs that wait and that run; what the last ones took, None if none has succeeded yet."""
+    """The jobs that wait and that run; what the last ones took, None if none has succeeded yet.
+
+    priced : of those that wait, how many a worker has looked at already
+    priced_s : what these will take, together
+    left_s : what each of those that run still takes
+    """
 
     queued: int
     running: int
     seconds_per_job: float | None
+    priced: int = 0
+    priced_s: float = 0.0
+    left_s: Sequence[float] = ()
 
     @property
     def wait_s(self) -> float:
-        """What a job that is queued now has to wait, if its kind and the workers stay as they are.
+        """As `wait_in`, with as many workers as run jobs now."""
+        return self.wait_in(self.running)
 
-        Zero while nothing is known. As many jobs as run now are taken to run from now on.
+    def wait_in(self, slots: int) -> float:
+        """Seconds until all that is before a job queued now has been begun, and a slot is free.
+
+        slots : how many jobs can run at once, at least; as many as run now always can
+
+        What no worker has looked at takes as long as the last jobs did, or no time while nothing
+        is known. Turns may let a job go before others, and a short one need not wait for long ones.
         """
-        return self.queued * (self.seconds_per_job or 0.0) / max(1, self.running)
+        slots = max(1, slots, self.running)
+        busy = sorted(self.left_s)
+        free = [*[0.0] * (slots - len(busy)), *busy]
+        work_s = self.priced_s + (self.queued - self.priced) * (self.seconds_per_job or 0.0)
+        return _filled_at(free, work_s)
+
+
+def _filled_at(free: Sequence[float], work_s: float) -> float:
+    """When slots that get free at these times, ascending, have taken so much work."""
+    before_s = 0.0
+    for number, next_s in enumerate(free, start=1):
+        before_s += next_s
+        at_s = max(next_s, (work_s + before_s) / number)
+        if number == len(free) or at_s <= free[number]:
+            return at_s
+    return 0.0
 
 
 class Backlogs(Transactions):
@@ -38,23 +69,16 @@ class Backlogs(Transactions):
     def backlog(self) -> Backlog:
         """The state of the queue; not free: read it once a second, not for every upload."""
         with self._read() as connection:
-            counted = select(T.c.status, func.count()).where(T.c.status.in_(("queued", "running")))
-            counts = {row[0]: row[1] for row in connection.execute(counted.group_by(T.c.status))}
-            times = (
-                select(T.c.started_at, T.c.finished_at)
-                .where(T.c.status == "succeeded")
-                .order_by(T.c.id.desc())
-                .limit(_MEASURED)
-            )
-            taken = [
-                (finished - started).total_seconds()
-                for started, finished in connection.execute(times)
-                if started is not None and finished is not None
-            ]
+            queued, priced, priced_s = connection.execute(_waiting()).one()
+            seconds = _seconds_per_job(connection)
+            left = _left_s(connection, self._shared_now(connection), seconds)
         return Backlog(
-            queued=counts.get("queued", 0),
-            running=counts.get("running", 0),
-            seconds_per_job=sum(taken) / len(taken) if taken else None,
+            queued=queued,
+            running=len(left),
+            seconds_per_job=seconds,
+            priced=priced,
+            priced_s=priced_s or 0.0,
+            left_s=tuple(left),
         )
 
     def due_since(self) -> datetime | None:
@@ -65,3 +89,37 @@ class Backlogs(Transactions):
             found: datetime | None = connection.execute(query).scalar_one_or_none()
             now = self._shared_now(connection)
         return found if found is None or found <= now else None
+
+
+def _waiting() -> Any:
+    """How many wait, how many of them are priced, and those prices together."""
+    counted = select(func.count(), func.count(T.c.price_s), func.sum(T.c.price_s))
+    return counted.where(T.c.status == "queued")
+
+
+def _seconds_per_job(connection: Connection) -> float | None:
+    times = (
+        select(T.c.started_at, T.c.finished_at)
+        .where(T.c.status == "succeeded")
+        .order_by(T.c.id.desc())
+        .limit(_MEASURED)
+    )
+    taken = [
+        (finished - started).total_seconds()
+        for started, finished in connection.execute(times)
+        if started is not None and finished is not None
+    ]
+    return sum(taken) / len(taken) if taken else None
+
+
+def _left_s(connection: Connection, now: datetime, usual_s: float | None) -> list[float]:
+    """What each running job still takes: by its progress, else by its price, else as usual."""
+    running = select(T.c.started_at, T.c.progress, T.c.price_s).where(T.c.status == "running")
+    left = []
+    for started, progress, price_s in connection.execute(running):
+        spent_s = 0.0 if started is None else max(0.0, (now - started).total_seconds())
+        if progress > 0:
+            left.append(spent_s * (1 - progress) / progress)
+        else:
+            left.append(max(0.0, (usual_s or 0.0 if price_s is None else price_s) - spent_s))
+    return left

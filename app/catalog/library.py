@@ -35,6 +35,7 @@ from app.catalog.sql import (
     removals,
     segments,
     tables,
+    turns,
     videos,
 )
 from app.catalog.transactions import Transactions
@@ -112,6 +113,7 @@ class LibraryCatalog(Transactions):
             queued += _queue_files(connection, files, now)
             queued += removals.queue(connection, "calibrations", [collection.id], now)
             jobs.cancel_where(connection, tables.jobs.c.collection == name, now)
+            turns.forget(connection, name)
             collections.delete(connection, name)
             return queued
 

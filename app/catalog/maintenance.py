@@ -142,7 +142,7 @@ class CatalogMaintenance(Transactions):
             running = select(tables.jobs.c.id).where(tables.jobs.c.status == "running")
             for job_id in connection.execute(running).scalars().all():
                 job = jobs.get(connection, job_id)
-                jobs.queue_again(connection, job_id, job.attempts - 1)
+                jobs.queue_again(connection, job, self._now(), job.attempts - 1)
             waiting = tables.jobs.c.status == "queued"
             connection.execute(update(tables.jobs).where(waiting).values(not_before=None))
 

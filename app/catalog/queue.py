@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,15 @@ WORKER_LOST = ("worker_lost", "The worker was lost in the middle of the job.")
 class Queue(Transactions):
     """Work to be done. Methods that name a job raise JobNotFound."""
 
-    def claim_job(self, owner: str, lease_s: float) -> Job | None:
-        """The oldest job that is due, now held by `owner` for `lease_s` seconds.
+    def claim_job(
+        self, owner: str, lease_s: float, *, longest_s: float | None = None
+    ) -> Job | None:
+        """The job whose turn it is, now held by the worker `owner` for `lease_s` seconds.
+
+        Keys take turns, and within a key its collections, by the seconds of work that each has
+        received; within a collection the oldest job that is due comes first.
+
+        longest_s : jobs that are known to take longer are left out
 
         No two claims get the same job while its lease lasts. A job whose worker let the lease run
         out, by what this process has seen, may be what kills the workers: it waits like one that
@@ -32,16 +39,15 @@ class Queue(Transactions):
         with self._read() as connection:  # an idle worker asks often, and must not stop writers
             found = jobs.in_doubt(connection)
             over = self._lease_watch.over(found, lease_s, self._shared_now(connection))
-            if not jobs.any_claimable(connection, over):
+            if not jobs.any_claimable(connection, over, longest_s):
                 return None
+        while self._end_abandoned(over):
+            pass
         with self._write() as connection:
             now = self._shared_now(connection)
-            while (job := jobs.next_claimable(connection, over)) is not None:
+            while (job := jobs.next_in_turn(connection, over, now, longest_s)) is not None:
                 if job.attempts >= self._max_attempts:
-                    message = f"The worker was lost in the last of {job.attempts} attempts."
-                    jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
-                elif job.status == "running":
-                    self._queue_later(connection, job, WORKER_LOST)
+                    self._exhaust(connection, job, now)
                 else:
                     token = self._entropy(TOKEN_BYTES).hex()
                     expires = now + timedelta(seconds=lease_s)
@@ -49,6 +55,30 @@ class Queue(Transactions):
                     self._lease_watch.leased(job.id, token, expires, lease_s)
                     return jobs.get(connection, job.id)
         return None
+
+    def _end_abandoned(self, over: Sequence[Job]) -> bool:
+        """End the attempt of one of those jobs, whose worker is lost; False when there is none."""
+        with self._write() as connection:
+            job = jobs.next_abandoned(connection, over)
+            if job is None:
+                return False
+            if job.attempts >= self._max_attempts:
+                self._exhaust(connection, job, self._shared_now(connection))
+            else:
+                self._queue_later(connection, job, WORKER_LOST)
+            return True
+
+    def _exhaust(self, connection: Connection, job: Job, now: datetime) -> None:
+        message = f"The worker was lost in the last of {job.attempts} attempts."
+        jobs.fail(connection, job, jobs.EXHAUSTED, message, now)
+
+    def price_job(self, job_id: str, lease_token: str, price_s: float) -> bool:
+        """Note how many seconds the ingest will take; False when it is not this worker's any more.
+
+        What was said of it before is replaced.
+        """
+        with self._write() as connection:
+            return jobs.set_price(connection, job_id, lease_token, price_s)
 
     def heartbeat(
         self,
@@ -106,7 +136,7 @@ class Queue(Transactions):
             now = self._now()
             segment_rows.replace(connection, collection, job.video_id, named, embeddings, now)
             videos.set_ready(connection, job.video_id, facts)
-            jobs.succeed(connection, job_id, facts.duration_s, now)
+            jobs.succeed(connection, job, facts.duration_s, now)
             return jobs.get(connection, job_id)
 
     def fail_job(
@@ -145,7 +175,7 @@ class Queue(Transactions):
             job = jobs.get(connection, job_id, lock=True)
             if job.status != "running" or job.lease_token != lease_token:
                 return False
-            jobs.queue_again(connection, job_id, job.attempts - 1)
+            jobs.queue_again(connection, job, self._shared_now(connection), job.attempts - 1)
             return True
 
     def cancel_job(self, job_id: str) -> Job:
@@ -177,7 +207,7 @@ class Queue(Transactions):
             latest = videos.get(connection, job.collection, job.video_id).job_id
             if latest != job_id:
                 raise JobStateConflict(f"video {job.video_id!r} has a later job, {latest!r}")
-            jobs.queue_again(connection, job_id, attempts=0)
+            jobs.queue_again(connection, job, self._shared_now(connection), attempts=0)
             videos.set_processing(connection, job.video_id, job_id)
             return jobs.get(connection, job_id)
 
@@ -210,8 +240,9 @@ class Queue(Transactions):
         error: tuple[str, str],
         wait_s: float,
     ) -> None:
-        due = self._shared_now(connection) + timedelta(seconds=wait_s)
-        jobs.queue_again(connection, job.id, attempts, error, due)
+        now = self._shared_now(connection)
+        due = now + timedelta(seconds=wait_s)
+        jobs.queue_again(connection, job, now, attempts, error, due)
         self._lease_watch.paused(job.id, due, wait_s)
 
 

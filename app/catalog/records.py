@@ -194,7 +194,8 @@ class Job:
     """Slow work in the background; `lease_token` proves to the catalog who holds it.
 
     `revision` counts every change, `not_before` is when a queued one may be begun (again), and the
-    seconds are those of the video that are done, and all of them.
+    seconds are those of the video that are done, and all of them. `owner` is the key that sent the
+    video, and `price_s` an estimate of what its ingest takes, once a worker has looked at the file.
     """
 
     id: str
@@ -218,6 +219,8 @@ class Job:
     not_before: datetime | None = None
     seconds_done: float | None = None
     seconds_total: float | None = None
+    owner: str = ""
+    price_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class UploadCatalog(Transactions):
         collection: str,
         new: NewVideo,
         *,
+        owner: str = "",
         key: UploadKey | None = None,
         upload_id: str | None = None,
     ) -> tuple[Video, Job, bool]:
@@ -49,6 +50,7 @@ class UploadCatalog(Transactions):
         are, with the new name as a further one and the metadata that it lacks; only one that
         failed gets a new job.
 
+        owner : whose turn the job comes in
         key : what is answered is remembered under it, in the same step
         upload_id : the resumable upload that the bytes came by, which is finished in the same step
 
@@ -57,7 +59,7 @@ class UploadCatalog(Transactions):
         check_metadata(new.metadata)
         try:
             with self._write() as connection:
-                return self._admit(connection, collection, new, key, upload_id)
+                return self._admit(connection, collection, new, owner, key, upload_id)
         except IntegrityError as error:
             if key is None:
                 raise
@@ -137,6 +139,7 @@ class UploadCatalog(Transactions):
         connection: Connection,
         collection: str,
         new: NewVideo,
+        owner: str,
         key: UploadKey | None,
         upload_id: str | None,
     ) -> tuple[Video, Job, bool]:
@@ -144,7 +147,7 @@ class UploadCatalog(Transactions):
         since = self._in(-ANSWER_KEPT_S)
         if key is not None and idempotency.find(connection, key, since):
             raise KeyAnswered(f"the key {key.key!r} was answered before")
-        video, job, queued = self._put_video(connection, collection, new)
+        video, job, queued = self._put_video(connection, collection, new, owner)
         if key is not None:
             answer = AnsweredUpload(key.digest, collection, video.id, job.id, queued)
             idempotency.put(connection, key, answer, since, self._now())
@@ -154,7 +157,7 @@ class UploadCatalog(Transactions):
         return video, job, queued
 
     def _put_video(
-        self, connection: Connection, collection: str, new: NewVideo
+        self, connection: Connection, collection: str, new: NewVideo, owner: str
     ) -> tuple[Video, Job, bool]:
         video = videos.find_bytes(connection, collection, new.sha256)
         if video is not None:
@@ -167,7 +170,7 @@ class UploadCatalog(Transactions):
             videos.put(connection, video)
         else:
             videos.set_processing(connection, video.id, job_id)
-        jobs.put(connection, job_id, collection, video.id, self._now())
+        jobs.put(connection, job_id, collection, video.id, self._now(), owner)
         video = videos.get(connection, collection, video.id)
         return video, jobs.get(connection, job_id), True
 

@@ -20,12 +20,12 @@ def list_models(model_status: ModelStatusDep) -> schemas.ModelList:
     items = []
     for model in model_status.models():
         facts = asdict(model)
-        del facts["ingests"]
+        slots = facts.pop("ingests")
         queue = schemas.QueueAnswer(
             jobs_queued=backlog.queued,
             jobs_running=backlog.running,
             seconds_per_job=backlog.seconds_per_job,
-            wait_seconds=backlog.wait_s,
+            wait_seconds=backlog.wait_in(slots),
             calls_waiting=facts.pop("calls_waiting"),
         )
         # A wire name of X-CLIP's days: of an encoder that stores no such array it says that.

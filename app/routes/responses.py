@@ -112,6 +112,7 @@ def job_answer(job: Job, now: datetime | None = None) -> schemas.JobAnswer:
         seconds_done=job.seconds_done,
         seconds_total=job.seconds_total,
         eta_s=None if now is None else _eta_s(job, now),
+        price_s=job.price_s,
         attempts=job.attempts,
         not_before=job.not_before,
         error=_failure(job.error_code, job.error_message),

@@ -130,7 +130,7 @@ async def upload_video(
     with ingest.serving(sender):
         async with received as upload:
             admission = await anyio.to_thread.run_sync(
-                partial(ingest.admit, collection, upload, sender=sender)
+                partial(ingest.admit, collection, upload, owner=owner, sender=sender)
             )
     if (seconds := prefer_wait(prefer)) is not None:
         permit.leave(served=True)  # the video is here: others may be received

@@ -26,6 +26,7 @@ from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import ModelCalls, create_worker_app
+from app.worker.slots import IngestSlots
 from app.worker.text_cache import TextCache
 from xclip.encoder import Encoder
 
@@ -70,7 +71,8 @@ def open_worker(settings: Settings, encoder: Encoder, clock: Clock) -> Iterator[
             confidence,
             settings.prompt_precision,
         )
-        runner = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics)
+        slots = IngestSlots(settings.ingests_at_once, clock.monotonic)
+        runner = JobRunner(catalog, pipeline, worker_id, settings.lease_s, clock, metrics, slots)
         clips = ClipScoring(
             encoder, scheduler, scoring, confidence, decoder, media.tmp, runner.stopping
         )

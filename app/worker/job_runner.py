@@ -12,10 +12,13 @@ from app.catalog.records import Job
 from app.clock import Clock
 from app.storage.media_store import StorageFull
 from app.telemetry.metrics import WorkerMetrics
+from app.worker.attempt import Attempt
 from app.worker.errors import Interrupted
 from app.worker.job_telemetry import observed
 from app.worker.lease import Lease
 from app.worker.pipeline import ContentMissing, IngestPipeline
+from app.worker.pricing import Pricing
+from app.worker.slots import LONG_S, IngestSlots, Slot
 from xclip.errors import DecoderLost, VideoError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,10 @@ STORAGE_FULL_WAIT_S = 30.0
 
 
 class JobRunner:
-    """Claims, runs and ends ingest jobs until it is told to stop: one in each thread of `run`."""
+    """Claims, runs and ends ingest jobs until it is told to stop: one in each thread of `run`.
+
+    There is work for one thread more than there are slots: see `slots`.
+    """
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class JobRunner:
         lease_s: float,
         clock: Clock,
         metrics: WorkerMetrics,
+        slots: IngestSlots,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
@@ -43,6 +50,8 @@ class JobRunner:
         self._lease_s = lease_s
         self._clock = clock
         self._metrics = metrics
+        self._slots = slots
+        self._pricing = Pricing()
         self._stopping = threading.Event()
         self._had_room = True
 
@@ -65,21 +74,33 @@ class JobRunner:
             self._stopping.wait(pause_s)
 
     def run_one(self) -> bool:
-        """Do one job if there is one and the disk has room for it; says whether it did."""
-        if not self._has_room():
-            return False
-        job = self._catalog.claim_job(self._owner, self._lease_s)
-        if job is None:
-            return False
+        """Do one job if there are one, a slot and room on the disk; says whether it did."""
+        with self._slots.take() as slot:
+            if slot is None or not self._has_room():
+                return False
+            longest_s = LONG_S if slot.for_short else None
+            job = self._catalog.claim_job(self._owner, self._lease_s, longest_s=longest_s)
+            if job is None:
+                return False
+            self._run_in(slot, job)
+        return True
+
+    def _run_in(self, slot: Slot, job: Job) -> None:
+        attempt = Attempt(self._catalog, job, slot, self._pricing)
         with (
             observed(job, self._catalog, self._metrics, self._clock) as on_stage,
             Lease(
-                self._catalog, job, self._lease_s, self._clock, self._stopping, on_stage
+                self._catalog,
+                job,
+                self._lease_s,
+                self._clock,
+                self._stopping,
+                on_stage,
+                attempt.must_make_way,
             ) as lease,
         ):
             logger.info("job %s: begun, video=%s attempt=%d", job.id, job.video_id, job.attempts)
-            self._see_through(job, lease)
-        return True
+            self._see_through(job, lease, attempt)
 
     def _has_room(self) -> bool:
         """Whether the disk is not too full for another job; said once when that changes."""
@@ -95,17 +116,17 @@ class JobRunner:
             self._had_room = True
         return self._had_room
 
-    def _see_through(self, job: Job, lease: Lease) -> None:
+    def _see_through(self, job: Job, lease: Lease, attempt: Attempt) -> None:
         began = self._clock.monotonic()
         try:
             failpoints.hit("job_claimed")
-            segments = self._pipeline.run(job, lease)
+            segments = self._pipeline.run(job, lease, attempt.probed)
         except Interrupted:
-            self._give_back(job, lease)
+            self._give_back(job, lease, attempt)
         except (LeaseLost, NotFound):
             self._abandon(job)
         except DecoderLost as error:
-            self._try_again(job, lease, error)
+            self._try_again(job, lease, attempt, error)
         except (VideoError, ContentMissing, VectorsOfAnotherModel) as error:
             self._fail(job, lease, error.code, str(error), retry=False)
         except Exception as error:  # one job must not end the worker
@@ -118,19 +139,25 @@ class JobRunner:
             )
             self._fail(job, lease, "ingest_failed", message, retry=True)
         else:
+            attempt.succeeded()
             seconds = self._clock.monotonic() - began
             logger.info("job %s: succeeded, segments=%d seconds=%.2f", job.id, segments, seconds)
 
-    def _give_back(self, job: Job, lease: Lease) -> None:
+    def _give_back(self, job: Job, lease: Lease, attempt: Attempt) -> None:
         if lease.lost:
             self._abandon(job)
-        elif self._catalog.release_job(job.id, lease.token):
-            logger.info("job %s: back in the queue, the worker is stopping", job.id)
+            return
+        why = "the worker is stopping"
+        if attempt.must_make_way():
+            attempt.made_way(lease.share)
+            why = "it is long and makes way for short ones"
+        if self._catalog.release_job(job.id, lease.token):
+            logger.info("job %s: back in the queue, %s", job.id, why)
 
-    def _try_again(self, job: Job, lease: Lease, error: DecoderLost) -> None:
+    def _try_again(self, job: Job, lease: Lease, attempt: Attempt, error: DecoderLost) -> None:
         """Nothing is known of the file: it may be what ended the decoder, so attempts count."""
         if lease.should_stop():  # the fork server ends with the worker
-            self._give_back(job, lease)
+            self._give_back(job, lease, attempt)
         else:
             self._fail(job, lease, error.code, str(error), retry=True)
 

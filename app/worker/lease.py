@@ -46,8 +46,13 @@ class Lease:
         clock: Clock,
         stopping: threading.Event,
         on_stage: Callable[[str], None],
+        must_make_way: Callable[[], bool],
     ) -> None:
-        """`on_stage` is called with the stage of each report."""
+        """`on_stage` is called with the stage of each report.
+
+        must_make_way : whether others have to go first now; the job then stops as for a worker's
+            end
+        """
         if job.lease_token is None:
             raise ValueError(f"job {job.id} has no lease")
         self.token = job.lease_token
@@ -57,6 +62,7 @@ class Lease:
         self._clock = clock
         self._stopping = stopping
         self._on_stage = on_stage
+        self._must_make_way = must_make_way
         self._news = JobProgress("probe", 0.0)
         self._lost = threading.Event()
         self._ended = threading.Event()
@@ -71,8 +77,13 @@ class Lease:
         return self._lost.is_set()
 
     def should_stop(self) -> bool:
-        """Whether the work must end now: the lease is lost or the worker is stopping."""
-        return self._lost.is_set() or self._stopping.is_set()
+        """Whether the work must end now: the lease is lost, or it must make way, or all ends."""
+        return self._lost.is_set() or self._stopping.is_set() or self._must_make_way()
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1: how much of the work is done, by the latest report."""
+        return self._news.share
 
     def report(self, news: JobProgress) -> None:
         """What the next beat says."""

@@ -50,9 +50,10 @@ def run_worker(settings: Settings, listener: socket.socket) -> None:
 @contextmanager
 def _running_jobs(runner: JobRunner, jobs_at_once: int, grace_s: float) -> Iterator[None]:
     """Within the block jobs are pulled; those in progress at its end go back to the queue."""
+    at_most = jobs_at_once + 1 if jobs_at_once else 0  # a short one beside long ones
     threads = [
         threading.Thread(target=runner.run, name=f"runner-{number}", daemon=True)
-        for number in range(jobs_at_once)
+        for number in range(at_most)
     ]
     for thread in threads:
         thread.start()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -46,6 +46,7 @@ from app.worker.sprites import write_sprites
 from index.protocol import TensorStore
 from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment
+from xclip.video.probe import VideoInfo
 from xclip.video.sampling import Segmentation
 
 THUMBNAIL_QUALITY = 75
@@ -94,8 +95,11 @@ class IngestPipeline:
         self._batcher = Batcher(self.scheduler, self._encode, most)
         self._most_ahead = 2 * most  # one batch that is computed, and the next one
 
-    def run(self, job: Job, lease: Lease) -> int:
+    def run(self, job: Job, lease: Lease, probed: Callable[[VideoInfo, int], None]) -> int:
         """Index the job's video and commit it with the job; returns the number of segments.
+
+        probed : called with the facts and the number of segments, before more than the first
+            picture is decoded; what it raises ends the run
 
         Raises
         ------
@@ -110,7 +114,7 @@ class IngestPipeline:
         """
         indexed = _Indexed()
         try:
-            return self._run(job, lease, indexed)
+            return self._run(job, lease, indexed, probed)
         except (Interrupted, LeaseLost, NotFound):
             self._erase_if_deleted(job, indexed)
             raise
@@ -120,7 +124,13 @@ class IngestPipeline:
                     self._erase_unless_committed(job, indexed)
             raise
 
-    def _run(self, job: Job, lease: Lease, indexed: _Indexed) -> int:
+    def _run(
+        self,
+        job: Job,
+        lease: Lease,
+        indexed: _Indexed,
+        probed: Callable[[VideoInfo, int], None],
+    ) -> int:
         video = self.catalog.get_video(job.collection, job.video_id)
         collection = self.catalog.get_collection(job.collection)
         segmentation = Segmentation(collection.window_s, collection.stride_s)
@@ -130,6 +140,7 @@ class IngestPipeline:
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher,
         ):
             info = decoding.info
+            probed(info, decoding.total)
             lease.report(JobProgress("encode", 0.0, (0.0, info.duration_s)))
             once = EncodeOnce(self._batcher.submit)
             publish = partial(self._begin, video.id, indexed, publisher, once)

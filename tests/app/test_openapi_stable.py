@@ -45,6 +45,7 @@ ADDED |= {
     f"{_SCHEMAS}/{answer}/properties/filter_keys": _UNKNOWN_KEYS
     for answer in ("IndexState", "ClassifyAnswer")
 }
+ADDED[f"{_SCHEMAS}/JobAnswer/properties/price_s"] = "whose video is long is told before it is done"
 ADDED["/paths//v1/collections/{collection}/uploads/post/responses/409"] = (
     "no worker could ingest it"
 )

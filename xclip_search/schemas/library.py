@@ -164,6 +164,11 @@ class JobAnswer(Answer):
     eta_s: float | None = Field(
         description="estimated seconds until it is done, at its speed so far"
     )
+    price_s: float | None = Field(
+        default=None,
+        description="estimated seconds of the whole ingest, told by the number and the size of the "
+        "pictures; null until a worker has looked at the file",
+    )
     attempts: int = Field(description="how many times it was begun")
     not_before: datetime | None = Field(
         description="the earliest time of the next attempt, after one that failed"

@@ -17,7 +17,10 @@ class QueueAnswer(Answer):
     jobs_queued: int = Field(description="jobs that no worker has begun")
     jobs_running: int = Field(description="jobs that a worker works on")
     seconds_per_job: float | None = Field(description="average of the latest ingests")
-    wait_seconds: float = Field(description="estimated wait of a video uploaded now")
+    wait_seconds: float = Field(
+        description="estimated seconds until a slot is free for a video uploaded now: by what is "
+        "left of the jobs that run, and what those that wait take"
+    )
     calls_waiting: int = Field(description="searches and other calls waiting for the model")
 
 

@@ -13,9 +13,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Select,
     and_,
     case,
+    false,
     insert,
     or_,
     select,
@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from app.catalog.errors import JobNotFound, LeaseLost
 from app.catalog.records import Job, JobStatus, RecordPage
-from app.catalog.sql import tables, videos
+from app.catalog.sql import tables, turns, videos
 from app.catalog.sql.pages import fetch_page
 
 T = tables.jobs
@@ -50,8 +50,15 @@ def pause_s(attempts: int, entropy: Callable[[int], bytes]) -> float:
     return whole * (1 - share / 2)
 
 
-def put(connection: Connection, job_id: str, collection: str, video_id: str, now: datetime) -> None:
-    """Queue an ingest of the video."""
+def put(
+    connection: Connection,
+    job_id: str,
+    collection: str,
+    video_id: str,
+    now: datetime,
+    owner: str = "",
+) -> None:
+    """Queue an ingest of the video for the key `owner`; without one, for the service itself."""
     connection.execute(
         insert(T).values(
             id=job_id,
@@ -63,6 +70,7 @@ def put(connection: Connection, job_id: str, collection: str, video_id: str, now
             attempts=0,
             revision=0,
             created_at=now,
+            owner=owner,
         )
     )
 
@@ -117,22 +125,55 @@ def in_doubt(connection: Connection) -> list[Job]:
     return [_job(row) for row in found]
 
 
-def claimable(over: Sequence[Job]) -> Select[Any]:
-    """The oldest job that waits for nothing, or is still as one of `over`."""
-    due = and_(T.c.status == "queued", T.c.not_before.is_(None))
-    return select(T).where(or_(due, *map(_unchanged, over))).order_by(T.c.id).limit(1)
+def any_claimable(connection: Connection, over: Sequence[Job], longest_s: float | None) -> bool:
+    """Whether a claim would find something to do: a question that takes no write lock."""
+    found = select(T.c.id).where(or_(_due(over, longest_s), _abandoned(over))).limit(1)
+    return connection.execute(found).first() is not None
 
 
-def next_claimable(connection: Connection, over: Sequence[Job]) -> Job | None:
-    """That job, locked; rows that another claim has locked are passed over."""
-    wanted = claimable(over).with_for_update(skip_locked=True)
-    row = connection.execute(wanted).mappings().first()
+def next_abandoned(connection: Connection, over: Sequence[Job]) -> Job | None:
+    """The oldest of the running jobs in `over` that is still as there, locked.
+
+    Rows that another transaction has locked are passed over.
+    """
+    statement = select(T).where(_abandoned(over)).order_by(T.c.id).limit(1)
+    row = connection.execute(statement.with_for_update(skip_locked=True)).mappings().first()
     return None if row is None else _job(row)
 
 
-def any_claimable(connection: Connection, over: Sequence[Job]) -> bool:
-    """Whether a claim would find a job: a question that takes no write lock."""
-    return connection.execute(claimable(over)).first() is not None
+def next_in_turn(
+    connection: Connection, over: Sequence[Job], now: datetime, longest_s: float | None
+) -> Job | None:
+    """Of the jobs that wait for nothing, or are still as one of `over`, the next one: see `turns`.
+
+    It is locked. longest_s : jobs with a higher price are left out
+    """
+    due = _due(over, longest_s)
+    while (choice := turns.choose(connection, due, now)) is not None:
+        job = get(connection, choice.job_id, lock=True)
+        if job.status == "queued":  # and was not canceled until now
+            turns.note(connection, choice)
+            return job
+    return None
+
+
+def _due(over: Sequence[Job], longest_s: float | None) -> ColumnElement[bool]:
+    rested = [_unchanged(job) for job in over if job.status == "queued"]
+    due = and_(T.c.status == "queued", or_(T.c.not_before.is_(None), *rested))
+    if longest_s is None:
+        return due
+    return and_(due, or_(T.c.price_s.is_(None), T.c.price_s <= longest_s))
+
+
+def _abandoned(over: Sequence[Job]) -> ColumnElement[bool]:
+    return or_(false(), *(_unchanged(job) for job in over if job.status == "running"))
+
+
+def set_price(connection: Connection, job_id: str, lease_token: str, price_s: float) -> bool:
+    """Note what the ingest will take; False when the lease no longer holds."""
+    mine = (T.c.id == job_id) & (T.c.lease_token == lease_token) & (T.c.status == "running")
+    values = {"price_s": price_s, **CHANGED}
+    return connection.execute(update(T).where(mine).values(**values)).rowcount == 1
 
 
 def start(
@@ -179,11 +220,12 @@ def beat(
     return connection.execute(update(T).where(mine).values(**values)).rowcount == 1
 
 
-def succeed(connection: Connection, job_id: str, duration_s: float, now: datetime) -> None:
+def succeed(connection: Connection, job: Job, duration_s: float, now: datetime) -> None:
     """The work is done. The token stays, so that a repeated call of the same worker succeeds."""
+    turns.charge(connection, [job], now)
     _set(
         connection,
-        job_id,
+        job.id,
         status="succeeded",
         stage=None,
         progress=1.0,
@@ -199,6 +241,7 @@ def succeed(connection: Connection, job_id: str, duration_s: float, now: datetim
 
 def fail(connection: Connection, job: Job, code: str, message: str, now: datetime) -> None:
     """The job ends here, and its video is failed unless an earlier ingest stands."""
+    turns.charge(connection, [job], now)
     _set(
         connection,
         job.id,
@@ -213,7 +256,8 @@ def fail(connection: Connection, job: Job, code: str, message: str, now: datetim
 
 def queue_again(
     connection: Connection,
-    job_id: str,
+    job: Job,
+    now: datetime,
     attempts: int,
     error: tuple[str, str] | tuple[None, None] = (None, None),
     not_before: datetime | None = None,
@@ -222,9 +266,10 @@ def queue_again(
 
     `error` (code, message) stays visible until the job ends.
     """
+    turns.charge(connection, [job], now)
     _set(
         connection,
-        job_id,
+        job.id,
         status="queued",
         **NOTHING_DONE,
         attempts=attempts,
@@ -254,14 +299,18 @@ def make_due(connection: Connection, job_id: str) -> None:
 
 def cancel(connection: Connection, job: Job, now: datetime) -> None:
     """No worker may go on with it; the one that runs it learns so from its next heartbeat."""
+    turns.charge(connection, [job], now)
     _set(connection, job.id, **_canceled(now))
     videos.set_failed(connection, job.video_id, "canceled", "The ingest was canceled.")
 
 
 def cancel_where(connection: Connection, condition: Any, now: datetime) -> None:
     """Cancel every unfinished job that fits, because its video goes away."""
+    running = select(T).where(T.c.status == "running", condition).with_for_update()
+    ended = [_job(row) for row in connection.execute(running).mappings()]
     unfinished = T.c.status.in_(("queued", "running"))
     connection.execute(update(T).where(unfinished, condition).values(**_canceled(now), **CHANGED))
+    turns.charge(connection, ended, now)
 
 
 def _canceled(now: datetime) -> dict[str, object]:

@@ -206,9 +206,25 @@ jobs = Table(
     Column("not_before", UtcDateTime),
     Column("seconds_done", Double),
     Column("seconds_total", Double),
+    # The key that sent the video, or nothing for work of the service's own.
+    Column("owner", String(40), nullable=False, server_default=""),
+    # Estimated seconds of the ingest, once a worker has looked at the file.
+    Column("price_s", Double),
     Index("ix_jobs_status_id", "status", "id"),
+    # A claim reads all that is queued, and only from here.
+    Index("ix_jobs_turns", "status", "owner", "collection", "not_before", "price_s", "id"),
     Index("ix_jobs_video_id", "video_id"),
     Index("ix_jobs_not_before", "not_before"),  # few of those that wait pause: each claim asks
+)
+
+# Seconds of workers that keys, and collections within them, have received: see `sql/turns.py`.
+turns = Table(
+    "turns",
+    metadata,
+    Column("owner", String(40), primary_key=True),
+    Column("collection", String(63), primary_key=True),
+    Column("served_s", Double, nullable=False),
+    Column("reached_s", Double, nullable=False),
 )
 
 # What the service makes up once and every process must agree on, such as the key of its cursors.

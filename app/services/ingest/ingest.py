@@ -86,6 +86,7 @@ class Ingest:
         collection: str,
         upload: Upload,
         *,
+        owner: str,
         sender: Sender | None = None,
         upload_id: str | None = None,
     ) -> AcceptedUpload:
@@ -94,6 +95,7 @@ class Ingest:
         The same bytes again are the same video, with what is new of their name and metadata, and
         with a new job only if its last one failed.
 
+        owner : the key that sent the file, in whose turn the job comes
         sender : what is answered is remembered under the key, in the same commit
         upload_id : the resumable upload the file came by, finished in the same commit
 
@@ -116,7 +118,7 @@ class Ingest:
         if key is not None and (earlier := self._repeat(key, new.metadata)) is not None:
             return earlier
         try:
-            admission = self._keep(collection, upload.incoming, stored, new, key, upload_id)
+            admission = self._keep(collection, upload.incoming, stored, new, owner, key, upload_id)
         except KeyAnswered:  # by another process, since we looked
             if key is None or (earlier := self._repeat(key, new.metadata)) is None:
                 raise
@@ -131,6 +133,7 @@ class Ingest:
         incoming: Received,
         stored: StoredContent,
         new: NewVideo,
+        owner: str,
         key: UploadKey | None,
         upload_id: str | None,
     ) -> AcceptedUpload:
@@ -139,7 +142,7 @@ class Ingest:
             failpoints.hit("content_kept")
             try:
                 video, job, queued = self._catalog.add_video_with_job(
-                    collection, new, key=key, upload_id=upload_id
+                    collection, new, owner=owner, key=key, upload_id=upload_id
                 )
             except BaseException:
                 if not self._catalog.is_media_referenced(stored.sha256):

@@ -191,6 +191,7 @@ class ResumableUploads:
             self._ingest.admit(
                 upload.collection,
                 Upload(incoming, upload.filename, upload.content_type, upload.metadata),
+                owner=upload.owner,
                 upload_id=upload.id,
             )
         self._partials.remove(upload.id)

@@ -39,7 +39,7 @@ def test_only_jobs_that_wait_or_run_count(catalog: Catalog, clock: HandClock) ->
     canceled, _ = claim(catalog)
     catalog.cancel_job(canceled.id)
     claim(catalog)
-    assert catalog.backlog() == Backlog(queued=2, running=1, seconds_per_job=4)
+    assert catalog.backlog() == Backlog(queued=2, running=1, seconds_per_job=4, left_s=(4.0,))
 
 
 def test_the_time_a_job_takes_is_that_of_the_last_ones(catalog: Catalog, clock: HandClock) -> None:
@@ -66,9 +66,48 @@ def test_a_job_that_was_tried_twice_took_its_last_attempt(
     assert catalog.backlog().seconds_per_job == 3
 
 
+def test_what_runs_takes_what_its_progress_says_or_its_price(
+    catalog: Catalog, clock: HandClock
+) -> None:
+    """A giant counts as one from the moment it is priced; what waits and is priced counts too."""
+    for number in range(3):
+        clock.advance(1)
+        catalog.add_video_with_job("default", new_video(number))
+    giant, token = claim(catalog, lease_s=1e6)
+    assert catalog.backlog().wait_s == 0  # nothing is known of anything
+    catalog.price_job(giant.id, token, 5000)
+    clock.advance(10)
+    assert catalog.backlog().wait_s == 4990
+    catalog.heartbeat(giant.id, token, stage="encode", progress=0.01, lease_s=1e6)
+    assert catalog.backlog().wait_s == pytest.approx(990)
+    other, token = claim(catalog)
+    catalog.price_job(other.id, token, 200)
+    catalog.release_job(other.id, token)
+    assert catalog.backlog().wait_s == pytest.approx(1190)
+    assert catalog.backlog().wait_in(2) == pytest.approx(200)
+    assert catalog.backlog().wait_in(4) < 200
+
+
 @given(queued=st.integers(0, 50), running=st.integers(0, 8), seconds=st.none() | st.floats(0, 1e4))
 def test_the_wait_is_shared_by_what_runs(queued: int, running: int, seconds: float | None) -> None:
     """As many workers as have work now will do what waits; with none, one of them comes back."""
     found = Backlog(queued, running, seconds).wait_s
     workers = running or 1
     assert found == pytest.approx(sum(seconds or 0.0 for _ in range(queued)) / workers)
+
+
+@given(
+    left=st.lists(st.floats(0, 1e4), max_size=5),
+    work=st.floats(0, 1e5),
+    slots=st.integers(1, 8),
+)
+def test_the_wait_is_when_the_slots_have_taken_all_work(
+    left: list[float], work: float, slots: int
+) -> None:
+    """No slot is free before, and what they do until then is exactly what waits."""
+    backlog = Backlog(1, len(left), None, priced=1, priced_s=work, left_s=left)
+    at_s = backlog.wait_in(slots)
+    free = sorted([*left, *[0.0] * (slots - len(left))])
+    assert at_s >= free[0] * (1 - 1e-9)
+    done = sum(max(0.0, at_s - each) for each in free)
+    assert done == pytest.approx(work, rel=1e-6, abs=1e-6)

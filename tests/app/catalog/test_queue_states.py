@@ -95,17 +95,18 @@ class PlainQueue:
     def claim(self) -> str | None:
         """The job that the next claim gets; those that it finds abandoned are put back."""
         now = self.clock.now()
-        for name, job in self.jobs.items():
-            due = job.status == "queued" and (job.due is None or job.due <= now)
-            lost = job.status == "running" and job.expires is not None and job.expires <= now
-            if not (due or lost):
+        for job in self.jobs.values():
+            if not (job.status == "running" and job.expires is not None and job.expires <= now):
                 continue
             if job.attempts >= MAX_ATTEMPTS:
                 self.fail(job, "attempts_exhausted")
-            elif lost:
-                job.queue(job.attempts, "worker_lost", self.after_pause(job.attempts))
             else:
-                return name
+                job.queue(job.attempts, "worker_lost", self.after_pause(job.attempts))
+        for name, job in self.jobs.items():
+            if job.status == "queued" and (job.due is None or job.due <= now):
+                if job.attempts < MAX_ATTEMPTS:
+                    return name
+                self.fail(job, "attempts_exhausted")
         return None
 
     def after_pause(self, attempts: int) -> datetime:

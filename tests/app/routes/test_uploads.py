@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from app.catalog import Catalog
 from app.main import create_app
 from app.settings import Settings
 from tests.app.conftest import MakeClip
@@ -267,6 +268,23 @@ def test_an_upload_is_its_own_keys_only(tmp_path: Path):
         assert doors.api.head(url, headers={**TUS, **other}).status_code == 404
         removed = doors.api.delete(url, headers={**TUS, **other})
         assert_problem(removed, 404, "upload_not_found")
+
+
+def test_keys_take_turns_however_their_videos_came(tmp_path: Path):
+    """The one video of a key is indexed after one of the many that another key sent before."""
+    with (
+        open_doors(tmp_path) as doors,
+        Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite") as jobs,
+    ):
+        many, one = doors.keys["write"], doors.keys["admin"]
+        for number in range(3):
+            files = {"file": (f"{number}.mp4", b"many %d" % number)}
+            assert doors.api.post(VIDEOS, files=files, headers=many).status_code == 202
+        created = doors.api.post(UPLOADS, headers={**TUS, **one, "upload-length": "3"})
+        done = send(doors.api, created.headers["location"], 0, b"one", **one)
+        claimed = [jobs.claim_job("worker", 60) for _ in range(4)]
+        ids = [job.id for job in claimed if job is not None]
+        assert ids.index(done.headers["x-job-id"]) == 1
 
 
 def test_a_full_disk_refuses_uploads_and_nothing_else(tmp_path: Path):

@@ -75,7 +75,7 @@ class Arrivals:
         with self.media.receive(1 << 20) as incoming:
             incoming.write(content)
             upload = Upload(incoming, "a.mp4", "video/mp4", {})
-            return self.ingest.admit("default", upload, sender=Sender(OWNER, key))
+            return self.ingest.admit("default", upload, owner=OWNER, sender=Sender(OWNER, key))
 
 
 @contextmanager

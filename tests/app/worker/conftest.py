@@ -36,6 +36,7 @@ from app.worker.model_scheduler import ModelScheduler
 from app.worker.pipeline import IngestPipeline
 from app.worker.scoring import Scoring
 from app.worker.server import ModelCalls, create_worker_app
+from app.worker.slots import IngestSlots
 from app.worker.text_cache import TextCache
 from index.protocol import TensorStore
 from tests.app.stored_files import content_file
@@ -79,10 +80,12 @@ class Parts:
             self.settings.prompt_precision,
         )
 
-    def puller(self, owner: str = "wrk_1", lease_s: float = 30.0) -> JobRunner:
-        return JobRunner(
-            self.catalog, self.pipeline, owner, lease_s, SystemClock(), WorkerMetrics()
-        )
+    def puller(
+        self, owner: str = "wrk_1", lease_s: float = 30.0, slots: IngestSlots | None = None
+    ) -> JobRunner:
+        clock = SystemClock()
+        slots = slots or IngestSlots(4, clock.monotonic)
+        return JobRunner(self.catalog, self.pipeline, owner, lease_s, clock, WorkerMetrics(), slots)
 
     def upload(self, source: Path) -> Job:
         """Queue an ingest of the file's bytes, as the API does after an upload."""

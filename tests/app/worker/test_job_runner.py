@@ -22,6 +22,7 @@ from app.catalog.errors import VideoNotFound
 from app.model_api.tensor_records import stack_records
 from app.storage.media_store import MediaStore
 from app.worker.decoding import Decoder, Decoding
+from app.worker.slots import LONG_S, IngestSlots
 from index.protocol import TensorReference, Tensors
 from index.tensors import PackedTensorStore
 from tests.app.stored_files import content_file, thumbnail_file
@@ -361,3 +362,36 @@ def test_tensors_and_pictures_are_safe_before_a_row_points_at_them(
         # seven segments, and the sheet of their sprites
         assert steps[-2:] == [("8 pictures", 0), ("sync", 0)]
         assert parts.catalog.count_segments("default") > 0
+
+
+def large_gif(path: Path, pictures: int, marker: int = 0) -> Path:
+    """A GIF of a few bytes a picture, each of which is decoded to 16 million pixels."""
+    size = (4000).to_bytes(2, "little")
+    head = b"GIF89a" + size + size + b"\x80\x00\x00" + bytes([marker, 0, 0, 255, 255, 255])
+    one_pixel = (
+        b"\x21\xf9\x04\x04\x0a\x00\x00\x00"  # shown for a tenth of a second
+        b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00"
+    )
+    path.write_bytes(head + one_pixel * pictures + b"\x3b")
+    return path
+
+
+def test_a_giant_in_the_only_slot_holds_no_short_video_back(
+    parts: Parts, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """It is priced before it is decoded, the wait says so, and the next giant waits its turn."""
+    puller = parts.puller(slots=IngestSlots(1, time.monotonic))
+    first = parts.upload(large_gif(tmp_path / "1.gif", 20_000))
+    with running(puller), running(puller):
+        assert eventually(lambda: parts.catalog.get_job(first.id).price_s is not None, 120)
+        second = parts.upload(large_gif(tmp_path / "2.gif", 20_000, marker=1))
+        short = parts.upload(make_clip(seconds=1))
+        assert eventually(lambda: parts.catalog.get_job(short.id).status == "succeeded", 120)
+        assert eventually(lambda: parts.catalog.get_job(second.id).price_s is not None, 120)
+        assert eventually(lambda: parts.catalog.get_job(second.id).status == "queued", 120)
+        assert parts.catalog.get_job(first.id).status == "running"
+        waits_s = parts.catalog.backlog().wait_in(1)
+    prices = [parts.catalog.get_job(job.id).price_s for job in (first, second)]
+    assert min(price or 0.0 for price in prices) > 2 * LONG_S
+    assert waits_s > LONG_S
+    assert parts.catalog.get_job(second.id).attempts == 0

@@ -28,7 +28,7 @@ def claimed(parts: Parts, make_clip: Callable[..., Path]) -> Job:
 
 def hold(parts: Parts, job: Job, stopping: threading.Event | None = None) -> Lease:
     stop = stopping or threading.Event()
-    return Lease(parts.catalog, job, LEASE_S, SystemClock(), stop, lambda _: None)
+    return Lease(parts.catalog, job, LEASE_S, SystemClock(), stop, lambda _: None, lambda: False)
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:

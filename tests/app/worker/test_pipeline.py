@@ -15,6 +15,7 @@ from app.model_api.tensor_records import stack_records
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.decoding import Decoding
 from app.worker.job_runner import JobRunner
+from app.worker.slots import IngestSlots
 from xclip.encoder import Encoder, StoredSegments
 from xclip.video.decode import DecodedSegment, DecodeRequest, decode_segments
 from xclip.video.sampling import Segmentation
@@ -51,7 +52,9 @@ def test_decoding_goes_on_while_the_model_is_busy_but_not_for_ever(
     parts.upload(make_clip(seconds=60, fps=4))
     pipeline = parts.pipeline
     pipeline._most_ahead = 6
-    puller = JobRunner(parts.catalog, pipeline, "wrk_1", 30.0, SystemClock(), WorkerMetrics())
+    clock = SystemClock()
+    slots = IngestSlots(1, clock.monotonic)
+    puller = JobRunner(parts.catalog, pipeline, "wrk_1", 30.0, clock, WorkerMetrics(), slots)
     with running(puller):
         with model_taken(parts):
             assert eventually(lambda: len(decoded) == 6)

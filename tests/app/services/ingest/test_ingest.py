@@ -25,7 +25,7 @@ def admit(
     with stack.media.receive(1000) as incoming:
         incoming.write(content)
         upload = Upload(incoming, "a.mp4", "video/mp4", {})
-        return ingest.admit(collection, upload, sender=sender)
+        return ingest.admit(collection, upload, owner="owner", sender=sender)
 
 
 def test_a_refused_upload_keeps_no_bytes(stack: Stack):

@@ -69,7 +69,8 @@ def send(
     named = {"filename": "a.mp4", "content_type": "video/mp4", "metadata": {}, **choices}
     with storage.media.receive(1 << 20) as incoming:
         incoming.write(content)
-        return ingest.admit(collection, Upload(incoming, **named), sender=sender)
+        upload = Upload(incoming, **named)
+        return ingest.admit(collection, upload, owner="owner", sender=sender)
 
 
 def test_a_key_is_served_one_request_at_a_time(ingest: Ingest) -> None:
