@@ -22,7 +22,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.client_address import client_network
-from app.errors import AppError, HeadTooLarge, MalformedRequest, RequestTimeout, TooManyConnections
+from app.errors import AppError, MalformedRequest, RequestTimeout, TooManyConnections
 from app.server.answer_progress import AnswerProgress
 from app.server.connections import ConnectionRegistry
 from app.server.limits import (
@@ -36,6 +36,7 @@ from app.server.limits import (
     ConnectionLimits,
 )
 from app.server.raw_responses import refusal
+from app.server.request_head import head_error, head_too_large
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         reading = self._phase in (_Phase.HEAD, _Phase.BODY)
         if reading and self._unparsed_bytes > MAX_HEAD_BYTES:
-            self._refuse(_head_too_large())
+            self._refuse(head_too_large())
 
     def send_400_response(self, msg: str) -> None:
         """The parser gave up: answer what a callback found wrong, or that this is not HTTP."""
@@ -171,11 +172,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: from now on the timeouts of the body apply."""
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self._cause = TooManyConnections("Too many requests are sent ahead of their answers.")
-            raise self._cause
-        if self._probes_only and self.url.partition(b"?")[0] not in PROBE_PATHS:
-            self._cause = _too_many()
+        self._cause = self._head_error()
+        if self._cause is not None:
             raise self._cause
         super().on_headers_complete()
         # no other protocol is supported: stop parsing
@@ -185,6 +183,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         self._phase = _Phase.BODY
         self._begin_period()
+
+    def _head_error(self) -> AppError | None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            return TooManyConnections("Too many requests are sent ahead of their answers.")
+        if self._probes_only and self.url.partition(b"?")[0] not in PROBE_PATHS:
+            return _too_many()
+        return head_error(self.parser.get_http_version(), self.headers)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -336,7 +341,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES or self._head_lines > MAX_HEAD_LINES:
-            self._cause = _head_too_large()
+            self._cause = head_too_large()
             raise self._cause
 
     def _refuse(self, error: AppError) -> None:
@@ -381,12 +386,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def _too_many() -> TooManyConnections:
     return TooManyConnections("All connections are in use. Try again in a moment.")
-
-
-def _head_too_large() -> HeadTooLarge:
-    return HeadTooLarge(
-        f"The head of a request may have {MAX_HEAD_LINES} lines and {MAX_HEAD_BYTES} bytes."
-    )
 
 
 def server_protocol(limits: ConnectionLimits) -> type[GuardedProtocol]:
