@@ -15,6 +15,7 @@ from app.errors import CatalogUnavailable, ChecksumMismatch, InvalidField, Servi
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _MAX_ECHO = 200
+_MAX_ERRORS_BYTES = 2_048  # of JSON
 
 
 class FieldError(TypedDict):
@@ -70,8 +71,19 @@ def problem_of(error: ServiceError) -> ProblemDetails:
 
 
 def field_errors(fields: Sequence[InvalidField]) -> list[FieldError]:
-    """Invalid fields as a problem's `errors`; names that the caller made up are cut."""
-    return [{"loc": _printable_path(invalid.path), "msg": invalid.message} for invalid in fields]
+    """Invalid fields as a problem's `errors`, at least one and no more than there is room for.
+
+    Names that the caller made up are cut.
+    """
+    listed: list[FieldError] = []
+    room = _MAX_ERRORS_BYTES
+    for invalid in fields:
+        error = FieldError(loc=_printable_path(invalid.path), msg=invalid.message)
+        room -= len(json.dumps(error))
+        if listed and room < 0:
+            break
+        listed.append(error)
+    return listed
 
 
 def _printable_path(path: Sequence[str | int]) -> list[str | int]:
@@ -95,5 +107,8 @@ def status_phrase(status: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of the caller's, cut to 200 characters that every encoder takes."""
-    return text[:_MAX_ECHO].encode("utf-8", "replace").decode("utf-8")
+    """Text of the caller's, cut to what every encoder takes and JSON needs 200 bytes for."""
+    shown = text[:_MAX_ECHO].encode("utf-8", "replace").decode("utf-8")
+    while len(json.dumps(shown)) > _MAX_ECHO + len('""'):
+        shown = shown[:-1]
+    return shown

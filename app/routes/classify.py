@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 
 from app.routes.dependencies import ClassifyDep, CollectionName, IncomingFilesDep
 from app.routes.error_responses import problem_responses
+from app.routes.json_bodies import JsonRoute
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import classify_answer, clip_answer
 from app.services.classify.classify import Classify
@@ -14,7 +15,7 @@ from app.services.classify.types import ClassifyOptions, Part
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1", tags=["classify"])
+router = APIRouter(prefix="/v1", tags=["classify"], route_class=JsonRoute)
 
 
 @router.post(

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Response
 from app.routes.deletion_responses import deleted_answer, deleted_responses
 from app.routes.dependencies import CollectionName, Cursor, LibraryDep, Limit
 from app.routes.error_responses import problem_responses
+from app.routes.json_bodies import JsonRoute
 from app.routes.responses import collection_answer, page_answer
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JsonRoute)
 
 
 @router.get("", responses=problem_responses(422))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from app.routes.dependencies import EmbeddingsDep
 from app.routes.error_responses import problem_responses
+from app.routes.json_bodies import JsonRoute
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/embeddings", tags=["models"])
+router = APIRouter(prefix="/v1/embeddings", tags=["models"], route_class=JsonRoute)
 
 
 @router.post("", responses=problem_responses(404, 413, 422, 502))

@@ -28,6 +28,7 @@ from app.storage.media_store import StorageFull
 from xclip_search.schemas import Problem
 
 _MAX_FIELD_ERRORS = 20
+_MAX_NAMED = 3  # of them, in the sentence
 _FRAMEWORK_CODES: Mapping[int, str] = {
     400: "invalid_request",
     404: "not_found",
@@ -89,9 +90,18 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     """422 without `input`: an echo may be huge, secret, or text that no encoder takes."""
     assert isinstance(error, RequestValidationError)
     found = error.errors()[:_MAX_FIELD_ERRORS]
-    fields = field_errors([InvalidField(item["loc"], printable(item["msg"])) for item in found])
-    named = ", ".join(".".join(map(str, invalid["loc"])) for invalid in fields)
-    return _answer(request, ProblemDetails(422, "invalid_request", f"Refused: {named}.", fields))
+    fields = field_errors([InvalidField(item["loc"], printable(_message(item))) for item in found])
+    named = [".".join(map(str, invalid["loc"])) for invalid in fields[:_MAX_NAMED]]
+    more = [f"and {len(fields) - _MAX_NAMED} more"] if len(fields) > _MAX_NAMED else []
+    detail = f"Refused: {', '.join([*named, *more])}."
+    return _answer(request, ProblemDetails(422, "invalid_request", detail, fields))
+
+
+def _message(invalid: Mapping[str, Any]) -> str:
+    """What is wrong; of a text that is no JSON, the framework has the reason in the context."""
+    if invalid["type"] == "json_invalid":
+        return f"must be JSON. {invalid['ctx']['error']}."
+    return str(invalid["msg"])
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Path, Response
 
 from app.routes.dependencies import NAME_PATTERN, Cursor, LabelSetsDep, Limit
 from app.routes.error_responses import problem_responses
+from app.routes.json_bodies import JsonRoute
 from app.routes.responses import label_set_answer, label_set_summary, page_answer
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/label-sets", tags=["classify"])
+router = APIRouter(prefix="/v1/label-sets", tags=["classify"], route_class=JsonRoute)
 
 Name = Annotated[str, Path(pattern=NAME_PATTERN, description="name of the label set")]
 

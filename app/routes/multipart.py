@@ -6,19 +6,18 @@ flat: chunks of about a mebibyte are parsed, hashed and written by one worker th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import anyio.to_thread
-from fastapi.exceptions import RequestValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.errors import InvalidRequest, UnsupportedMediaType
 from app.routes.content_disposition import client_filename
+from app.routes.json_bodies import parse_json_field
 from app.routes.request_bodies import declared_length, receive_body, validating_body
 from app.server.body_limit import FORM_OVERHEAD_BYTES
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
@@ -169,13 +168,9 @@ async def receive_form(
 
 def parse_fields(form: MultipartForm, kind: type[Fields]) -> Fields:
     """The fields beside the file, each of which is JSON; raises RequestValidationError."""
-    values = {}
-    for name, text in form.fields.items():
-        try:
-            values[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            error = {"loc": ("body", name), "msg": "must be JSON", "type": "json_invalid"}
-            raise RequestValidationError([error]) from None
+    values = {
+        name: parse_json_field(text.encode(), "body", name) for name, text in form.fields.items()
+    }
     with validating_body():
         return kind.model_validate(values)
 

@@ -20,6 +20,7 @@ from app.routes.dependencies import (
     VideoId,
 )
 from app.routes.error_responses import problem_responses
+from app.routes.json_bodies import JsonRoute
 from app.routes.multipart import MultipartForm, form_body, parse_fields, receive_form
 from app.routes.responses import heatmap_answer, search_answer
 from app.server.concurrency import Permit
@@ -36,7 +37,7 @@ from app.services.search.search import Search
 from app.storage.media_store import IncomingFile
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"], route_class=JsonRoute)
 
 WITHIN_S = 30.0
 

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.catalog.records import NewUpload, ResumableUpload
 from app.errors import InvalidChecksum, InvalidRequest, TusVersionUnsupported
+from app.routes.json_bodies import parse_json
 from app.services.ingest.chunk import CHECKSUMS, Checksum
 from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from xclip_search import schemas
@@ -82,7 +83,7 @@ def parse_metadata(header: str | None, length: int | None) -> NewUpload:
     pairs = _pairs(header or "")
     try:
         fields = schemas.UploadFields.model_validate(
-            {"metadata": json.loads(pairs.get("metadata") or "{}")}
+            {"metadata": parse_json((pairs.get("metadata") or "{}").encode())}
         )
     except (ValidationError, ValueError, RecursionError):
         raise InvalidRequest(

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from starlette.requests import ClientDisconnect, Request
 
+from app.routes.json_bodies import parse_json_field
 from app.routes.multipart import COMPONENT
 from app.routes.request_bodies import validating_body
 from app.services.ingest.ingest import Upload
@@ -34,7 +35,7 @@ async def receive_url(request: Request, fetcher: UrlFetcher) -> AsyncIterator[Up
     """
     raw = await request.body()
     with validating_body():
-        body = schemas.UrlUpload.model_validate_json(raw)
+        body = schemas.UrlUpload.model_validate(parse_json_field(raw, "body"))
     with _while_connected(request):
         fetched = await fetcher.fetch(body.url, body.filename)
     with fetched.incoming as incoming:

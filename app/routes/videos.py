@@ -39,6 +39,7 @@ from app.routes.files import (
     file_responses,
     video_media_type,
 )
+from app.routes.json_bodies import JsonRoute
 from app.routes.multipart import form_body, parse_fields, receive_form
 from app.routes.prefer_header import Prefer, prefer_wait, wait_applied
 from app.routes.responses import job_answer, not_taken, page_answer, segment_answer, video_answer
@@ -50,7 +51,9 @@ from app.services.library.library import LibraryService
 from app.storage.object_store import OpenObject
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1/collections/{collection}/videos", tags=["videos"])
+router = APIRouter(
+    prefix="/v1/collections/{collection}/videos", tags=["videos"], route_class=JsonRoute
+)
 
 _CONTENT_RESPONSES = file_responses(FILE_MEDIA_TYPES, 404, 422)
 _PICTURE_RESPONSES = file_responses(["image/webp"], 404, 422)

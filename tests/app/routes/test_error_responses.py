@@ -13,6 +13,7 @@ from app import errors
 from app.catalog import errors as catalog
 from app.model_api.endpoint import WorkerFailed, WorkerUnavailable
 from app.routes.error_responses import add_error_responses
+from app.routes.json_bodies import JsonRoute
 from app.server.body_limit import BodyLimit
 from app.storage.media_store import ContentTooLarge, StorageFull
 from app.storage.partial_uploads import PartialLocked, PartialMissing
@@ -33,6 +34,8 @@ def make_client(error: Exception | None = None) -> TestClient:
     def fail() -> None:
         assert error is not None
         raise error
+
+    app.router.route_class = JsonRoute
 
     @app.post("/search")
     def search(body: SearchRequest) -> SearchRequest:
@@ -159,6 +162,37 @@ def test_the_number_of_explanations_is_bounded():
     """A body wrong in a thousand places gets a short answer."""
     answer = make_client().post("/search", json={"text": "x"} | {f"f{i}": 1 for i in range(1000)})
     assert len(assert_problem(answer, 422, "invalid_request")["errors"]) == 20
+
+
+@pytest.mark.parametrize("name", ["n" * 2000, "\U0001f600" * 2000, "\x01" * 2000])
+def test_the_echo_of_made_up_names_is_bounded(name: str):
+    """Long names, many of them, in letters that JSON writes with twelve: the answer stays short."""
+    answer = make_client().post("/search", json={f"{i}{name}": 1 for i in range(40)})
+    body = assert_problem(answer, 422, "invalid_request")
+    assert body["errors"][0]["loc"][1].startswith("0")
+    assert len(answer.content) < 4_096
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"text": "ok"}'.encode("utf-8-sig"), "BOM"),
+        ('{"text": "ok"}'.encode("utf-16"), "UTF-8"),
+        ('{"text": "ok"}'.encode("utf-16-le"), "UTF-8"),
+        ('{"text": "ok"}'.encode("utf-32-be"), "UTF-8"),
+        (b'{"text": "\xe9"}', "UTF-8"),
+        (b'{"text": "one", "text": "two"}', "'text' is there twice"),
+        (b'{"text": "ok", "filter": {"or": [{"k": 1, "k": 1}]}}', "'k' is there twice"),
+        (b'{"text": "ok", "t\\u0065xt": "two"}', "'text' is there twice"),
+        (b"{", "property name"),
+    ],
+)
+def test_json_that_others_read_differently_is_refused_with_a_sentence(content: bytes, why: str):
+    """Another encoding than UTF-8, a byte order mark, a key twice at any depth, or no JSON."""
+    headers = {"content-type": "application/json"}
+    answer = make_client().post("/search", content=content, headers=headers)
+    (error,) = assert_problem(answer, 422, "invalid_request")["errors"]
+    assert why in error["msg"]
 
 
 @pytest.mark.parametrize(
