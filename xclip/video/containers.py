@@ -250,7 +250,7 @@ class TolerantDecoder:
     def decode(self, packet: Packet[VideoStream], *, wanted: bool = True) -> list[VideoFrame]:
         """Frames that come out when `packet` goes in; an unwanted one may be skipped."""
         if self._av1 is not None:
-            if self._av1.unreferenced(bytes(packet)) and not wanted:
+            if self._av1.unreferenced(memoryview(packet)) and not wanted:
                 return []
         else:
             self._context.skip_frame = "DEFAULT" if wanted else "NONREF"

@@ -159,12 +159,12 @@ def _of_all(reading: _Pass, moments: NDArray[np.float64], served: int) -> Iterat
     with reading.opened() as (container, stream, decoder):
         aspect_ratio = float(stream.sample_aspect_ratio or 1)
         for time, frame in _timed_frames(container, stream, decoder, reading, moments[served:]):
-            if current is not None and time is not None:
-                until = int(np.searchsorted(moments, time - TIME_TOLERANCE_S, side="left"))
-                if until > served:
-                    lost_s = losses.between(served, until, current, begun)
-                    yield ShownFrame(current, aspect_ratio, served, until, lost_s)
-                    served = until
+            until_s = None if time is None else time - TIME_TOLERANCE_S
+            if current is not None and until_s is not None and moments[served] < until_s:
+                until = int(np.searchsorted(moments, until_s, side="left"))
+                lost_s = losses.between(served, until, current, begun)
+                yield ShownFrame(current, aspect_ratio, served, until, lost_s)
+                served = until
                 if served == len(moments):
                     return
             current, begun = frame, time

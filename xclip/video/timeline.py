@@ -44,7 +44,8 @@ class Timeline:
             return float(self.times[min(order, len(self.times) - 1)])
         if stamp is None:
             return None
-        return float((stamp - int(self.stamps[0])) * self.time_base)
+        ticks = stamp - int(self.stamps[0])  # in whole numbers: a fraction takes ten times as long
+        return ticks * self.time_base.numerator / self.time_base.denominator
 
 
 def last_frame_s(

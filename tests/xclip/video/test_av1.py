@@ -66,3 +66,90 @@ def test_damage_is_looked_at_without_harm(content, noise, cut, number):
 
     assert references.unreferenced(packets[number][:cut] + noise) in (True, False)
     assert references.unreferenced(noise) in (True, False)
+
+
+class Bits:
+    """Fields of a header, written one after the other."""
+
+    def __init__(self):
+        self._text = ""
+
+    def add(self, count, value):
+        self._text += f"{value:0{count}b}" if count else ""
+
+    def unit(self, kind, *, with_size, padding=b""):
+        """An OBU that holds the fields, filled up with zeros."""
+        filled = self._text + "0" * (-len(self._text) % 8)
+        content = int(filled, 2).to_bytes(len(filled) // 8) + padding
+        size = bytes([len(content)]) if with_size else b""
+        return bytes([kind << 3 | with_size << 1]) + size + content
+
+
+def sequence_header(screen_content, integer_vectors, order_hint_bits):
+    """Of one layer, without timing; None stands for what each frame says itself."""
+    bits = Bits()
+    for count in (3, 1, 1, 1, 1, 5, 12, 5):  # from the profile to the level
+        bits.add(count, 0)
+    for value in (8, 7):
+        bits.add(4, value)
+    bits.add(9 + 8, 0b101111111_10110011)
+    bits.add(1, 0)  # frame_id_numbers_present_flag
+    bits.add(3 + 4, 0b101_0110)
+    bits.add(1, order_hint_bits > 0)
+    bits.add(2 if order_hint_bits else 0, 0b10)
+    bits.add(1, screen_content is None)
+    if screen_content is not None:
+        bits.add(1, screen_content)
+    if screen_content is not False:
+        bits.add(1, integer_vectors is None)
+        if integer_vectors is not None:
+            bits.add(1, integer_vectors)
+    if order_hint_bits:
+        bits.add(3, order_hint_bits - 1)
+    return bits.unit(1, with_size=True, padding=b"\x80")
+
+
+@st.composite
+def sequences(draw):
+    """What frame headers depend on."""
+    answers = st.sampled_from([None, False, True])
+    return draw(answers), draw(answers), draw(st.integers(0, 8))
+
+
+@st.composite
+def frames(draw, sequence):
+    """A frame's OBU, without a size only if it is alone, and whether others depend on it."""
+    screen_content, integer_vectors, order_hint_bits = sequence
+    kind, shown, resilient = draw(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()))
+    flags = draw(st.sampled_from([0, 0, 1, 128, 255]))
+    bits = Bits()
+    for count, value in ((1, 0), (2, kind), (1, shown)):
+        bits.add(count, value)
+    bits.add(1, resilient)
+    bits.add(1, draw(st.booleans()))  # disable_cdf_update
+    allowed = draw(st.booleans()) if screen_content is None else screen_content
+    bits.add(int(screen_content is None), allowed)
+    if allowed and integer_vectors is None:
+        bits.add(1, draw(st.booleans()))
+    bits.add(1, draw(st.booleans()))  # frame_size_override_flag
+    bits.add(order_hint_bits, draw(st.integers(0, (1 << order_hint_bits) - 1)))
+    if kind == 1 and not resilient:
+        bits.add(3, draw(st.integers(0, 7)))
+    bits.add(8, flags)
+    needed = kind not in (1, 2) or not shown or flags > 0
+    return bits.unit(draw(st.sampled_from([3, 6])), with_size=True, padding=b"\0\0\0\0"), needed
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_flags_are_found_wherever_a_sequence_puts_them(data):
+    """A packet is not needed if none of its frames is, however many it has."""
+    sequence = data.draw(sequences())
+    references = AV1References()
+    assert not references.unreferenced(sequence_header(*sequence))
+
+    found = data.draw(st.lists(frames(sequence), min_size=1, max_size=3))
+
+    packet = b"".join(unit for unit, _ in found)
+    assert references.unreferenced(packet) is not any(needed for _, needed in found)
+    assert references.unreferenced(memoryview(b"\x12\0" + packet)) is not any(n for _, n in found)
