@@ -32,6 +32,7 @@ _FROM_BT2020 = torch.tensor(  # BT.2087
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
 _SCREEN_GAMMA = 2.4  # BT.1886
+_DARKEST = 1e-9  # light that is shown as black and can be divided by
 
 
 def is_hdr(frame: VideoFrame) -> bool:
@@ -43,22 +44,37 @@ def tone_mapped(frame: VideoFrame, short_edge: int) -> NDArray[np.uint8]:
     """uint8 RGB, shape = (H, W, 3), of an HDR frame, reduced if its short edge is longer."""
     shortest = min(short_edge, frame.width, frame.height)
     height, width = FrameGeometry(shortest, 1).resized(frame.height, frame.width)
-    signal = frame.to_ndarray(format="rgb48le", width=width, height=height, threads=1)
-    light = torch.from_numpy(_light_of_signals(frame.color_trc)[signal])  # (H, W, 3)
+    signal = _planes(frame, height, width)
+    light = torch.from_numpy(_light_of_signals(frame.color_trc).take(signal, mode="clip"))
+    light = light.view(3, -1)  # (3, H x W)
     if frame.color_trc == ColorTrc.ARIB_STD_B67:  # a display of 1000 cd/m² adds a gamma of 1.2
-        light *= (light @ _LUMINANCE).pow_(0.2)[..., None] * _PEAK
-    light = (light @ _FROM_BT2020.T).clamp_(min=0.0)
-    light *= _gain(light.amax(dim=-1, keepdim=True))
-    shown = light.pow_(1.0 / _SCREEN_GAMMA).mul_(255.0).round_().clamp_(max=255.0)
-    result: NDArray[np.uint8] = shown.to(torch.uint8).numpy()
-    return result
+        light *= _power(_LUMINANCE @ light, 0.2) * _PEAK
+    light = (_FROM_BT2020 @ light).clamp_(min=_DARKEST)
+    light *= _gain(light.amax(dim=0))
+    shown = _power(light, 1.0 / _SCREEN_GAMMA).mul_(255.0).add_(0.5).clamp_(max=255.0)
+    return np.stack(list(shown.numpy().astype(np.uint8).reshape(3, height, width)), axis=-1)
+
+
+def _planes(frame: VideoFrame, height: int, width: int) -> NDArray[np.uint16]:
+    """uint16, shape = (3, H, W): red, green and blue, for which each step is faster than for RGB
+    pixel by pixel, libswscale's the most."""
+    reduced = frame.reformat(width, height, "gbrp16le", threads=1)
+    green, blue, red = (
+        np.frombuffer(plane, np.uint16).reshape(height, -1)[:, :width] for plane in reduced.planes
+    )
+    return np.stack([red, green, blue])
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """What `pow` gives of what is not negative, to six digits and in a third of the time."""
+    return base.log2().mul_(exponent).exp2_()
 
 
 def _gain(strongest: Tensor) -> Tensor:
-    """What to multiply a pixel by whose strongest colour has this much light."""
-    excess = (strongest.clamp(max=_PEAK) - _KNEE) / (1.0 - _KNEE)
-    bent = excess * (1.0 + excess / _BRIGHTEST**2) / (1.0 + excess)
-    return torch.where(excess > 0.0, (_KNEE + (1.0 - _KNEE) * bent) / strongest, 1.0)
+    """What to multiply a pixel by whose strongest colour has this much light, more than none."""
+    excess = strongest.clamp(_KNEE, _PEAK).sub_(_KNEE).div_(1.0 - _KNEE)
+    bent = (excess / _BRIGHTEST**2).add_(1.0).mul_(excess).div_(excess.add_(1.0))
+    return strongest.clamp(max=_KNEE).add_(bent, alpha=1.0 - _KNEE).div_(strongest)
 
 
 @cache

@@ -20,6 +20,9 @@ from xclip.video.sandbox.process import start_fork_server
 
 REQUEST = DecodeRequest(Segmentation(), 2, FrameGeometry(96, 96), thumbnail_height=64)
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+FROM_BT2020 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
+)
 PAINTS = [
     (0.18, 0.18, 0.18),
     (0.5, 0.1, 0.08),
@@ -173,3 +176,36 @@ def test_a_confined_process_converts_alike(tmp_path):
     frame, thumbnail = shown(content)
     np.testing.assert_array_equal(segment.frames[0], frame)
     np.testing.assert_array_equal(segment.thumbnail, thumbnail)
+
+
+def tone_mapped_exactly(signal, transfer):
+    """What the module describes, step by step and in double precision."""
+    if transfer == ColorTrc.SMPTE2084:
+        root = signal ** (32 / 2523)
+        light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (8192 / 1305)
+        light = light * 10_000 / 203
+    else:
+        bright = (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
+        scene = np.where(signal <= 0.5, signal**2 / 3, bright)
+        light = scene * (scene @ [0.2627, 0.678, 0.0593])[..., None] ** 0.2 * 1000 / 203
+    light = np.maximum(light @ FROM_BT2020.T, 0)
+    strongest = np.clip(light.max(axis=-1, keepdims=True), 1e-12, None)
+    excess = (np.clip(strongest, 0.6, 1000 / 203) - 0.6) / 0.4
+    brightest = (1000 / 203 - 0.6) / 0.4
+    bent = excess * (1 + excess / brightest**2) / (1 + excess)
+    return np.clip(light * (np.minimum(strongest, 0.6) + 0.4 * bent) / strongest, 0, 1) ** (1 / 2.4)
+
+
+@pytest.mark.parametrize("kind", WRITTEN_AS)
+def test_every_colour_is_right_to_one_level(kind):
+    """Black, white and what lies outside the screen's colours too: shortcuts cost nothing seen."""
+    transfer, _ = WRITTEN_AS[kind]
+    signal = np.random.default_rng(7).integers(0, 1 << 16, (40, 50, 3)).astype(np.uint16)
+    signal[0], signal[1] = 0, 65535
+    signal[2:12] //= 8
+    frame = av.VideoFrame.from_ndarray(signal, "rgb48le").reformat(format="gbrp16le")
+    frame.color_trc = transfer
+
+    shown = tone_mapped(frame, 224)
+
+    assert np.abs(shown - 255 * tone_mapped_exactly(signal / 65535, transfer)).max() < 1.0
