@@ -108,9 +108,9 @@ class Segments:
 
     threads : libav's
     lost_s : how many seconds of the video are damaged, as far as it has been iterated: those for
-        which another frame is shown instead, judged at the sampled instants, and those that the
-        index promises after the end of the file. Damage that leaves no trace in the readable
-        packets is not counted.
+        which another frame is shown instead, judged at the sampled instants and at most the
+        video's duration, and the Probe's `cut_off_s`, which are not part of that duration. Damage
+        that leaves no trace in the readable packets is not counted.
     """
 
     def __init__(
@@ -131,8 +131,10 @@ class Segments:
         planned = windows(self._found.info.duration_s, self._request.segmentation)
         assembly = _Assembly(planned, self._request, self._found.orientation)
         moments, limits = assembly.moments, self._request.limits
+        wrong_s = 0.0
         for shown in shown_frames(self._file, self._found, moments, limits, self._threads):
-            self.lost_s += shown.lost_s
+            wrong_s = min(wrong_s + shown.lost_s, self._found.info.duration_s)
+            self.lost_s = self._found.cut_off_s + wrong_s
             yield from assembly.add(shown)
 
 

@@ -58,7 +58,8 @@ class Scan:
 
     container : its short name, as in VideoInfo
     order : the packets in file order, if `timeline` knows them by their stamps
-    cut_off_s : seconds of frames that the index promises behind the last packet there is
+    cut_off_s : seconds of frames that the index promises behind the last packet there is, at most
+        what a video may last
     """
 
     container: str
@@ -137,7 +138,7 @@ def _scan(
         stream.index,
         timeline,
         None if timeline.stamps is None else stamps.order(),
-        _cut_off_s(stream, stamps, timeline),
+        min(_cut_off_s(stream, stamps, timeline), limits.max_duration_s),
     )
 
 

@@ -5,10 +5,15 @@ import io
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from xclip.errors import VideoError
+from xclip.preprocess import FrameGeometry
 from xclip.video.containers import Limits
-from xclip.video.decode import Segments
+from xclip.video.decode import DecodeRequest, Segments
 from xclip.video.probe import probe
+from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import decode_in_child
 
 
@@ -85,6 +90,42 @@ def test_an_index_at_the_front_tells_what_was_cut_off(clips, make_request, tmp_p
     remaining_s = probe(io.BytesIO(cut), Limits()).info.duration_s
     assert 5.0 < remaining_s < 7.0
     assert lost_s(cut, make_request()) == pytest.approx(10.0 - remaining_s, abs=0.3)
+
+
+@pytest.fixture(scope="module")
+def whole(clips, tmp_path_factory):
+    """Three seconds, with the index in front."""
+    content = clips.numbered(75, gop=25)
+    return remuxed(content, tmp_path_factory.mktemp("whole") / "clip.mp4", movflags="faststart")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    left=st.floats(0.2, 1.0),
+    holes=st.lists(st.tuples(st.floats(0.1, 1.0), st.integers(1, 400)), max_size=4),
+    promised=st.sampled_from([None, 0, 1, 1 << 20, (1 << 32) - 1]),
+)
+def test_what_is_lost_is_part_of_what_there_is_or_was_promised(whole, left, holes, promised):
+    """Wherever a file is damaged or cut off, and whatever its index says."""
+    content = bytearray(whole)
+    if promised is not None:  # the duration of the track's frames, a minute at 12,800 a second
+        content[(at := content.index(b"mdhd") + 20) : at + 4] = promised.to_bytes(4)
+    for place, length in holes:
+        at = max(content.index(b"mdat") + 4, int(place * len(content)))
+        content[at : at + length] = bytes(len(content[at : at + length]))
+    file = io.BytesIO(content[: int(left * len(content))])
+    request = DecodeRequest(Segmentation(1.0, 0.5), 2, FrameGeometry(64, 64))
+    try:
+        found = probe(file, Limits())
+        segments = Segments(file, found, request)
+        list(segments)
+    except VideoError:
+        return
+
+    in_the_video_s = segments.lost_s - found.cut_off_s
+    assert 0.0 <= in_the_video_s <= found.info.duration_s + 1e-9
+    assert 0.0 <= found.cut_off_s <= Limits().max_duration_s
+    assert segments.lost_s == 0.0 or holes or left < 1.0 or promised
 
 
 def test_a_video_that_begins_without_a_key_frame_has_lost_its_beginning(
