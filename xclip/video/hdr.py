@@ -60,7 +60,8 @@ def _planes(frame: VideoFrame, height: int, width: int) -> NDArray[np.uint16]:
     pixel by pixel, libswscale's the most."""
     reduced = frame.reformat(width, height, "gbrp16le", threads=1)
     green, blue, red = (
-        np.frombuffer(plane, np.uint16).reshape(height, -1)[:, :width] for plane in reduced.planes
+        np.frombuffer(memoryview(plane), np.uint16).reshape(height, -1)[:, :width]
+        for plane in reduced.planes
     )
     return np.stack([red, green, blue])
 
