@@ -11,7 +11,7 @@ from datetime import timedelta
 from app.catalog import Catalog
 from app.catalog.errors import DATABASE_ERRORS
 from app.catalog.uploads import ANSWER_KEPT_S
-from app.clock import Clock
+from app.clock import Clock, SettledClock
 from app.fetch.rules import UrlRules
 from app.model_api.client import WorkerClient
 from app.model_api.secret import SECRET
@@ -20,7 +20,11 @@ from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.model_match import ModelMatch
-from app.services.ingest.resumable_uploads import ResumableUploads, expire_uploads
+from app.services.ingest.resumable_uploads import (
+    ResumableUploads,
+    expire_uploads,
+    remove_unneeded_bytes,
+)
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
 from app.services.library.label_sets import LabelSets
@@ -30,7 +34,7 @@ from app.services.operations.metrics import MetricsCollector
 from app.services.operations.model_status import ModelStatus
 from app.services.operations.periodic_tasks import PeriodicTask
 from app.services.operations.readiness import Readiness
-from app.services.operations.stalled_queue import warn_of_stalled_queue
+from app.services.operations.stalled_queue import StalledQueueWarning
 from app.services.search.search import Search
 from app.services.search.text_embeddings import Embeddings
 from app.services.vectors.damage import Damage
@@ -64,6 +68,7 @@ class Services:
     model_match: ModelMatch
     model_status: ModelStatus
     readiness: Readiness
+    settled_clock: SettledClock
     search: Search
     uploads: ResumableUploads
     url_fetcher: UrlFetcher
@@ -119,6 +124,7 @@ def _wire_services(
     damage = Damage(catalog, metrics.damaged_segments)
     segmentation = SegmentationDefaults(settings.window_s, settings.stride_s)
     ingest = Ingest(catalog, media, metrics.upload_bytes)
+    settled_clock = SettledClock(clock)
     return Services(
         classify=Classify(
             catalog,
@@ -148,6 +154,7 @@ def _wire_services(
         model_match=ModelMatch(catalog, worker),
         model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
+        settled_clock=settled_clock,
         search=Search(
             catalog,
             parts.vectors,
@@ -163,7 +170,7 @@ def _wire_services(
             media,
             parts.storage.partial_uploads,
             ingest,
-            clock,
+            settled_clock,
             max_bytes=settings.max_upload_bytes,
         ),
         url_fetcher=UrlFetcher(
@@ -178,26 +185,29 @@ def _wire_services(
 def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     """The work that the API repeats at intervals, in this order, first at start-up."""
 
-    def expire() -> None:
-        expire_uploads(parts.catalog, parts.storage.partial_uploads)
+    partials = parts.storage.partial_uploads
+    stalled = StalledQueueWarning(parts.catalog, services.clock)
 
-    def expire_answers() -> None:
-        kept = timedelta(seconds=ANSWER_KEPT_S)
-        parts.catalog.expire_idempotent_answers(services.clock.now() - kept)
+    def expire() -> None:
+        now = services.settled_clock.look()
+        if now is not None:
+            expire_uploads(parts.catalog, partials, now)
+            kept = timedelta(seconds=ANSWER_KEPT_S)
+            parts.catalog.expire_idempotent_answers(now - kept)
+
+    def remove_bytes() -> None:
+        remove_unneeded_bytes(parts.catalog, partials)
 
     def note_job() -> None:
         note_latest_job(parts.catalog, parts.storage.layout)
-
-    def warn_of_queue() -> None:
-        warn_of_stalled_queue(parts.catalog, services.clock)
 
     return (
         PeriodicTask("note the latest job in the data folder", note_job),
         PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
         PeriodicTask("keep room for deletions", parts.storage.media.reserve.fill),
         PeriodicTask("finish completely received uploads", services.uploads.finish_received),
-        PeriodicTask("remove expired uploads", expire),
-        PeriodicTask("remove expired idempotent answers", expire_answers),
+        PeriodicTask("remove expired uploads and idempotent answers", expire),
+        PeriodicTask("remove bytes that no upload needs", remove_bytes),
         PeriodicTask("remove deleted files from the disk", parts.deletion.work_off),
-        PeriodicTask("warn of videos that no worker ingests", warn_of_queue),
+        PeriodicTask("warn of videos that no worker ingests", stalled.look),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from xclip_search.library import Metadata
 
 _ID = re.compile(r"upl_[0-9a-z]{1,36}")
-_KEPT_S = 2 * 24 * 3600.0  # the service forgets an unfinished upload after a day
+_KEPT = 1000  # by number, not by age: a clock that is set then ends none
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,9 @@ class Unfinished:
         """Remember the id until the upload is forgotten."""
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for old in self.folder.iterdir():
-                if old.stat().st_mtime < time.time() - _KEPT_S:
-                    old.unlink()
+            newest_first = sorted(self.folder.iterdir(), key=_written_at, reverse=True)
+            for old in newest_first[_KEPT - 1 :]:
+                old.unlink()
         with suppress(OSError):
             self._record_path(file, collection, metadata).write_text(upload_id)
 
@@ -56,3 +55,10 @@ class Unfinished:
         # a file's name may be bytes that are no text
         key = json.dumps(of, sort_keys=True, default=dict).encode()
         return self.folder / hashlib.sha256(key).hexdigest()[:40]
+
+
+def _written_at(record: Path) -> float:
+    try:
+        return record.stat().st_mtime
+    except OSError:  # another process has just removed it
+        return 0.0

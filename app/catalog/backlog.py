@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from app.catalog.sql import tables
 from app.catalog.transactions import Transactions
@@ -85,10 +85,11 @@ class Backlogs(Transactions):
         """Since when the job that has waited longest could have been begun; None if none waits."""
         since = func.coalesce(T.c.not_before, T.c.created_at)
         with self._read() as connection:
-            query = select(since).where(T.c.status == "queued").order_by(since).limit(1)
-            found: datetime | None = connection.execute(query).scalar_one_or_none()
             now = self._shared_now(connection)
-        return found if found is None or found <= now else None
+            due = T.c.status == "queued", or_(T.c.not_before.is_(None), T.c.not_before <= now)
+            query = select(since).where(*due).order_by(since).limit(1)
+            found: datetime | None = connection.execute(query).scalar_one_or_none()
+        return found
 
 
 def _waiting() -> Any:
@@ -108,6 +109,7 @@ def _seconds_per_job(connection: Connection) -> float | None:
         (finished - started).total_seconds()
         for started, finished in connection.execute(times)
         if started is not None and finished is not None
+        if started <= finished  # else the clock was set back meanwhile
     ]
     return sum(taken) / len(taken) if taken else None
 

@@ -23,10 +23,10 @@ from app.catalog.records import (
 from app.catalog.sql import collections, idempotency, jobs, uploads, videos
 from app.catalog.transactions import Transactions
 
-ANSWER_KEPT_S = 24 * 3600
+ANSWER_KEPT_S = 24 * 3600  # at least
 MAX_FURTHER_NAMES = 100  # of a video
 MAX_MERGED_CHARACTERS = 65_536  # of the metadata of several uploads, as JSON
-UPLOAD_KEPT_S = 24 * 3600
+UPLOAD_KEPT_S = 24 * 3600  # at least, after something of it came
 
 
 class UploadCatalog(Transactions):
@@ -67,9 +67,9 @@ class UploadCatalog(Transactions):
             raise KeyAnswered(f"the key {key.key!r} was answered before") from error
 
     def find_answer(self, key: UploadKey) -> AnsweredUpload | None:
-        """What the key's owner was answered under it, unless that is long ago or the video gone."""
+        """What the key's owner was answered under it, unless that expired or the video is gone."""
         with self._read() as connection:
-            return idempotency.find(connection, key, self._in(-ANSWER_KEPT_S))
+            return idempotency.find(connection, key)
 
     def expire_idempotent_answers(self, before: datetime) -> int:
         """Forget what was answered before; returns how many answers went."""
@@ -104,10 +104,8 @@ class UploadCatalog(Transactions):
 
     def prolong_upload(self, upload_id: str) -> datetime:
         """Something of it came just now; returns until when it may lie untouched."""
-        expires = self._in(UPLOAD_KEPT_S)
         with self._write() as connection:
-            uploads.set_expiry(connection, upload_id, expires)
-        return expires
+            return uploads.prolong(connection, upload_id, self._in(UPLOAD_KEPT_S))
 
     def set_upload_length(self, upload_id: str, length: int) -> None:
         """How many bytes it will have, which was not known when it was announced."""
@@ -119,15 +117,15 @@ class UploadCatalog(Transactions):
         with self._read() as connection:
             return uploads.unfinished(connection)
 
-    def list_expired_uploads(self) -> list[str]:
+    def list_expired_uploads(self, now: datetime) -> list[str]:
         """The ids of those whose time is over, finished or not."""
         with self._read() as connection:
-            return uploads.expired_ids(connection, self._now())
+            return uploads.expired_ids(connection, now)
 
-    def remove_expired_upload(self, upload_id: str) -> bool:
+    def remove_expired_upload(self, upload_id: str, now: datetime) -> bool:
         """Forget an upload whose time is over; False when it was prolonged meanwhile."""
         with self._write() as connection:
-            return uploads.remove_expired(connection, upload_id, self._now())
+            return uploads.remove_expired(connection, upload_id, now)
 
     def remove_upload(self, upload_id: str) -> None:
         """Forget an upload; nothing happens when it is not there."""
@@ -144,13 +142,12 @@ class UploadCatalog(Transactions):
         upload_id: str | None,
     ) -> tuple[Video, Job, bool]:
         collections.get(connection, collection, lock=True)
-        since = self._in(-ANSWER_KEPT_S)
-        if key is not None and idempotency.find(connection, key, since):
+        if key is not None and idempotency.find(connection, key):
             raise KeyAnswered(f"the key {key.key!r} was answered before")
         video, job, queued = self._put_video(connection, collection, new, owner)
         if key is not None:
             answer = AnsweredUpload(key.digest, collection, video.id, job.id, queued)
-            idempotency.put(connection, key, answer, since, self._now())
+            idempotency.put(connection, key, answer, self._now())
         if upload_id is not None:
             expires = self._in(UPLOAD_KEPT_S)
             uploads.set_admitted(connection, upload_id, video.id, job.id, expires)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.catalog import Catalog
 from app.maintenance.orphans import Orphan, find_orphans
-from app.services.ingest.resumable_uploads import expire_uploads
+from app.services.ingest.resumable_uploads import remove_unneeded_bytes
 from app.storage.backup_lock import removing
 from app.storage.composition import Storage
 from app.storage.deletion import DeletionRunner
@@ -40,7 +40,7 @@ def _remove(orphan: Orphan, catalog: Catalog, storage: Storage) -> bool:
         case "calibration":
             (storage.layout.calibrations / orphan.name).unlink(missing_ok=True)
         case "upload":
-            expire_uploads(catalog, storage.partial_uploads)
+            remove_unneeded_bytes(catalog, storage.partial_uploads)
         case "temporary file":
             media.sweep()
     return True

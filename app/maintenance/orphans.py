@@ -119,8 +119,7 @@ def _calibrations(catalog: Catalog, folder: Path) -> Iterator[Orphan]:
 
 def _uploads(catalog: Catalog, partials: PartialUploadStore) -> Iterator[Orphan]:
     there = set(partials.ids())
-    expired = set(catalog.list_expired_uploads())
-    needed = {upload.id for upload in catalog.list_unfinished_uploads()} - expired
+    needed = {upload.id for upload in catalog.list_unfinished_uploads()}  # the service ends them
     for upload_id in sorted(there - needed):
         with suppress(PartialMissing):  # removed meanwhile
             yield Orphan("upload", upload_id, partials.size_bytes(upload_id))

@@ -178,18 +178,20 @@ def test_a_journal_tells_uploads_apart(tmp_path: Path, file: Path) -> None:
     assert unfinished.find(file, "default", {"a": 1, "b": [2]}) is None
 
 
-def test_a_journal_keeps_what_the_service_may_still_know(tmp_path: Path, file: Path) -> None:
-    """A record goes two days after it was written, when another one is."""
+def test_a_journal_keeps_the_newest_whatever_the_clock_says(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it stays small, and a clock that is set costs no upload that goes on."""
+    monkeypatch.setattr("xclip_search.unfinished._KEPT", 3)
     folder = tmp_path / "cache"
     unfinished = Unfinished(folder, HERE)
-    now = file.stat().st_mtime
-    for name, age_h in (("old", 48.1), ("young", 47.9)):
-        unfinished.keep("upl_a1", file, name, NONE)
-        (record,) = (each for each in folder.iterdir() if each.stat().st_mtime > now - 3600)
-        os.utime(record, (now - age_h * 3600,) * 2)
+    for age_h in range(5, 0, -1):
+        unfinished.keep("upl_a1", file, f"{age_h}", NONE)
+        (record,) = (each for each in folder.iterdir() if each.stat().st_mtime > 1e6)
+        os.utime(record, (1e6 - age_h * 3600,) * 2)
     unfinished.keep("upl_b2", file, "new", NONE)
-    found = [unfinished.find(file, name, NONE) for name in ("old", "young", "new")]
-    assert found == [None, "upl_a1", "upl_b2"]
+    found = [unfinished.find(file, name, NONE) for name in ("3", "2", "1", "new")]
+    assert found == [None, "upl_a1", "upl_a1", "upl_b2"]
 
 
 def test_a_journal_with_no_folder_is_empty(tmp_path: Path, file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select
 
 from app.catalog.records import AnsweredUpload, UploadKey
 from app.catalog.sql import tables
@@ -13,24 +13,21 @@ T = tables.idempotent_answers
 VIDEOS = tables.videos
 
 
-def find(connection: Connection, key: UploadKey, since: datetime) -> AnsweredUpload | None:
-    """What was answered under the key after `since`, if the video is still there."""
+def find(connection: Connection, key: UploadKey) -> AnsweredUpload | None:
+    """What was answered under the key, if that has not expired and the video is still there."""
     joined = T.join(VIDEOS, VIDEOS.c.id == T.c.video_id)
-    statement = select(T).select_from(joined).where(_is(key), T.c.created_at > since)
+    statement = select(T).select_from(joined).where(_is(key))
     row = connection.execute(statement).mappings().first()
     return None if row is None else _answer(row)
 
 
-def put(
-    connection: Connection, key: UploadKey, answer: AnsweredUpload, since: datetime, now: datetime
-) -> None:
-    """Remember an answer, and replace one from before `since` or whose video is gone.
+def put(connection: Connection, key: UploadKey, answer: AnsweredUpload, now: datetime) -> None:
+    """Remember an answer, and replace one whose video is gone.
 
     One that counts stays, also if it was committed since we looked: the insert then fails.
     """
     video_is_there = select(VIDEOS.c.id).where(VIDEOS.c.id == T.c.video_id).exists()
-    counts_no_more = or_(T.c.created_at <= since, ~video_is_there)
-    connection.execute(delete(T).where(_is(key), counts_no_more))
+    connection.execute(delete(T).where(_is(key), ~video_is_there))
     connection.execute(
         insert(T).values(
             owner=key.owner,

@@ -31,9 +31,16 @@ def get(connection: Connection, upload_id: str, owner: str) -> ResumableUpload:
     return _upload(row)
 
 
-def set_expiry(connection: Connection, upload_id: str, expires: datetime) -> None:
-    """It may lie untouched until then."""
-    connection.execute(update(T).where(T.c.id == upload_id).values(expires_at=expires))
+def prolong(connection: Connection, upload_id: str, expires: datetime) -> datetime:
+    """It may lie untouched until then, or longer if that was said before; returns until when.
+
+    A clock that was set back must not shorten what was promised.
+    """
+    of_id = T.c.id == upload_id
+    promised = connection.execute(select(T.c.expires_at).where(of_id)).scalar_one_or_none()
+    expires = expires if promised is None else max(promised, expires)
+    connection.execute(update(T).where(of_id).values(expires_at=expires))
+    return expires
 
 
 def set_length(connection: Connection, upload_id: str, length: int) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.catalog import Catalog
 from app.catalog.errors import UploadNotFound
 from app.catalog.records import NewUpload, ResumableUpload
-from app.clock import Clock
+from app.clock import SettledClock
 from app.errors import InvalidRequest, UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
@@ -44,10 +45,11 @@ class ResumableUploads:
         media: MediaStore,
         partials: PartialUploadStore,
         ingest: Ingest,
-        clock: Clock,
+        clock: SettledClock,
         *,
         max_bytes: int,
     ) -> None:
+        """`clock` says which uploads are over, as for `expire_uploads`."""
         self._catalog = catalog
         self._media = media
         self._partials = partials
@@ -198,17 +200,22 @@ class ResumableUploads:
 
     def _get(self, upload_id: str, owner: str) -> ResumableUpload:
         upload = self._catalog.get_upload(upload_id, owner)
-        if upload.expires_at <= self._clock.now():
+        now = self._clock.now()
+        if now is not None and upload.expires_at <= now:
             raise UploadExpired(
                 "This upload has expired because no data arrived for too long; start a new one."
             )
         return upload
 
 
-def expire_uploads(catalog: Catalog, partials: PartialUploadStore) -> None:
-    """Forget uploads whose time is over, and remove bytes that no upload needs any more."""
-    for upload_id in catalog.list_expired_uploads():
-        _expire(catalog, partials, upload_id)
+def expire_uploads(catalog: Catalog, partials: PartialUploadStore, now: datetime) -> None:
+    """Forget uploads whose time is over at `now`, the time of a `SettledClock`."""
+    for upload_id in catalog.list_expired_uploads(now):
+        _expire(catalog, partials, upload_id, now)
+
+
+def remove_unneeded_bytes(catalog: Catalog, partials: PartialUploadStore) -> None:
+    """Remove bytes that no upload needs any more."""
     present = set(partials.ids())  # before the rows: a row is older than its bytes
     needed = {upload.id for upload in catalog.list_unfinished_uploads()}
     for upload_id in present - needed:
@@ -216,13 +223,13 @@ def expire_uploads(catalog: Catalog, partials: PartialUploadStore) -> None:
             partials.remove(upload_id)
 
 
-def _expire(catalog: Catalog, partials: PartialUploadStore, upload_id: str) -> None:
+def _expire(catalog: Catalog, partials: PartialUploadStore, upload_id: str, now: datetime) -> None:
     try:
         with partials.open(upload_id):
-            if catalog.remove_expired_upload(upload_id):
+            if catalog.remove_expired_upload(upload_id, now):
                 partials.remove(upload_id)
     except PartialMissing:  # it became a video
-        catalog.remove_expired_upload(upload_id)
+        catalog.remove_expired_upload(upload_id, now)
     except PartialLocked:  # a chunk has been coming in all this time
         return
 

@@ -51,6 +51,18 @@ def test_the_time_a_job_takes_is_that_of_the_last_ones(catalog: Catalog, clock: 
     assert catalog.backlog().seconds_per_job == 5
 
 
+def test_a_job_that_ended_before_it_began_took_no_time_that_counts(
+    catalog: Catalog, clock: HandClock
+) -> None:
+    """The clock was set back while it ran."""
+    take(catalog, clock, 0, 5)
+    catalog.add_video_with_job("default", new_video(1))
+    job, token = claim(catalog)
+    clock.jump(-1)
+    complete(catalog, job, token)
+    assert catalog.backlog().seconds_per_job == 5
+
+
 def test_a_job_that_was_tried_twice_took_its_last_attempt(
     catalog: Catalog, clock: HandClock
 ) -> None:

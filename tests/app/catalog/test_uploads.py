@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from app.catalog import Catalog
 from app.catalog.errors import CollectionNotFound, KeyAnswered, UploadNotFound
 from app.catalog.records import NewUpload, UploadKey
-from app.catalog.uploads import ANSWER_KEPT_S, UPLOAD_KEPT_S
+from app.catalog.uploads import UPLOAD_KEPT_S
 from tests.app.catalog.samples import HandClock, new_video
 
 KEY = UploadKey("someone", "monday's", "d" * 64)
@@ -36,20 +37,23 @@ def test_a_key_is_its_owners_only(catalog: Catalog) -> None:
     catalog.add_video_with_job("default", new_video("b"), key=other)
 
 
-def test_an_answer_counts_for_a_day_and_as_long_as_its_video(
+def test_an_answer_counts_until_it_expires_and_as_long_as_its_video(
     catalog: Catalog, clock: HandClock
 ) -> None:
-    """Afterwards the key is as good as new, also before the answer is swept."""
+    """Afterwards the key is as good as new; a clock that was set changes nothing."""
     first, _, _ = catalog.add_video_with_job("default", new_video("a"), key=KEY)
     catalog.delete_video("default", first.id)
     assert catalog.find_answer(KEY) is None
     catalog.add_video_with_job("default", new_video("a"), key=KEY)
-    clock.advance(ANSWER_KEPT_S)
-    assert catalog.find_answer(KEY) is None
-    catalog.add_video_with_job("default", new_video("b"), key=KEY)
+    clock.jump(25)
     assert catalog.find_answer(KEY) is not None
+    with pytest.raises(KeyAnswered):
+        catalog.add_video_with_job("default", new_video("b"), key=KEY)
+    clock.jump(-25)
+    assert catalog.expire_idempotent_answers(clock.now() - timedelta(seconds=1)) == 0
     assert catalog.expire_idempotent_answers(clock.now()) == 1
     assert catalog.find_answer(KEY) is None
+    catalog.add_video_with_job("default", new_video("b"), key=KEY)
 
 
 def test_of_many_at_once_under_one_key_one_is_admitted(catalog: Catalog) -> None:
@@ -99,11 +103,11 @@ def test_an_upload_is_finished_in_the_commit_of_its_video(catalog: Catalog) -> N
 def test_an_upload_expires_a_day_after_something_came(catalog: Catalog, clock: HandClock) -> None:
     """One that was prolonged since it was listed is not removed."""
     upload = catalog.create_upload("default", "someone", NEW)
-    assert catalog.list_expired_uploads() == []
+    assert catalog.list_expired_uploads(clock.now()) == []
     clock.advance(UPLOAD_KEPT_S)
-    assert catalog.list_expired_uploads() == [upload.id]
+    assert catalog.list_expired_uploads(clock.now()) == [upload.id]
     catalog.prolong_upload(upload.id)
-    assert not catalog.remove_expired_upload(upload.id)
+    assert not catalog.remove_expired_upload(upload.id, clock.now())
     clock.advance(UPLOAD_KEPT_S)
-    assert catalog.remove_expired_upload(upload.id)
-    assert not catalog.remove_expired_upload(upload.id)
+    assert catalog.remove_expired_upload(upload.id, clock.now())
+    assert not catalog.remove_expired_upload(upload.id, clock.now())

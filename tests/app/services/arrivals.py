@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.catalog import Catalog
 from app.catalog.records import NewUpload
-from app.clock import Clock, SystemClock
+from app.clock import Clock, SettledClock, SystemClock
 from app.data_layout import DataLayout
 from app.services.ingest.chunk import Checksum
 from app.services.ingest.ingest import AcceptedUpload, Ingest, Sender, Upload
@@ -17,6 +17,7 @@ from app.services.ingest.resumable_uploads import (
     ResumableUploads,
     UploadProgress,
     expire_uploads,
+    remove_unneeded_bytes,
 )
 from app.storage.composition import Storage, open_storage
 from app.storage.media_store import MediaStore
@@ -35,6 +36,7 @@ class Arrivals:
     ingest: Ingest
     uploads: ResumableUploads
     clock: Clock
+    settled_clock: SettledClock
 
     @property
     def media(self) -> MediaStore:
@@ -49,8 +51,15 @@ class Arrivals:
         again = over(self.catalog, self.storage, self.clock)
         again.media.sweep()
         again.uploads.finish_received()
-        expire_uploads(again.catalog, again.partials)
+        again.sweep()
         return again
+
+    def sweep(self) -> None:
+        """Remove what is over, as it is done every minute."""
+        now = self.settled_clock.look()
+        if now is not None:
+            expire_uploads(self.catalog, self.partials, now)
+        remove_unneeded_bytes(self.catalog, self.partials)
 
     def announce(self, length: int | None) -> str:
         """A new upload of so many bytes; returns its id."""
@@ -80,18 +89,21 @@ class Arrivals:
 
 @contextmanager
 def open_arrivals(folder: Path, clock: Clock | None = None) -> Iterator[Arrivals]:
-    """Over `folder`, with a collection `default`."""
+    """Over `folder`, with a collection `default`; it has swept once."""
     storage = open_storage(DataLayout(folder), writer_id="api")
     clock = clock or SystemClock()
     with Catalog.open(f"sqlite:///{folder / 'catalog.sqlite'}", clock=clock) as catalog:
         catalog.create_collection("default", model="m", window_s=5, stride_s=5)
-        yield over(catalog, storage, clock)
+        arrivals = over(catalog, storage, clock)
+        arrivals.sweep()
+        yield arrivals
 
 
 def over(catalog: Catalog, storage: Storage, clock: Clock) -> Arrivals:
     """What takes uploads in, made anew over these."""
     ingest = Ingest(catalog, storage.media, Metrics().upload_bytes)
+    settled = SettledClock(clock)
     uploads = ResumableUploads(
-        catalog, storage.media, storage.partial_uploads, ingest, clock, max_bytes=1 << 20
+        catalog, storage.media, storage.partial_uploads, ingest, settled, max_bytes=1 << 20
     )
-    return Arrivals(catalog, storage, ingest, uploads, clock)
+    return Arrivals(catalog, storage, ingest, uploads, clock, settled)

@@ -19,9 +19,9 @@ from starlette.requests import ClientDisconnect
 
 from app.catalog.errors import UploadNotFound
 from app.catalog.uploads import UPLOAD_KEPT_S
+from app.clock import SETTLE_S
 from app.errors import ChecksumMismatch, UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum
-from app.services.ingest.resumable_uploads import expire_uploads
 from app.storage.media_store import StorageFull
 from app.storage.partial_uploads import PartialLocked
 from tests.app.catalog.samples import HandClock
@@ -249,13 +249,13 @@ def test_an_upload_nobody_goes_on_with_is_gone_after_a_day(arrivals: Arrivals, c
     for expired in (left, untold):
         with pytest.raises(UploadExpired):
             arrivals.uploads.settle(expired, OWNER)
-    expire_uploads(arrivals.catalog, arrivals.partials)
+    arrivals.sweep()
     assert sorted(arrivals.partials.ids()) == sorted([alive, writing])
     with pytest.raises(UploadNotFound):
         arrivals.uploads.settle(left, OWNER)
     arrivals.uploads.break_off(piece, ClientDisconnect())
     piece.close()
-    expire_uploads(arrivals.catalog, arrivals.partials)
+    arrivals.sweep()
     assert arrivals.uploads.settle(writing, OWNER).offset == 0
 
 
@@ -264,7 +264,7 @@ def test_files_that_no_upload_needs_are_removed(arrivals: Arrivals):
     arrivals.catalog.create_collection("other", model="m", window_s=5, stride_s=5)
     kept = arrivals.announce(10)
     arrivals.partials.create("upl_stray")
-    expire_uploads(arrivals.catalog, arrivals.partials)
+    arrivals.sweep()
     assert arrivals.partials.ids() == [kept]
 
 
@@ -273,10 +273,10 @@ def test_the_answer_of_a_finished_upload_is_kept_for_a_day(arrivals: Arrivals, c
     upload_id = arrivals.announce(3)
     video_id = arrivals.send(upload_id, 0, b"abc", None).upload.video_id
     assert video_id is not None
-    expire_uploads(arrivals.catalog, arrivals.partials)
+    arrivals.sweep()
     assert arrivals.uploads.look(upload_id, OWNER).upload.video_id == video_id
     clock.advance(UPLOAD_KEPT_S)
-    expire_uploads(arrivals.catalog, arrivals.partials)
+    arrivals.sweep()
     with pytest.raises(UploadNotFound):
         arrivals.uploads.look(upload_id, OWNER)
     assert arrivals.catalog.get_video("default", video_id).id == video_id
@@ -294,3 +294,68 @@ def test_the_length_is_told_before_the_first_byte_of_the_last_chunk(arrivals: Ar
     chunk.close()  # as a killed process does: nothing says that the chunk has ended
     arrivals.uploads.finish_received()
     assert arrivals.uploads.look(upload_id, OWNER).upload.video_id is not None
+
+
+@pytest.mark.parametrize("hours", [25, 24 * 365])
+def test_a_clock_that_is_set_forward_and_back_ends_no_upload(
+    arrivals: Arrivals, clock: HandClock, hours: float
+) -> None:
+    """Meanwhile it is neither swept nor refused, and afterwards it comes to its end."""
+    upload_id = arrivals.announce(3)
+    arrivals.send(upload_id, 0, b"a", None)
+    clock.advance(SETTLE_S)
+    arrivals.sweep()
+    clock.jump(hours)
+    for offset in (1, 2):
+        arrivals.sweep()
+        clock.advance(SETTLE_S / 2 - 60)
+        arrivals.sweep()
+        assert arrivals.uploads.settle(upload_id, OWNER).offset == offset
+        if offset == 1:
+            arrivals.send(upload_id, 1, b"b", None)
+    clock.jump(-hours)
+    arrivals.sweep()
+    assert arrivals.send(upload_id, 2, b"c", None).upload.video_id is not None
+
+
+def test_an_upload_that_lies_when_the_clock_is_wrong_is_there_when_it_is_right_again(
+    arrivals: Arrivals, clock: HandClock
+) -> None:
+    """Whether the clock jumps beside the process, or was wrong when it started."""
+    upload_id = arrivals.announce(3)
+    clock.advance(SETTLE_S)
+    clock.jump(25)
+    again = arrivals.restarted()
+    clock.advance(SETTLE_S - 1)
+    again.sweep()
+    clock.jump(-25)
+    clock.advance(1)
+    again.sweep()
+    assert again.uploads.settle(upload_id, OWNER).offset == 0
+
+
+def test_a_clock_that_was_set_for_good_ends_what_it_says_an_hour_later(
+    arrivals: Arrivals, clock: HandClock
+) -> None:
+    """Nobody can tell it from a day that has passed; whoever sends something has a day again."""
+    left, alive = arrivals.announce(3), arrivals.announce(3)
+    clock.advance(SETTLE_S)
+    clock.jump(25)
+    arrivals.sweep()
+    arrivals.send(alive, 0, b"a", None)
+    clock.advance(SETTLE_S)
+    arrivals.sweep()
+    assert arrivals.partials.ids() == [alive]
+    with pytest.raises(UploadNotFound):
+        arrivals.uploads.settle(left, OWNER)
+
+
+def test_a_clock_that_is_set_back_shortens_no_promise(arrivals: Arrivals, clock: HandClock) -> None:
+    """What comes while it is wrong leaves the time that was promised before."""
+    upload_id = arrivals.announce(3)
+    clock.jump(-25)
+    arrivals.send(upload_id, 0, b"a", None)
+    clock.jump(25)
+    clock.advance(UPLOAD_KEPT_S - 1)
+    arrivals.sweep()
+    assert arrivals.uploads.settle(upload_id, OWNER).offset == 1
