@@ -139,7 +139,7 @@ def _wire_services(
         incoming_files=IncomingFiles(media, max_bytes=settings.max_upload_bytes),
         ingest=ingest,
         job_watcher=JobWatcher(catalog, stopping),
-        label_sets=LabelSets(catalog),
+        label_sets=LabelSets(catalog, worker),
         library=LibraryService(
             catalog,
             media,

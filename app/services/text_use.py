@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from app.errors import InvalidRequest
 from app.model_api.messages import TextsRead
+
+MAX_TEXTS = 100_000  # labels times templates of one request
+_SHOWN_CHARACTERS = 80  # of a label in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,18 @@ class TextUse:
         return cls(int(read.tokens.sum()), cut)
 
 
-def alike(texts: Sequence[str], read: TextsRead) -> tuple[str, str] | None:
-    """The first two of these texts that are one to the model; None where all differ."""
-    repeated = np.flatnonzero(read.same_as != np.arange(len(texts)))
+def require_different(labels: Sequence[str], read: TextsRead) -> None:
+    """Raise InvalidRequest that names the first two labels that are one to the model.
+
+    They would share between them what one of them has, and look half as likely each.
+    """
+    repeated = np.flatnonzero(read.same_as != np.arange(len(labels)))
     if not repeated.size:
-        return None
+        return
     later = int(repeated[0])
-    return texts[int(read.same_as[later])], texts[later]
+    pair = (labels[int(read.same_as[later])], labels[later])
+    one, other = (textwrap.shorten(label, _SHOWN_CHARACTERS) for label in pair)
+    raise InvalidRequest(
+        f"The model reads the labels {one!r} and {other!r} as one: it ignores what it has "
+        "no tokens for, such as case, and all beyond its longest text; leave one out."
+    )

@@ -11,7 +11,6 @@ K segments, L labels, n labels answered.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -39,7 +38,7 @@ from app.services.classify.types import (
 )
 from app.services.filter_keys import counted_keys
 from app.services.library.segmentation import SegmentationDefaults
-from app.services.text_use import TextUse, alike
+from app.services.text_use import MAX_TEXTS, TextUse, require_different
 from app.services.vectors.damage import Damage
 from index.protocol import TensorReference
 
@@ -49,11 +48,9 @@ _TEXTS_A_CALL = 1_000  # ten seconds of base-patch32 on two CPU cores, unless th
 _PAIRS_A_CALL = 50_000  # likewise, and a fifth of a megabyte
 _BLOCK_SCORES = 1_000_000  # 4 MB of logits
 _BLOCK_SEGMENTS = 1_000
-_MAX_TEXTS = 100_000
 _MAX_NUMBERS = 1_000_000
 _MAX_CHARACTERS = 100_000_000
 _NUMBER_CHARACTERS = 24  # of a probability and its punctuation
-_SHOWN_CHARACTERS = 80  # of a label in a message
 _ROW_CHARACTERS = 200  # of a segment's id, its times and their names
 
 
@@ -127,20 +124,11 @@ class Classify:
         return _clip_labels(scored, labelling, options, use)
 
     def _read(self, labelling: Labelling, fingerprint: str | None) -> TextUse:
-        """How much of the labels is read. Raises InvalidRequest for two that are one to the model.
-
-        They would share between them what one of them has, and look half as likely each.
-        """
+        """How much of the labels is read. Raises InvalidRequest for two that the model confuses."""
         read = self._worker.read_texts(
             labelling.labels, labelling.templates, fingerprint=fingerprint
         )
-        same = alike(labelling.labels, read)
-        if same is not None:
-            one, other = (textwrap.shorten(label, _SHOWN_CHARACTERS) for label in same)
-            raise InvalidRequest(
-                f"The model reads the labels {one!r} and {other!r} as one: it ignores what it has "
-                "no tokens for, such as case, and all beyond its longest text; leave one out."
-            )
+        require_different(labelling.labels, read)
         return TextUse.of(labelling.labels, read)
 
     def _score_clip(
@@ -177,10 +165,10 @@ class Classify:
                 f"none_of_these weighs all labels at once: at most {_TEXTS_A_CALL} labels, times "
                 f"templates, not {texts}."
             )
-        if texts > _MAX_TEXTS:
+        if texts > MAX_TEXTS:
             raise InvalidRequest(
                 f"{len(labelling.labels)} labels in {len(labelling.templates)} templates are "
-                f"{texts} texts, more than the {_MAX_TEXTS} of one request; use fewer templates."
+                f"{texts} texts, more than the {MAX_TEXTS} of one request; use fewer templates."
             )
         return labelling
 

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from app.catalog import Catalog
 from app.catalog.records import LabelSet, LabelSetListing, RecordPage
+from app.model_api.client import WorkerClient
+from app.model_api.endpoint import WorkerError
+from app.services.text_use import MAX_TEXTS, require_different
 
 
 class LabelSets:
     """What `/v1/label-sets` keeps; a classification reads a set by its name."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, worker: WorkerClient) -> None:
         self._catalog = catalog
+        self._worker = worker
 
     def page(self, cursor: str | None, limit: int) -> RecordPage[LabelSetListing]:
         """Label sets by name, without their labels. Raises InvalidCursor."""
@@ -21,7 +25,18 @@ class LabelSets:
     def put(
         self, name: str, labels: Sequence[str], templates: Sequence[str]
     ) -> tuple[LabelSet, bool]:
-        """Create a set, or replace what it holds; True when it is new."""
+        """Create a set, or replace what it holds; True when it is new.
+
+        Raises InvalidRequest for two labels that the model cannot tell apart. Without a worker that
+        answers, the set is kept unchecked: it is checked again by every classification.
+        """
+        if len(labels) * max(1, len(templates)) <= MAX_TEXTS:
+            try:
+                read = self._worker.read_texts(labels, templates)
+            except WorkerError:
+                pass
+            else:
+                require_different(labels, read)
         return self._catalog.put_label_set(name, labels, templates)
 
     def get(self, name: str) -> LabelSet:

@@ -106,12 +106,25 @@ def test_labels_that_are_one_to_the_model_are_refused(
     assert_problem(answer, 422, "invalid_request")
 
 
+@pytest.mark.parametrize("labels", [[f"{LONG} up", f"{LONG} down"], ["Red", "red"]])
+def test_a_label_set_is_refused_where_two_labels_are_one(library: Stack, labels: list[str]) -> None:
+    """When it is made, and when it takes the place of another, which stays as it was."""
+    put = library.api.put("/v1/label-sets/alike", json={"labels": labels})
+    assert_problem(put, 422, "invalid_request")
+    assert library.api.put("/v1/label-sets/alike", json={"labels": ["a", "b"]}).status_code == 201
+    assert_problem(
+        library.api.put("/v1/label-sets/alike", json={"labels": labels}), 422, "invalid_request"
+    )
+    assert library.api.get("/v1/label-sets/alike").json()["labels"] == ["a", "b"]
+    library.api.delete("/v1/label-sets/alike")
+
+
 def test_a_stored_label_set_is_checked_when_it_is_used(library: Stack) -> None:
-    """It is kept as it was given: what is one to this model may differ to another."""
-    put = library.api.put("/v1/label-sets/alike", json={"labels": [f"{LONG} up", f"{LONG} down"]})
+    """With another model, or with the templates of a request, its labels may be one."""
+    put = library.api.put("/v1/label-sets/alike", json={"labels": ["up", "down"]})
     assert put.status_code == 201
-    answer = library.api.post(CLASSIFY, json={"label_set": "alike"})
-    assert_problem(answer, 422, "invalid_request")
+    body = {"label_set": "alike", "templates": [LONG + "{}"]}
+    assert_problem(library.api.post(CLASSIFY, json=body), 422, "invalid_request")
     library.api.delete("/v1/label-sets/alike")
 
 
