@@ -12,45 +12,60 @@ from collections.abc import Iterable
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
-from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
 
 _HEADER = "content-disposition"
-_ENCODED_WORDS = re.compile(r"(=\?[^?\s]+\?[BbQq]\?[^?]*\?=\s*)+")
+_LANGUAGE = re.compile(r"(=\?[^?*\s]+)\*[^?\s]*(?=\?[BbQq]\?)")  # which RFC 2231 lets follow
+_ENCODED_WORDS = re.compile(r"(=\?[^?\s]+\?[BbQq]\?[^?]*\?=)(\s*=\?[^?\s]+\?[BbQq]\?[^?]*\?=)*")
 _ESCAPED = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 
 
 def client_filename(disposition: bytes) -> str:
     """The name that the client's file has, as in its folder; empty where the header has none."""
-    extended = _extended_name(disposition)
-    if extended is not None:
-        return extended
+    named = _extended_names(disposition)
+    for charset, content in named:
+        if charset is not None and content:
+            return _decoded(content, charset or "utf-8")
     _, options = parse_options_header(disposition)
-    raw = options.get(b"filename", b"")
+    # `filename*` without a charset, or in pieces without one, counts where nothing else is there
+    raw = options.get(b"filename", b"") or next((content for _, content in named), b"")
     try:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
         name = raw.decode("cp1252", "replace")
-    if _ENCODED_WORDS.fullmatch(name):
-        return _decoded_words(name)
+    plain = _LANGUAGE.sub(r"\1", name)
+    if _ENCODED_WORDS.search(plain):
+        return _ENCODED_WORDS.sub(lambda found: _decoded_words(found[0]), plain)
     return re.sub("%22|%0D|%0A", lambda found: _ESCAPED[found[0]], name)
 
 
-def _extended_name(disposition: bytes) -> str | None:
-    """The value of `filename*`, which has precedence; None where it is missing or unreadable."""
+def _extended_names(disposition: bytes) -> list[tuple[str | None, bytes]]:
+    """The values of `filename*`, or of its pieces, each with its charset if it has one.
+
+    None where they cannot be read. A plain `filename` is among them, without a charset.
+    """
     message = Message()
-    message[_HEADER] = " ".join(disposition.decode("latin-1").split())
+    message[_HEADER] = re.sub(r"[\r\n\t ]+", " ", disposition.decode("latin-1"))
     parameters: Iterable[tuple[str, Any]]  # a tuple of charset, language and text where extended
     try:
         parameters = message.get_params([], _HEADER)
     except (ValueError, TypeError):  # a piece numbered beyond all bounds, or numbered twice
-        return None
-    for key, value in parameters:
-        if key == "filename" and isinstance(value, tuple) and value[0]:
-            return collapse_rfc2231_value(value, "replace", "utf-8") or None
-    return None
+        return []
+    values = (value for key, value in parameters if key == "filename")
+    triples = (value if isinstance(value, tuple) else (None, None, value) for value in values)
+    return [(charset, text.encode("latin-1", "replace")) for charset, _, text in triples]
+
+
+def _decoded(content: bytes, charset: str) -> str:
+    """The text of bytes that a client says are of that charset, some of which are no charset."""
+    for name in (charset, "utf-8"):
+        try:
+            return content.decode(name)
+        except (LookupError, ValueError):
+            continue
+    return content.decode("utf-8", "replace")
 
 
 def _decoded_words(name: str) -> str:

@@ -28,6 +28,15 @@ FORMS = {
     b'filename="caf\xe9.mp4"': "café.mp4",
     b'filename="a;b=c.mp4"': "a;b=c.mp4",
     b"filename=\"a; filename*=UTF-8''b.mp4\"": "a; filename*=UTF-8''b.mp4",
+    b"filename*=''caf%C3%A9.mp4": "café.mp4",
+    b'filename*0="a "; filename*1="b.mp4"': "a b.mp4",
+    b"filename*=a%20b.mp4": "a b.mp4",
+    "filename*=UTF-8''à.mp4".encode(): "à.mp4",
+    b"filename*=idna''a.mp4": "a.mp4",  # a codec of Python's that is no charset
+    b"filename*=undefined''a.mp4": "a.mp4",
+    b'filename="=?utf-8?B?w6k=?=.mp4"': "é.mp4",
+    b'filename="1 =?utf-8?Q?=C3=A9?= =?utf-8?Q?=C3=A9?= .mp4"': "1 éé .mp4",
+    b'filename="=?utf-8*fr?B?w6kubXA0?="': "é.mp4",
     # not in any of the forms after all
     b'filename="=?utf-8?B?!!?="': "=?utf-8?B?!!?=",
     b'filename="=?none?B?w6k=?="': "=?none?B?w6k=?=",
