@@ -21,7 +21,7 @@ BUSY_TIMEOUT_S = 30.0
 WRITE = "catalog_write"  # execution option: this transaction will write
 MIGRATION_LOCK = 0x58434C4950  # "XCLIP": the advisory lock that PostgreSQL migrations queue on
 
-_BACKENDS = ("sqlite", "postgresql")
+_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 
 # Alembic keeps the migration it runs in module globals: one at a time in a process.
 _migrating = threading.Lock()
@@ -46,6 +46,13 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def check_database_url(url: str) -> None:
+    """Raise DatabaseUrlInvalid for what is no database here, or for one without its driver."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() != "sqlite":
+        _postgresql(parsed).dispose()
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite URL; None for another database. Raises DatabaseUrlInvalid."""
     parsed = _parse(url)
@@ -55,20 +62,30 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def _parse(url: str) -> URL:
-    """The URL of a database that is supported; messages leave out its password."""
+    """The URL of a database that is supported, with the home folder for `~` in a file's path.
+
+    Messages leave out its password.
+    """
     try:
         parsed = make_url(url)
         port_is_number = parsed.port is None or 0 < parsed.port < 1 << 16
     except (ArgumentError, ValueError):
         raise DatabaseUrlInvalid("it is not the URL of a database") from None
-    if parsed.get_backend_name() not in _BACKENDS:
+    if parsed.drivername not in _DRIVERS:
         raise DatabaseUrlInvalid(
-            f"{parsed.get_backend_name()} is not supported: it must begin with sqlite:///, or with "
+            f"{parsed.drivername} is not supported: it must begin with sqlite:///, or with "
             "postgresql+psycopg://"
         )
     if not port_is_number:
         raise DatabaseUrlInvalid(f"{parsed.port} is not a port")
-    return parsed
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return parsed
+    if parsed.database.startswith("file:"):
+        raise DatabaseUrlInvalid("it must name a file after sqlite:///, not another URL")
+    try:
+        return parsed.set(database=str(Path(parsed.database).expanduser()))
+    except RuntimeError:
+        raise DatabaseUrlInvalid(f"there is no home folder for {parsed.database}") from None
 
 
 def _postgresql(url: URL) -> Engine:

@@ -117,18 +117,17 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
     open_to_others : refuse to go on without a key. Raises SettingsError.
     """
     # late: a client needs none of it
-    from app.catalog.errors import DATABASE_ERRORS, CatalogError, DatabaseUrlInvalid
+    from app.catalog.errors import DATABASE_ERRORS, CatalogError
     from app.storage.errors import MaintenanceError
-    from app.storage.library_identity import open_catalog
+    from app.storage.library_identity import check_url, open_catalog
     from app.storage.write_check import check_writable
 
     try:
+        check_url(settings)
         check_writable(settings.layout)
         with open_catalog(settings) as catalog:
             catalog.check_writable()
             has_key = bool(catalog.keys_in_force())
-    except DatabaseUrlInvalid as error:
-        raise SettingsError(f"{variable('database_url')} is refused: {error}.") from error
     except (MaintenanceError, CatalogError) as error:
         raise SettingsError(str(error)) from error
     except OSError as error:

@@ -23,7 +23,7 @@ import httpx
 from app.catalog.errors import DATABASE_ERRORS, CatalogError
 from app.server.listener import PortBusy, bind
 from app.service_urls import base_url
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.storage.errors import MaintenanceError, NoLibrary
 from app.storage.library_identity import check_library, open_catalog
 from xclip_search.addresses import is_loopback
@@ -36,7 +36,10 @@ Verdict: TypeAlias = Literal["ok", "note", "wrong"]
 _READY_TIMEOUT_S = 5.0
 _FILES_BESIDE_CONNECTIONS = 256
 _TEXT = "a red circle moving left"
-_UNUSABLE: tuple[type[Exception], ...] = (CatalogError, MaintenanceError, *DATABASE_ERRORS)
+_UNUSABLE: tuple[type[Exception], ...] = (
+    *(CatalogError, MaintenanceError, SettingsError, OSError),
+    *DATABASE_ERRORS,
+)
 _PACKAGES = ("torch", "av", "faiss-cpu", "tokenizers")
 
 

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from app.catalog import Catalog
-from app.catalog.database import sqlite_file
+from app.catalog.database import check_database_url, sqlite_file
+from app.catalog.errors import DatabaseUrlInvalid
 from app.clock import Clock
 from app.data_layout import DataLayout
-from app.settings import Settings
+from app.settings import Settings, SettingsError, variable
 from app.storage.composition import open_objects
 from app.storage.disk_reserve import DiskReserve
 from app.storage.errors import IdentityMismatch, NoLibrary
@@ -70,11 +71,20 @@ def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
     return catalog
 
 
+def check_url(settings: Settings) -> None:
+    """Raise SettingsError for the URL of a database that is not supported."""
+    try:
+        check_database_url(settings.catalog_url)
+    except DatabaseUrlInvalid as error:
+        raise SettingsError(f"{variable('database_url')} is refused: {error}.") from error
+
+
 def check_library(settings: Settings) -> None:
     """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not.
 
-    Whether the database of a server has tables is not looked at. Raises DatabaseUrlInvalid, and
-    IdentityMismatch where the folder knows of a catalog that is lost.
+    Whether the database of a server has tables is not looked at. Raises SettingsError for the URL
+    of one that is not supported, and IdentityMismatch where the folder knows of a catalog that is
+    lost.
     """
     check_exists(settings)
     _refuse_missing_catalog(settings)
@@ -84,7 +94,11 @@ def check_library(settings: Settings) -> None:
 
 
 def check_exists(settings: Settings) -> None:
-    """Raise NoLibrary unless catalog and data folder are there, whatever they hold."""
+    """Raise NoLibrary unless catalog and data folder are there, whatever they hold.
+
+    Raises SettingsError for the URL of a database that is not supported.
+    """
+    check_url(settings)
     file = sqlite_file(settings.catalog_url)
     if file is not None and not file.is_file():
         raise NoLibrary(f"there is no catalog {file}; {_names_catalog(settings)}")

@@ -21,7 +21,10 @@ from app.catalog.errors import DatabaseUrlInvalid
         ("mysql://u:secret@h/x", "mysql is not supported"),
         ("postgres://u:secret@h/x", "postgres is not supported.*postgresql"),
         ("postgresql+none://u:secret@h/x", r"postgresql\+none is not supported"),
-        ("postgresql+asyncpg://u:secret@h/x", r"asyncpg is not installed.*\[postgresql\]"),
+        ("postgresql+asyncpg://u:secret@h/x", r"postgresql\+asyncpg is not supported"),
+        ("sqlite+aiosqlite:///x", r"sqlite\+aiosqlite is not supported"),
+        ("sqlite:///file:x?mode=memory&uri=true", "must name a file"),
+        ("sqlite:///~nobody-here/x", "no home folder"),
     ],
 )
 def test_a_url_that_cannot_be_opened_is_refused_in_words(url: str, sentence: str) -> None:
@@ -44,3 +47,11 @@ def test_the_file_of_an_sqlite_url_is_told(tmp_path: Path) -> None:
     """And no other database has one."""
     assert database.sqlite_file(f"sqlite:///{tmp_path / 'a.sqlite'}") == tmp_path / "a.sqlite"
     assert database.sqlite_file("postgresql+psycopg://h/x") is None
+
+
+def test_a_tilde_in_the_url_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell has read a setting, and a folder called ~ would be made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert database.sqlite_file("sqlite:///~/a.sqlite") == tmp_path / "a.sqlite"

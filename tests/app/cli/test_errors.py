@@ -115,6 +115,19 @@ def test_wrong_settings_have_a_status_of_their_own(
     assert "XCLIP_PORT" in error_line(result)
 
 
+@pytest.mark.parametrize("line", ["keys list", "verify", "gc", "backup OUT", "adopt --yes"])
+def test_the_url_of_another_database_is_a_wrong_setting(
+    command: RunCommand, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no folder is made for it."""
+    monkeypatch.setenv("XCLIP_DATABASE_URL", "mysql://u:secret@h/x")
+    monkeypatch.setenv("XCLIP_DATA_DIR", str(tmp_path / "data"))
+    result = command(*argv(line, tmp_path))
+    assert result.exit_code == os.EX_CONFIG
+    assert "XCLIP_DATABASE_URL is refused: mysql is not supported" in error_line(result)
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
