@@ -38,7 +38,9 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 # Refusals of these name the part that is wrong instead of the whole value.
 _MAY_HOLD_A_PASSWORD = frozenset({"XCLIP_WORKER_URL", "XCLIP_OTLP_URL", "XCLIP_DATABASE_URL"})
 LogFormat: TypeAlias = Literal["text", "json"]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Longer ones overflow the times that they are added to, and shorter ones are none to a clock.
+PositiveSeconds = Annotated[float, Field(ge=0.001, le=100_000_000, allow_inf_nan=False)]
+_LARGEST = 2**63 - 1  # what a database holds
 
 
 class SettingsError(Exception):
@@ -84,7 +86,7 @@ class Settings(BaseModel):
     """Branch, tag or commit of a hub id; not set: the default branch."""
     device: str = "auto"
     """Where the model runs: auto, cpu, cuda, or cuda:N."""
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads for the model and for the index; not set: what PyTorch and FAISS choose."""
 
     window_s: PositiveSeconds = 5.0
@@ -95,9 +97,9 @@ class Settings(BaseModel):
     prompt_precision: StoredPrecision = "int8"
     """How the patches that texts are conditioned on are stored: int8 takes half of float16."""
 
-    max_upload_bytes: Annotated[int, Field(ge=1)] = 2 * 1024**3
+    max_upload_bytes: Annotated[int, Field(ge=1, le=_LARGEST)] = 2 * 1024**3
     """Largest video file accepted, in bytes."""
-    min_free_bytes: Annotated[int, Field(ge=0)] = 512 * 1024**2
+    min_free_bytes: Annotated[int, Field(ge=0, le=_LARGEST)] = 512 * 1024**2
     """Disk space an upload must leave free in the data folder, in bytes; searches need none."""
     max_pixels: Annotated[int, Field(ge=1)] = 36_000_000
     """Largest frame decoded, in pixels (width times height)."""
@@ -113,7 +115,7 @@ class Settings(BaseModel):
 
     lease_s: PositiveSeconds = 30.0
     """Seconds without a heartbeat after which another worker may take a job over."""
-    max_attempts: Annotated[int, Field(ge=1)] = 3
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
     """How often a job is started before it counts as failed."""
     max_ingests: Annotated[int, Field(ge=0, le=64)] | None = None
     """Videos that a worker ingests at once, and one short one more beside nothing but long ones;
@@ -202,7 +204,11 @@ class Settings(BaseModel):
     @classmethod
     def _expand_home(cls, setting: object) -> object:
         """A shell expands `~`; a compose file, a unit of systemd and a quoted value do not."""
-        if not isinstance(setting, str) or not setting.startswith("~"):
+        if not isinstance(setting, str):
+            return setting
+        if setting[:1] in "\"'$" or "\0" in setting:
+            raise ValueError("no shell takes quotes away or puts variables in: write the path out")
+        if not setting.startswith("~"):
             return setting
         try:
             return str(Path(setting).expanduser())

@@ -75,6 +75,30 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings({"XCLIP_DATA_DIR": "~no-such-user/x"})
 
 
+@pytest.mark.parametrize("path", ['"/srv/x"', "'/srv/x'", "$HOME/x", "${HOME}/x", "a\0b"])
+@pytest.mark.parametrize("variable", ["XCLIP_DATA_DIR", "XCLIP_MODEL"])
+def test_what_only_a_shell_reads_is_refused(variable: str, path: str) -> None:
+    """Files of variables keep quotes and dollars, and a folder of that name would be made."""
+    with pytest.raises(SettingsError, match=f"{variable}=.* write the path out"):
+        load_settings({variable: path})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("XCLIP_LEASE_S", "1e300"),
+        ("XCLIP_KEEP_ALIVE_S", "1e-300"),
+        ("XCLIP_THREADS", "1000000"),
+        ("XCLIP_MAX_UPLOAD_BYTES", "99999999999999999999"),
+        ("XCLIP_MAX_ATTEMPTS", "99999999999999999999"),
+    ],
+)
+def test_numbers_that_nothing_can_hold_are_refused(variable: str, value: str) -> None:
+    """They ended a process while it ran, which was then started again and again."""
+    with pytest.raises(SettingsError, match=f"{variable}='{value}' is refused"):
+        load_settings({variable: value})
+
+
 def test_every_refused_variable_is_named_at_once() -> None:
     """An operator mends all mistakes in one go."""
     with pytest.raises(SettingsError) as refusal:
