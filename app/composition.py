@@ -44,7 +44,7 @@ from app.settings import Settings
 from app.storage.composition import Storage, open_storage
 from app.storage.deletion import DeletionRunner
 from app.storage.errors import MaintenanceError
-from app.storage.library_identity import note_latest_job, open_catalog
+from app.storage.library_identity import note_progress, open_catalog
 from app.telemetry.metrics import Metrics
 
 
@@ -87,7 +87,7 @@ class Parts:
     def close(self) -> None:
         """Close what was opened, the catalog last, once the folder knows how far it came."""
         with suppress(MaintenanceError, OSError, *DATABASE_ERRORS):  # noted at the next start
-            note_latest_job(self.catalog, self.storage.layout)
+            note_progress(self.catalog, self.storage.layout)
         self.worker.close()
         self.vectors.close()
         self.storage.close()
@@ -198,11 +198,11 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     def remove_bytes() -> None:
         remove_unneeded_bytes(parts.catalog, partials)
 
-    def note_job() -> None:
-        note_latest_job(parts.catalog, parts.storage.layout)
+    def note() -> None:
+        note_progress(parts.catalog, parts.storage.layout)
 
     return (
-        PeriodicTask("note the latest job in the data folder", note_job),
+        PeriodicTask("note in the data folder how far the catalog is", note),
         PeriodicTask("remove temporary files of ended processes", parts.storage.media.sweep),
         PeriodicTask("keep room for deletions", parts.storage.media.reserve.fill),
         PeriodicTask("finish completely received uploads", services.uploads.finish_received),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.catalog.sql import tables
@@ -37,6 +37,14 @@ class LibraryIdentity(Transactions):
         newest = select(tables.jobs.c.id).order_by(tables.jobs.c.id.desc()).limit(1)
         with self._read() as connection:
             return connection.execute(newest).scalar()
+
+    def count_keys(self) -> tuple[int, int]:
+        """How many API keys were ever made, and how many of them were revoked; none is deleted."""
+        keys = tables.api_keys
+        counts = select(func.count(), func.count(keys.c.revoked_at)).select_from(keys)
+        with self._read() as connection:
+            made, revoked = connection.execute(counts).one()
+        return int(made), int(revoked)
 
     def has_job(self, job_id: str) -> bool:
         """Whether there is, or was, a job of this id."""

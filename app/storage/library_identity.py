@@ -3,7 +3,8 @@
 A catalog that is lost, empty or of another library makes every file of the folder look like an
 orphan, and a service that starts on it has no keys. Each process therefore opens the catalog here.
 The folder also keeps the latest job that it has seen in the catalog: a catalog without that job is
-an older copy, for which everything that came later would be an orphan.
+an older copy, for which everything that came later would be an orphan. It keeps how many keys were
+made and revoked as well: an older copy would open to those whose keys have been revoked, or to all.
 
 Two libraries get their ids when they are first opened: the folder's file is written before the
 catalog's row, and says until then that the row is still to come.
@@ -46,18 +47,23 @@ class FolderIdentity:
 
     is_paired : whether the catalog has the id too
     latest_job : the id of the newest job that the catalog is known to have had
+    keys_made, keys_revoked : how many API keys it is known to have had, and not in force any more
     """
 
     library_id: str
     is_paired: bool
     latest_job: str | None = None
+    keys_made: int = 0
+    keys_revoked: int = 0
 
 
 def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
     """Open the catalog that the settings name, once it is known to belong to the data folder.
 
-    Raises IdentityMismatch, CatalogError, OSError (the folder cannot be written).
+    Raises IdentityMismatch, SettingsError (the URL), CatalogError, OSError (the folder cannot be
+    written).
     """
+    check_url(settings)
     layout = settings.layout
     layout.root.mkdir(parents=True, exist_ok=True)
     DiskReserve(layout).give_up_if_needed()  # SQLite cannot even be read without a little room
@@ -140,19 +146,19 @@ def pair_copy(catalog: Catalog, layout: DataLayout) -> None:
     """Write the identity of a folder that a copied catalog is being completed with."""
     library_id = catalog.library_id()
     if library_id is not None:
-        _write(layout, FolderIdentity(library_id, True, catalog.latest_job_id()))
+        _write(layout, _with_progress(FolderIdentity(library_id, True), catalog))
 
 
-def note_latest_job(catalog: Catalog, layout: DataLayout) -> None:
+def note_progress(catalog: Catalog, layout: DataLayout) -> None:
     """Write down how far the catalog has come. Raises IdentityMismatch once it is another one."""
     with _locked(layout):
         found = read(layout)
         if found is None:
             raise IdentityMismatch(f"{layout.identity} is gone: is the data folder mounted?")
         _check_paired(found, catalog.library_id(), catalog, layout)
-        latest = catalog.latest_job_id()
-        if latest != found.latest_job:
-            _write(layout, replace(found, latest_job=latest))
+        latest = _with_progress(found, catalog)
+        if latest != found:
+            _write(layout, latest)
 
 
 def read(layout: DataLayout) -> FolderIdentity | None:
@@ -184,6 +190,24 @@ def _check_paired(
             f"the catalog is older than the data folder {layout.root}: it lacks the job "
             f"{found.latest_job}. {_ADVICE}"
         )
+    made, revoked = catalog.count_keys()
+    if made < found.keys_made or revoked < found.keys_revoked:
+        raise IdentityMismatch(
+            f"the catalog is older than the data folder {layout.root}: it has {made} API keys, "
+            f"{revoked} of them revoked, where there were {found.keys_made} and "
+            f"{found.keys_revoked}. {_ADVICE}"
+        )
+
+
+def _with_progress(identity: FolderIdentity, catalog: Catalog) -> FolderIdentity:
+    """The identity with how far the catalog has come."""
+    made, revoked = catalog.count_keys()
+    return replace(
+        identity,
+        latest_job=catalog.latest_job_id(),
+        keys_made=made,
+        keys_revoked=revoked,
+    )
 
 
 def _check_unpaired(catalog: Catalog, layout: DataLayout) -> None:
@@ -223,7 +247,7 @@ def _write_pair(catalog: Catalog, layout: DataLayout, identity: FolderIdentity) 
         raise IdentityMismatch(
             f"the catalog was just paired with another data folder than {layout.root}. {_ADVICE}"
         )
-    _write(layout, replace(identity, is_paired=True, latest_job=catalog.latest_job_id()))
+    _write(layout, _with_progress(replace(identity, is_paired=True), catalog))
 
 
 def _write(layout: DataLayout, identity: FolderIdentity) -> None:

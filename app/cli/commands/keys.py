@@ -115,7 +115,7 @@ def _catalog(*, make: bool = False) -> Iterator[Catalog]:
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
     from app.settings import load_settings
     from app.storage.errors import MaintenanceError
-    from app.storage.library_identity import check_library, open_catalog
+    from app.storage.library_identity import check_library, note_progress, open_catalog
 
     with reported(CatalogError, MaintenanceError, database=DATABASE_ERRORS):
         settings = load_settings(os.environ)
@@ -123,3 +123,4 @@ def _catalog(*, make: bool = False) -> Iterator[Catalog]:
             check_library(settings)
         with open_catalog(settings) as catalog:
             yield catalog
+            note_progress(catalog, settings.layout)

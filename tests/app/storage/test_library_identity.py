@@ -14,7 +14,7 @@ from app.catalog.records import NewVideo
 from app.settings import Settings
 from app.storage import library_identity
 from app.storage.errors import IdentityMismatch
-from app.storage.library_identity import adopt, note_latest_job, open_catalog
+from app.storage.library_identity import adopt, note_progress, open_catalog
 from app.storage.media_store import content_key
 
 SHA = "ab" * 32
@@ -105,12 +105,35 @@ def test_an_older_copy_of_the_catalog_is_refused(settings: Settings, tmp_path: P
     shutil.copy(settings.layout.catalog, tmp_path / "yesterday")
     with open_catalog(settings) as catalog:
         add_video(catalog, settings, "cd" * 32)
-        note_latest_job(catalog, settings.layout)
+        note_progress(catalog, settings.layout)
     for path in settings.data_dir.glob("catalog.sqlite*"):
         path.unlink()
     shutil.copy(tmp_path / "yesterday", settings.layout.catalog)
     with pytest.raises(IdentityMismatch, match="the catalog is older"):
         open_catalog(settings)
+
+
+@pytest.mark.parametrize("since", ["a key was made", "a key was revoked"])
+def test_a_catalog_from_before_a_change_of_keys_is_refused(
+    settings: Settings, tmp_path: Path, since: str
+):
+    """It would let in everybody, or those whose key was taken; adopted it is let in as it is."""
+    with open_catalog(settings) as catalog:
+        key = None if "made" in since else catalog.create_key("n", "admin", b"h").id
+    shutil.copy(settings.layout.catalog, tmp_path / "older")
+    with open_catalog(settings) as catalog:
+        if key is None:
+            catalog.create_key("n", "admin", b"h")
+        else:
+            catalog.revoke_key(key)
+        note_progress(catalog, settings.layout)
+    open_catalog(settings).close()
+    shutil.copy(tmp_path / "older", settings.layout.catalog)
+    with pytest.raises(IdentityMismatch, match=r"it has \d API keys, 0 of them revoked"):
+        open_catalog(settings)
+    with Catalog.open(settings.catalog_url) as catalog:
+        adopt(catalog, settings.layout)
+    open_catalog(settings).close()
 
 
 def test_a_library_of_an_earlier_version_gets_an_id(settings: Settings):
@@ -186,7 +209,7 @@ def test_a_folder_that_goes_away_while_the_service_runs_is_noticed(settings: Set
     with open_catalog(settings) as catalog:
         settings.layout.identity.unlink()
         with pytest.raises(IdentityMismatch, match="mounted"):
-            note_latest_job(catalog, settings.layout)
+            note_progress(catalog, settings.layout)
 
 
 @pytest.fixture
