@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 KEY_VARIABLE: Final = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
+URL_VARIABLE: Final = "XCLIP_URL"  # where clients find the service
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8000
 

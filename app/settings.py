@@ -2,7 +2,7 @@
 
 A variable that starts with `XCLIP_` but is no setting prevents the start: a misspelt limit must not
 silently have no effect. `XCLIP_TEST_*` belongs to the test suite and
-`XCLIP_API_KEY` to the clients; both are left alone.
+`XCLIP_API_KEY` and `XCLIP_URL` to the clients; they are left alone.
 An empty value counts as not set, so a compose file may pass `XCLIP_MODEL=${XCLIP_MODEL:-}` on.
 """
 
@@ -23,6 +23,7 @@ from app.service_urls import (
     DEFAULT_HOST,
     DEFAULT_PORT,
     KEY_VARIABLE,
+    URL_VARIABLE,
     base_url,
     check_url,
     parse_base_urls,
@@ -264,7 +265,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         if name.startswith(PREFIX)
         and not name.startswith(TEST_PREFIX)
         and value != ""
-        and name != KEY_VARIABLE
+        and name not in (KEY_VARIABLE, URL_VARIABLE)
     }
     try:
         return Settings.model_validate(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -31,6 +32,8 @@ from xclip_search.steps import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
+DEFAULT_URL = "http://127.0.0.1:8000"
+URL_VARIABLE, KEY_VARIABLE = "XCLIP_URL", "XCLIP_API_KEY"
 PATIENCE_S = 60.0
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _UNHURRIED = httpx.Timeout(None, connect=5.0)
@@ -39,7 +42,9 @@ _UNHURRIED = httpx.Timeout(None, connect=5.0)
 class _Connection:
     """What both clients know of the service, and how they take what httpx raises."""
 
-    def __init__(self, url: str, key: str | None, patience_s: float) -> None:
+    def __init__(self, url: str | None, key: str | None, patience_s: float) -> None:
+        url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        key = os.environ.get(KEY_VARIABLE) or None if key is None else key
         self.url = url.rstrip("/")
         self.patience_s = patience_s
         self._answered = False
@@ -53,6 +58,10 @@ class _Connection:
             "timeout": _TIMEOUT,
             "trust_env": not is_loopback(host),  # no proxy stands between a machine and itself
         }
+
+    def __repr__(self) -> str:
+        # without the key: what is printed is also logged
+        return f"{type(self).__name__}({self.url!r})"
 
     def _arguments(self, call: Call, content: dict[str, Any]) -> dict[str, Any]:
         timeout = {"timeout": _UNHURRIED} if call.unhurried else {}
@@ -149,6 +158,7 @@ async def _read(call: Call) -> Call:
 class Client(_Connection):
     """The service at `url`, spoken to with `key` if there is one; every call waits for its answer.
 
+    url, key : left out, what XCLIP_URL and XCLIP_API_KEY say; without them this machine and no key
     patience_s : seconds that a call may wait to be sent again while the service is busy or away
     transport : replaces the network, such as to speak to an application in the same process
 
@@ -157,7 +167,7 @@ class Client(_Connection):
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:8000",
+        url: str | None = None,
         key: str | None = None,
         *,
         patience_s: float = PATIENCE_S,
@@ -257,7 +267,7 @@ class AsyncClient(_Connection):
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:8000",
+        url: str | None = None,
         key: str | None = None,
         *,
         patience_s: float = PATIENCE_S,

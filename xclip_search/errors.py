@@ -7,12 +7,18 @@ ApiError            the service refused; carries the problem's code, status and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from xclip_search.schemas import ProblemField
+
 
 class ApiError(Exception):
     """The service refused a request; `code` is stable, the message is a sentence.
 
     status : the HTTP status of the refusal, None if there was no answer
     retry_after_s : seconds after which to repeat the request, if the service says so
+    request_id : under which the service has logged the request; None if there was no answer
+    errors : where the request is wrong, and why
     """
 
     def __init__(
@@ -22,12 +28,16 @@ class ApiError(Exception):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
+        request_id: str | None = None,
+        errors: Sequence[ProblemField] = (),
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
+        self.request_id = request_id
+        self.errors = tuple(errors)
 
 
 class ServiceAway(ApiError):

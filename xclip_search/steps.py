@@ -134,6 +134,8 @@ def refusal(answer: httpx.Response) -> ApiError:
         reasons or problem.detail,
         status=answer.status_code,
         retry_after_s=_retry_after(answer),
+        request_id=problem.request_id or None,
+        errors=problem.errors or (),
     )
 
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.errors import reported
-from app.service_urls import DEFAULT_HOST, DEFAULT_PORT, KEY_VARIABLE, base_url, check_url
+from app.service_urls import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    KEY_VARIABLE,
+    URL_VARIABLE,
+    base_url,
+    check_url,
+)
 
 if TYPE_CHECKING:
     from xclip_search import Client
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 
 def default_url(environ: Mapping[str, str]) -> str:
     """Where a service with this environment listens, unchecked: the help shows it."""
+    if url := environ.get(URL_VARIABLE):
+        return url
     host = environ.get("XCLIP_HOST") or DEFAULT_HOST
     return base_url(host, environ.get("XCLIP_PORT") or DEFAULT_PORT)
 
@@ -37,7 +46,8 @@ def _complete_collection(incomplete: str) -> list[str]:
 Url = Annotated[
     str | None,
     typer.Option(
-        help=f"The URL of the service; {default_url(os.environ)} by XCLIP_HOST and XCLIP_PORT."
+        help=f"The URL of the service; {default_url(os.environ)} by XCLIP_URL, or by XCLIP_HOST "
+        "and XCLIP_PORT."
     ),
 ]
 Key = Annotated[
@@ -66,10 +76,12 @@ def connected(url: str | None, key: str | None, **choices: Any) -> Iterator[Clie
 
 
 def service_url(url: str | None) -> str:
-    """The URL given, or the one that the settings describe.
+    """The URL given, that of XCLIP_URL, or the one that the settings describe.
 
     Raises SettingsError, and BadParameter if what was given cannot be a URL.
     """
+    if url is None:
+        url = os.environ.get(URL_VARIABLE) or None
     if url is not None:
         return _with_scheme(url)
     from app.settings import load_settings

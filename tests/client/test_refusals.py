@@ -37,6 +37,8 @@ def test_a_problem_keeps_its_code_and_reasons() -> None:
         client(answer).search(text="text", top_k=0)
     assert str(refusal.value) == "top_k: too large"
     assert (refusal.value.code, refusal.value.status) == ("invalid_request", 422)
+    assert refusal.value.request_id == "req_1"
+    assert refusal.value.errors == tuple(problem.errors or ())
 
 
 def test_what_a_newer_service_adds_is_passed_over() -> None:
@@ -90,3 +92,23 @@ def test_a_key_goes_along_and_what_cannot_be_one_is_not_sent() -> None:
     for wrong in ("", "a\nb", "schlüssel"):
         with pytest.raises(ApiError, match="key"):
             Client("http://service", wrong)
+
+
+def test_what_is_left_out_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address and the key; what is given comes first, and a key is never printed."""
+    seen: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"items": [], "next_cursor": None})
+
+    monkeypatch.setenv("XCLIP_URL", "http://there:8000/")
+    monkeypatch.setenv("XCLIP_API_KEY", "xclip_key")
+    read = Client(transport=httpx.MockTransport(respond))
+    given = Client("http://here", "other", transport=httpx.MockTransport(respond))
+    assert [repr(read), repr(given)] == ["Client('http://there:8000')", "Client('http://here')"]
+    assert [list(read.videos()), list(given.videos())] == [[], []]
+    assert [(request.url.host, request.headers["authorization"]) for request in seen] == [
+        ("there", "Bearer xclip_key"),
+        ("here", "Bearer other"),
+    ]
