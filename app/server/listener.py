@@ -84,9 +84,9 @@ def run_app(
     ends the process at once, also when it comes after the return.
     """
     server = _Server(server_config(app, settings), on_stop or (lambda: None))
-    # uvicorn raises the signal again once it has stopped; under the default action the process
-    # would then die by it instead of returning with status 0
-    on_stop_signals(lambda: None)
+    # Before uvicorn takes the signals over, one ends it once it runs. It raises them again when
+    # it has stopped: under the default action the process would then die instead of returning.
+    on_stop_signals(server.stop)
     logger.info("listening: address=%s port=%d", *listener.getsockname()[:2])
     server.run(sockets=[listener])
     on_stop_signals(leave)
@@ -97,6 +97,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stop = on_stop
+
+    def stop(self) -> None:
+        """Stop at the first opportunity, once; for a signal that comes before or after serving."""
+        if not self.should_exit:
+            self._on_stop()
+            self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:

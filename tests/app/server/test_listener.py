@@ -77,6 +77,31 @@ def test_a_signal_ends_the_process_with_status_zero(number: int) -> None:
     assert took_s < 4
 
 
+EARLY = """
+    import logging, os, signal
+
+    class Kill(logging.Handler):
+        def emit(self, record):
+            if "listening" in record.getMessage():
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    logging.basicConfig(level="INFO", handlers=[Kill()])
+"""
+
+
+def test_a_signal_just_before_serving_is_not_lost() -> None:
+    """It came when nothing handled it, and the process went on for ever."""
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(EARLY) + textwrap.dedent(PROGRAM), "5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert ended.stdout.split("\n", 1)[1] == "stop\nended\n"
+
+
 def test_a_request_in_flight_is_answered() -> None:
     """The grace is there to be used."""
     program = Program(grace_s=10)
