@@ -28,6 +28,7 @@ from app.service_urls import (
     check_url,
     parse_base_urls,
 )
+from app.validation_words import reason
 
 PREFIX = "XCLIP_"
 TEST_PREFIX = "XCLIP_TEST_"
@@ -311,12 +312,17 @@ def describe_settings() -> list[SettingDescription]:
     ]
 
 
+def _as_sentence(why: str) -> str:
+    """The reason with a subject, where it is only what the value must be."""
+    return f"it {why}" if why.startswith(("must ", "is ")) else why
+
+
 def _explain(error: ValidationError) -> str:
     """One sentence a variable, without the echo of pydantic's own page of text."""
     sentences = []
-    for problem in error.errors(include_url=False, include_context=False):
+    for problem in error.errors(include_url=False):
         if not problem["loc"]:
-            sentences.append(problem["msg"].removeprefix("Value error, ") + ".")
+            sentences.append(reason(problem) + ".")
             continue
         field = str(problem["loc"][0])
         name = field if field.startswith(PREFIX) else variable(field)
@@ -325,7 +331,6 @@ def _explain(error: ValidationError) -> str:
             if name != name.upper():
                 sentences.append(f"Settings are in capitals: {name.upper()}.")
         else:
-            reason = problem["msg"].removeprefix("Value error, ")
             value = "" if name in _MAY_HOLD_A_PASSWORD else f"={problem['input']!r}"
-            sentences.append(f"{name}{value} is refused: {reason}.")
+            sentences.append(f"{name}{value} is refused: {_as_sentence(reason(problem))}.")
     return " ".join(sentences)

@@ -15,6 +15,7 @@ from app.calibration.stored_collection import CalibrationError
 from app.catalog import Catalog
 from app.catalog.errors import NotFound
 from app.catalog.records import Segment
+from app.validation_words import reason
 from xclip.errors import TextFileError
 from xclip.text_file import read_lines
 
@@ -63,7 +64,7 @@ def read_pairs(path: Path) -> list[tuple[int, LabelledPair]]:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, problem["loc"])) or "the pair"
-            raise CalibrationError(f"line {number} of {path}: {where}: {problem['msg']}") from None
+            raise CalibrationError(f"line {number} of {path}: {where}: {reason(problem)}") from None
         except ValueError as error:
             raise CalibrationError(f"line {number} of {path} is no JSON: {error}") from None
     return found

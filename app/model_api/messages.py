@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.errors import ServiceError
+from app.validation_words import reason
 from index.protocol import TensorReference
 from xclip.video.sampling import Segmentation
 
@@ -303,8 +304,8 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def _explain(error: ValidationError) -> str:
     """The first few mistakes in one line, without an echo of the message."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=False)
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
+        f"{'.'.join(map(str, problem['loc'])) or 'body'}: {reason(problem)}"
         for problem in problems[:_ERRORS_NAMED]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.catalog.errors import DATABASE_UNAVAILABLE, is_disk_full
-from app.errors import InvalidField, ServiceError
+from app.errors import InvalidField, ServiceError, UnsupportedMediaType
 from app.problems import (
     PROBLEM_MEDIA_TYPE,
     ProblemDetails,
@@ -25,10 +25,12 @@ from app.problems import (
     status_phrase,
 )
 from app.storage.media_store import StorageFull
+from app.validation_words import explained
 from xclip_search.schemas import Problem
 
 _MAX_FIELD_ERRORS = 20
 _MAX_NAMED = 3  # of them, in the sentence
+_NOT_AS_JSON = "The body must be JSON, sent with the header Content-Type: application/json."
 _FRAMEWORK_CODES: Mapping[int, str] = {
     400: "invalid_request",
     404: "not_found",
@@ -52,14 +54,25 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def document_problems(schema: dict[str, Any]) -> None:
-    """Give the problems in an OpenAPI schema their media type, which FastAPI cannot set."""
+    """Give the problems in an OpenAPI schema their media type, which FastAPI cannot set.
+
+    A body that is not sent as JSON is a problem of every route that takes one.
+    """
     for operations in schema["paths"].values():
         for operation in operations.values():
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                operation["responses"].setdefault("415", _media_type_problem())
             for response in operation["responses"].values():
                 content = response.get("content", {})
                 reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
                 if reference.endswith("/Problem"):
                     content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")
+
+
+def _media_type_problem() -> dict[str, Any]:
+    reference = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/json": {"schema": reference}}
+    return {"description": status_phrase(415), "content": content}
 
 
 def _answer(request: Request, problem: ProblemDetails) -> Response:
@@ -89,19 +102,23 @@ async def _answer_system_error(request: Request, error: Exception) -> Response:
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     """422 without `input`: an echo may be huge, secret, or text that no encoder takes."""
     assert isinstance(error, RequestValidationError)
-    found = error.errors()[:_MAX_FIELD_ERRORS]
-    fields = field_errors([InvalidField(item["loc"], printable(_message(item))) for item in found])
+    problems = error.errors()
+    if _is_unread_json(request, problems):
+        return _answer(request, problem_of(UnsupportedMediaType(_NOT_AS_JSON)))
+    found = list(explained(problems))[:_MAX_FIELD_ERRORS]
+    fields = field_errors([InvalidField(where, printable(why)) for where, why in found])
     named = [".".join(map(str, invalid["loc"])) for invalid in fields[:_MAX_NAMED]]
     more = [f"and {len(fields) - _MAX_NAMED} more"] if len(fields) > _MAX_NAMED else []
     detail = f"Refused: {', '.join([*named, *more])}."
     return _answer(request, ProblemDetails(422, "invalid_request", detail, fields))
 
 
-def _message(invalid: Mapping[str, Any]) -> str:
-    """What is wrong; of a text that is no JSON, the framework has the reason in the context."""
-    if invalid["type"] == "json_invalid":
-        return f"must be JSON. {invalid['ctx']['error']}."
-    return str(invalid["msg"])
+def _is_unread_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the framework has not parsed the body, for it does not come as JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return any(isinstance(each.get("input"), bytes) for each in problems) and not (
+        media_type == "application/json" or media_type.endswith("+json")
+    )
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

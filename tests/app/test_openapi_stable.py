@@ -76,6 +76,20 @@ ADDED |= {
     "/paths//v1/uploads/{upload_id}/patch/parameters/upload-length": _LATER_LENGTH,
     f"{_LENGTH}/anyOf": _LATER_LENGTH,
 }
+_COLLECTION = "/paths//v1/collections/{collection}"
+ADDED |= {
+    f"{route}/responses/415": "JSON without its content type was refused in the validator's words"
+    for route in (
+        f"{_COLLECTION}/put",
+        f"{_COLLECTION}/patch",
+        f"{_COLLECTION}/videos/{{video_id}}/patch",
+        f"{_COLLECTION}/search/post",
+        f"{_COLLECTION}/search:batch/post",
+        f"{_COLLECTION}/classify/post",
+        "/paths//v1/embeddings/post",
+        "/paths//v1/label-sets/{name}/put",
+    )
+}
 # What was documented wrongly, or takes more than it did.
 CHANGED = {
     "/paths//v1/uploads/{upload_id}/head/responses/200/content": "the answer to HEAD has no body",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from xclip_search.schemas.fields import ModelName
 from xclip_search.schemas.values import Accepted, Answer, Text
@@ -20,6 +20,14 @@ class EmbeddingRequest(Accepted):
     encoding_format: Literal["float", "base64"] = Field(
         default="float", description="vectors as lists of numbers, or as float32 in base64"
     )
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _refuse_tokens(cls, given: object) -> object:
+        """OpenAI's clients may send texts as numbers, which only OpenAI's models can read."""
+        if isinstance(given, list) and any(isinstance(each, int | list) for each in given):
+            raise ValueError("must be text or a list of texts; token ids are not read here")
+        return given
 
 
 class EmbeddingAnswer(Answer):

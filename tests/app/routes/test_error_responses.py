@@ -111,6 +111,35 @@ def test_what_may_pass_says_when_to_come_back(error: Exception):
     assert "secret" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/octet"]
+)
+def test_json_that_does_not_come_as_json_is_named(media_type: str | None):
+    """curl's own choice, another or none: 415, and the header that is wanted."""
+    headers = {} if media_type is None else {"content-type": media_type}
+    answer = make_client().post("/search", content=b'{"text": "ok"}', headers=headers)
+    body = assert_problem(answer, 415, "unsupported_media_type")
+    assert "Content-Type: application/json" in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is missing"),
+        (b"[]", "must be an object"),
+        (b"{", "must be JSON. Expecting"),
+        (b'{"text": [1]}', "must be text"),
+    ],
+)
+def test_a_body_that_is_none_is_refused_in_words(content: bytes, why: str):
+    """Also where only the body as a whole can be named."""
+    headers = {"content-type": "application/merge-patch+json"}
+    answer = make_client().post("/search", content=content, headers=headers)
+    (error,) = assert_problem(answer, 422, "invalid_request")["errors"]
+    assert error["loc"][0] == "body"
+    assert why in error["msg"]
+
+
 def test_an_invalid_body_is_explained_without_an_echo():
     """The place and the reason are named; what was sent is not repeated."""
     answer = make_client().post("/search", json={"text": "ok", "top_k": "hidden words"})
