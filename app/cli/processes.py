@@ -26,7 +26,7 @@ from xclip_search.addresses import is_loopback
 EXIT_CONFIG = os.EX_CONFIG
 EXIT_PORT_BUSY = os.EX_UNAVAILABLE
 
-READINESS_TIMEOUT_S = 1.0
+READINESS_TIMEOUT_S = 7.0  # /readyz itself takes up to 6 s, as on a machine that is busy
 
 logger = logging.getLogger(__name__)
 

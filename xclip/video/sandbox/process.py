@@ -27,8 +27,9 @@ import torch
 from xclip.errors import DecoderLost, DecodeTimeout, UnreadableVideo, VideoError
 from xclip.video.sandbox.confinement import confine
 
-# The fork server's first start imports torch, seconds on a busy machine.
-_START_S = 120.0
+# The fork server's first start imports torch: seconds, and minutes where everything waits for a
+# processor. A server that has ended is noticed at once.
+_START_S = 600.0
 _EXIT_S = 10.0
 _ATTEMPTS = 3  # of a caller that has no queue to return the file to
 
