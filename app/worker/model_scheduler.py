@@ -66,8 +66,13 @@ class ModelScheduler:
     threads, however many requests are in flight.
     """
 
-    def __init__(self, ingest_patience_s: float = INGEST_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        ingest_patience_s: float = INGEST_PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ingest_patience_s = ingest_patience_s
+        self._clock = clock
         self._queried_at: deque[float] = deque(maxlen=MOST_COURTESY)
         self._batch_s = 0.0
         self._passed_s = 0.0  # that queries took within the batch that runs
@@ -82,7 +87,7 @@ class ModelScheduler:
 
     def query(self, call: Callable[[], Result]) -> Future[Result]:
         """Run `call` for a caller that waits for the answer; raises SchedulerFull."""
-        now = time.monotonic()
+        now = self._clock()
         with self._changed:
             if len(self._queries) >= MAX_TURNS:
                 raise SchedulerFull(f"{MAX_TURNS} calls wait for the model.")
@@ -93,7 +98,7 @@ class ModelScheduler:
     def ingest(self, call: Callable[[], Result]) -> Future[Result]:
         """Run `call`, one batch of an ingest, when no query is waiting."""
         with self._changed:
-            turn = _Turn(call, Future(), _always, time.monotonic(), is_batch=True)
+            turn = _Turn(call, Future(), _always, self._clock(), is_batch=True)
             return self._enqueue(self._batches, turn)
 
     def crowded(self) -> bool:
@@ -102,7 +107,7 @@ class ModelScheduler:
         What runs is not interrupted, so a batch should then be as short as can be.
         """
         with self._changed:
-            return self._recent_queries(time.monotonic()) > 0
+            return self._recent_queries(self._clock()) > 0
 
     @property
     def waiting(self) -> int:
@@ -115,10 +120,10 @@ class ModelScheduler:
 
         Queries that come meanwhile wait for the next such point, so the batch does end.
         """
-        began = time.monotonic()
+        began = self._clock()
         for _ in range(len(self._queries)):
             self._take(self._queries.popleft())
-        self._passed_s += time.monotonic() - began
+        self._passed_s += self._clock() - began
 
     def close(self) -> None:
         """Take no more turns after those already waiting: later ones fail with Interrupted."""
@@ -140,9 +145,9 @@ class ModelScheduler:
 
     def _run(self) -> None:
         while (turn := self._next()) is not None:
-            began, self._passed_s = time.monotonic(), 0.0
+            began, self._passed_s = self._clock(), 0.0
             if self._take(turn) and turn.is_batch:
-                self._batch_ended = time.monotonic()
+                self._batch_ended = self._clock()
                 self._batch_s = self._batch_ended - began - self._passed_s
 
     def _take(self, turn: _Turn) -> bool:
@@ -164,7 +169,7 @@ class ModelScheduler:
         """The turn to take, as soon as there is one; None once closed and done."""
         with self._changed:
             while True:
-                now = time.monotonic()
+                now = self._clock()
                 if self._overdue(now):
                     return self._batches.popleft()
                 if self._queries:

@@ -98,7 +98,7 @@ class Parts:
         return job
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 30.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 300.0) -> bool:
     """Whether it comes true in time."""
     deadline = time.monotonic() + within_s
     while not condition() and time.monotonic() < deadline:

@@ -20,7 +20,7 @@ from tests.app.stack import HERE, VIDEOS
 from .conftest import eventually, free_port
 
 ROOT = Path(__file__).parents[3]
-START_S = 90.0
+START_S = 300.0
 
 
 def ready(url: str) -> bool:

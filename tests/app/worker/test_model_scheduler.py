@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 import pytest
@@ -18,6 +18,18 @@ from app.worker.model_scheduler import (
     SchedulerFull,
     while_wanted,
 )
+
+
+class HandClock:
+    """A clock that stands until it is moved."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @contextmanager
@@ -72,11 +84,11 @@ def test_batches_go_on_beside_an_endless_stream_of_queries() -> None:
         if not batches[-1].done():
             gate.query(ask_again)
 
+    began = time.monotonic()
     with busy(gate):
         batches += [gate.ingest(lambda: None) for _ in range(3)]
         for _ in range(5):
             gate.query(ask_again)
-        began = time.monotonic()
     for batch in batches:
         batch.result(timeout=60)
     assert time.monotonic() - began > 0.15
@@ -85,30 +97,35 @@ def test_batches_go_on_beside_an_endless_stream_of_queries() -> None:
 
 def test_an_ingest_pauses_between_batches_while_there_are_queries() -> None:
     """For each query of the last second as long as its last batch took; alone not at all."""
-    gate = ModelScheduler()
-    began = time.monotonic()
+    clock, ran_at = HandClock(), list[float]()
+    gate = ModelScheduler(clock=clock)
+    for _ in range(2):  # the clock stands after each, so a pause would not end
+        gate.ingest(lambda: clock.advance(0.1)).result(timeout=60)
+    ended_at = clock.now
     for _ in range(2):
-        gate.ingest(lambda: time.sleep(0.1)).result(timeout=60)
-    assert time.monotonic() - began < 0.35
-    began = time.monotonic()
-    for _ in range(3):
         gate.query(lambda: None).result(timeout=60)
-    gate.ingest(lambda: None).result(timeout=60)
-    assert 0.25 < time.monotonic() - began < 0.6
+    paused = gate.ingest(lambda: ran_at.append(clock.now))
+    clock.advance(0.29)
+    gate.query(lambda: None).result(timeout=60)
+    assert not wait([paused], timeout=0.05).done
+    clock.advance(0.02)
+    paused.result(timeout=60)
+    assert ran_at == [pytest.approx(ended_at + 0.31)]
     gate.close()
 
 
 def test_a_pause_is_no_time_that_a_query_waits() -> None:
     """The model is free meanwhile."""
-    gate = ModelScheduler()
-    gate.ingest(lambda: time.sleep(0.2)).result(timeout=60)
+    clock = HandClock()
+    gate = ModelScheduler(clock=clock)
+    gate.ingest(lambda: clock.advance(0.2)).result(timeout=60)
     for _ in range(4):
         gate.query(lambda: None).result(timeout=60)
     paused = gate.ingest(lambda: None)
-    began = time.monotonic()
     gate.query(lambda: None).result(timeout=60)
-    assert time.monotonic() - began < 0.1
     assert not paused.done()
+    clock.advance(60)
+    paused.result(timeout=60)
     gate.close()
 
 
@@ -162,11 +179,13 @@ def test_a_query_that_fails_does_not_harm_the_batch_it_interrupts() -> None:
 
 def test_it_is_crowded_while_queries_come() -> None:
     """Batches are made short then; a second after the last query they need not be."""
-    gate = ModelScheduler()
+    clock = HandClock()
+    gate = ModelScheduler(clock=clock)
     assert not gate.crowded()
     gate.query(lambda: None).result(timeout=60)
+    clock.advance(0.99)
     assert gate.crowded()
-    time.sleep(1.05)
+    clock.advance(0.02)
     assert not gate.crowded()
     gate.close()
 

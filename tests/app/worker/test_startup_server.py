@@ -6,9 +6,9 @@ import logging
 import socket
 import struct
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 
 import httpx
 import pytest
@@ -25,6 +25,8 @@ from app.server.listener import bind
 from app.service_urls import base_url
 from app.worker.startup_server import StartupServer
 
+get = partial(httpx.get, timeout=120)
+
 
 def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixture) -> None:
     """A search or a probe learns what it waits for; the log says it every few seconds."""
@@ -40,9 +42,9 @@ def test_who_asks_is_told_how_far_the_download_is(caplog: pytest.LogCaptureFixtu
                 WorkerUnavailable, match=r"model.safetensors, 770 of 780 MB \(99%\)"
             ):
                 worker.encode_text(["red"])
-            assert httpx.get(f"{url}/livez").status_code == 200
+            assert get(f"{url}/livez").status_code == 200
             for probe, status in (("livez", 200), ("readyz", 503)):
-                told = httpx.head(f"{url}/{probe}")
+                told = httpx.head(f"{url}/{probe}", timeout=120)
                 assert (told.status_code, told.content) == (status, b"")
             starting.downloaded("model.safetensors", 780_000_000, 780_000_000)
             worker.close()
@@ -63,11 +65,11 @@ def test_the_socket_goes_on_to_the_models_server() -> None:
     with bind("127.0.0.1", 0) as listener:
         url = base_url(*listener.getsockname())
         with StartupServer(listener, SystemClock()):
-            assert httpx.get(f"{url}/model").status_code == 503
-            assert httpx.get(f"{url}/readyz").status_code == 503
+            assert get(f"{url}/model").status_code == 503
+            assert get(f"{url}/readyz").status_code == 503
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         with ThreadPoolExecutor(2) as pool:
-            early = pool.submit(httpx.get, f"{url}/model")
+            early = pool.submit(get, f"{url}/model")
             pool.submit(server.run, [listener])
             assert early.result().text == "the model"
             server.should_exit = True
@@ -81,26 +83,25 @@ def test_a_caller_that_goes_away_is_no_event(capfd: pytest.CaptureFixture[str]) 
             with socket.create_connection(listener.getsockname()) as impatient:
                 impatient.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 impatient.sendall(b"GET /model HTTP/1.1\r\n\r\n")
-        assert httpx.get(f"{url}/livez").status_code == 200
+        assert get(f"{url}/livez").status_code == 200
     assert capfd.readouterr().err == ""
 
 
 def test_a_caller_that_sends_nothing_does_not_hold_up_the_start() -> None:
-    """The model is ready when it is ready."""
-    with bind("127.0.0.1", 0) as listener:
-        with (
-            StartupServer(listener, SystemClock()),
-            socket.create_connection(listener.getsockname()),
-        ):
-            began = time.monotonic()
-        assert time.monotonic() - began < 5
+    """The model is ready when it is ready: the block ends, although the connection stays."""
+    with (
+        bind("127.0.0.1", 0) as listener,
+        ExitStack() as silent,
+        StartupServer(listener, SystemClock()),
+    ):
+        silent.enter_context(socket.create_connection(listener.getsockname()))
 
 
 def test_a_caller_that_sends_in_drops_does_not_hold_up_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its time is over as a whole, not anew with each byte."""
-    monkeypatch.setattr("app.worker.startup_server._TIMEOUT_S", 0.3)
+    monkeypatch.setattr("app.worker.startup_server._TIMEOUT_S", 1.0)
     with bind("127.0.0.1", 0) as listener, ThreadPoolExecutor(1) as pool:
         done = threading.Event()
         with StartupServer(listener, SystemClock()):
@@ -113,9 +114,8 @@ def test_a_caller_that_sends_in_drops_does_not_hold_up_the_start(
                         client.sendall(b"b")
 
             dripping = pool.submit(drip)
-            began = time.monotonic()
-            assert httpx.get(f"{base_url(*listener.getsockname())}/livez").status_code == 200
-            assert time.monotonic() - began < 5
+            # one caller at a time: this one is answered once the other's time is over
+            assert get(f"{base_url(*listener.getsockname())}/livez").status_code == 200
         done.set()
         dripping.result(60)
         client.close()
@@ -127,7 +127,7 @@ def test_a_length_that_is_none_is_answered_at_once(length: str) -> None:
     with (
         bind("127.0.0.1", 0) as listener,
         StartupServer(listener, SystemClock()),
-        socket.create_connection(listener.getsockname(), timeout=1.5) as client,
+        socket.create_connection(listener.getsockname(), timeout=60) as client,
     ):
         client.sendall(b"POST /text HTTP/1.0\r\nContent-Length: %b\r\n\r\n" % length.encode())
         assert b" 503 " in client.recv(65_536).partition(b"\r\n")[0]
