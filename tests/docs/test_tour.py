@@ -66,7 +66,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tour]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         printed = run.stdout.split(_BREAK)
         yield Tour(service, run, _steps(blocks, printed))
@@ -163,7 +163,7 @@ def test_a_job_can_be_followed_from_the_upload_to_the_decoder(tour: Tour) -> Non
 
 def test_metrics_tell_of_the_tour_in_both_processes(tour: Tour) -> None:
     """One address has the API's and the worker's figures."""
-    text = httpx.get(f"{tour.service.url}/metrics").text
+    text = httpx.get(f"{tour.service.url}/metrics", timeout=300).text
     for line in (
         "xclip_worker_up 1.0",
         'xclip_jobs{status="queued"} 0.0',

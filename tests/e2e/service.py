@@ -83,7 +83,7 @@ class Service:
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=30).status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url}/readyz", timeout=120).status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass
@@ -92,7 +92,7 @@ class Service:
 
     def client(self) -> httpx.Client:
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(base_url=self.url, timeout=120, headers=headers)
+        return httpx.Client(base_url=self.url, timeout=START_TIMEOUT_S, headers=headers)
 
     def process_ids(self) -> dict[str, int]:
         """The ids of the supervisor and of its children, by command name."""
@@ -126,11 +126,11 @@ class Service:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
-        return self._process.wait(120)
+        return self._process.wait(START_TIMEOUT_S)
 
     def wait_dead(self) -> None:
         assert self._process is not None
-        self._process.wait(120)
+        self._process.wait(START_TIMEOUT_S)
 
     def is_running(self) -> bool:
         """Whether the supervisor runs."""

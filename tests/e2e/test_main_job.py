@@ -135,7 +135,7 @@ def test_an_upload_is_waited_for(archive: Archive, tmp_path: Path) -> None:
     write_clip(file, [(sample_scene(EVENTS[0], random), 3.0)], 96, 96, 12, random)
     job = upload(archive.client, file).json()["job"]
     found = search(
-        archive, text=EVENTS[0].caption, top_k=20, after_job=job["id"], deadline_ms=30_000
+        archive, text=EVENTS[0].caption, top_k=20, after_job=job["id"], deadline_ms=60_000
     )
     assert job["video_id"] in {result["video_id"] for result in found["results"]}
     assert archive.client.delete(f"{VIDEOS}/{job['video_id']}").status_code == 204

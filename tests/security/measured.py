@@ -1,4 +1,7 @@
-"""Decoding that also tells its peak of memory; each file's process imports this, so little else."""
+"""Resource use: decoding that also tells the memory and the processor time that it took.
+
+Each file's process imports this, so it imports little else.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,16 @@ from typing import BinaryIO
 from xclip.video.decode import DecodeRequest
 from xclip.video.sandbox.child import _Decode
 
-PEAK = struct.Struct("<Q")
+USE = struct.Struct("<Qd")
 
 
 @dataclass(frozen=True)
-class DecodeAndTellPeak:
-    """Decoding as always; then how much memory it took, in kilobytes."""
+class DecodeAndTellUse:
+    """Decoding as always; then its peak of memory in kilobytes, and its processor seconds."""
 
     request: DecodeRequest
 
     def __call__(self, file: BinaryIO, pipe: BinaryIO, refused: tuple[str, ...]) -> None:
         _Decode(self.request)(file, pipe, refused)
-        pipe.write(PEAK.pack(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        use = resource.getrusage(resource.RUSAGE_SELF)
+        pipe.write(USE.pack(use.ru_maxrss, use.ru_utime + use.ru_stime))

@@ -1,13 +1,12 @@
 """Files made to hurt: whoever opens them is confined, says what is wrong, and nobody else notices.
 
-For every file: an answer within the time limit, memory below its limit, a documented code or
+For every file: an answer within its limits of processor time and memory, a documented code or
 pictures; and nobody has read the secret or talked to the server that the files name.
 """
 
 import os
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pytest
 from tests.app.conftest import checkpoint, encoder  # noqa: F401 - fixtures
 from tests.app.stack import VIDEOS, open_stack
 from tests.security import hostile_media
-from tests.security.measured import PEAK, DecodeAndTellPeak
+from tests.security.measured import USE, DecodeAndTellUse
 from xclip.errors import VideoError
 from xclip.preprocess import FrameGeometry
 from xclip.video.decode import DecodedSegment, DecodeRequest
@@ -28,7 +27,9 @@ from xclip.video.sandbox.process import ConfinedProcess, open_upload, start_fork
 from xclip.video.sandbox.wire import EndOfVideo, receive
 
 REQUEST = DecodeRequest(Segmentation(), 8, FrameGeometry(64, 64))
-WALL_CLOCK_S = 10.0
+# Processor time does not depend on what else the machine does; the wall clock catches what hangs.
+PROCESSOR_S = 10.0
+WALL_CLOCK_S = 300.0
 SEED = 20_260_801
 
 CODES = {leaf.code for leaf in VideoError.__subclasses__()}
@@ -42,35 +43,33 @@ class Outcome:
     code: str | None
     message: str
     segments: int
-    took_s: float
-    peak_bytes: int
+    peak_kilobytes: int
+    processor_s: float
 
 
 def outcome_of(path, wall_clock_s):
     upload = open_upload(path)
-    began = time.monotonic()
     try:
         process = ConfinedProcess(
             upload,
-            DecodeAndTellPeak(REQUEST),
+            DecodeAndTellUse(REQUEST),
             wall_clock_s=wall_clock_s,
             memory_bytes=DEFAULT_MEMORY_BYTES,
         )
     finally:
         os.close(upload)
-    segments, peak = 0, bytearray(PEAK.size)
+    segments, use = 0, bytearray(USE.size)
     with process:
         try:
             while not isinstance(
                 message := receive(process.read_into, REQUEST), EndOfVideo | VideoError
             ):
                 segments += isinstance(message, DecodedSegment)
-            process.read_into(memoryview(peak))
+            process.read_into(memoryview(use))
         except VideoError as error:  # it was killed, or died
             message = error
     code = message.code if isinstance(message, VideoError) else None
-    took_s = time.monotonic() - began
-    return Outcome(code, str(message), segments, took_s, *PEAK.unpack(peak))
+    return Outcome(code, str(message), segments, *USE.unpack(use))
 
 
 @dataclass
@@ -134,7 +133,7 @@ def decode_all(tmp_path, monkeypatch):
         for name, content in files:
             path.write_bytes(content)
             outcomes[name] = outcome_of(path, wall_clock_s)
-        too_large = {n: o for n, o in outcomes.items() if o.peak_bytes * 1024 > (1 << 30)}
+        too_large = {n: o for n, o in outcomes.items() if o.peak_kilobytes > (1 << 20)}
         assert not too_large, "more memory than the limit and what Python itself takes"
         return outcomes
 
@@ -159,7 +158,7 @@ def test_a_file_cut_anywhere_gives_what_is_there_or_is_refused(videos, decode_al
     outcomes = decode_all(hostile_media.truncated(videos, cuts=8))
 
     assert not without_order(outcomes, REFUSALS | {None})
-    assert max(outcome.took_s for outcome in outcomes.values()) < WALL_CLOCK_S
+    assert max(outcome.processor_s for outcome in outcomes.values()) < PROCESSOR_S
 
 
 def test_flipped_bits_do_not_crash_a_decoder(videos, decode_all):
@@ -176,24 +175,25 @@ def test_headers_that_announce_too_much_are_refused_quickly(videos, decode_all):
     outcomes = decode_all(hostile_media.absurd_headers(videos))
 
     assert not without_order(outcomes, REFUSALS | {None})
-    assert max(outcome.took_s for outcome in outcomes.values()) < 5.0
+    assert max(outcome.processor_s for outcome in outcomes.values()) < PROCESSOR_S / 2
 
 
-@pytest.mark.timeout(120)
 def test_bombs_end_within_their_limits(decode_all):
     """Pixels, pictures, duration, processor time: each has its code."""
-    outcomes = decode_all(hostile_media.bombs(), wall_clock_s=5.0)
+    files = dict(hostile_media.bombs())
+    endless = "a GIF of 6000 pictures of 3000 by 3000"
+    assert decode_all([(endless, files.pop(endless))], 2.0)[endless].code == "decode_timeout"
 
+    outcomes = decode_all(files.items())
     codes = {name: outcome.code for name, outcome in outcomes.items()}
     assert codes == {
         "a GIF of 16000 by 16000 in 60 bytes": "too_large",
         "a GIF of 65535 by 65535": "too_large",
-        "a GIF of 6000 pictures of 3000 by 3000": "decode_timeout",
         "MPEG-4 of 5888 by 5888": None,
         "MPEG-4 of 6400 by 5888": "too_large",
         "pictures that grow a thousandfold": None,
     }
-    assert max(outcome.took_s for outcome in outcomes.values()) < WALL_CLOCK_S
+    assert max(outcome.processor_s for outcome in outcomes.values()) < PROCESSOR_S
 
 
 def test_files_that_name_others_are_not_followed(videos, canary, tmp_path, decode_all):

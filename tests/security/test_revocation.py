@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import uvicorn
 
 from app.catalog import Catalog
 from app.catalog.records import NewVideo
+from app.clock import SystemClock
 from app.main import create_app
 from app.security.api_keys import FRESH_S, create_key
 from app.security.revocation import LOOK_EVERY_S
@@ -28,6 +30,15 @@ PATIENCE_S = 60
 HALF = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\nhalf'
 
 
+class Ahead(SystemClock):
+    """The machine's clock, but with the time of day as far ahead as a test says."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 @dataclass(frozen=True)
 class Served:
     """An application on a port, the folder it serves, and a job that no worker takes."""
@@ -36,6 +47,7 @@ class Served:
     folder: Path
     catalog: Catalog
     job_id: str
+    clock: Ahead
 
     def key(self, scope: str = "write", **choices: float) -> tuple[str, str]:
         """A new key: its id, and its header line."""
@@ -54,17 +66,18 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("revocation")
     settings = Settings(data_dir=folder, worker_url="http://127.0.0.1:9", threads=1)
+    clock = Ahead()
     with Catalog.open(settings.catalog_url) as catalog:
         create_key(catalog, "another", "admin")  # the last one revoked would open the service
         listener = bind("127.0.0.1", 0)
-        server = uvicorn.Server(server_config(create_app(settings), settings))
+        server = uvicorn.Server(server_config(create_app(settings, clock=clock), settings))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         while not server.started:
             time.sleep(0.01)
         new = NewVideo("a.mp4", "video/mp4", 1, "0" * 64, {})
         _, job, _ = catalog.add_video_with_job("default", new)
-        yield Served(listener.getsockname()[1], folder, catalog, job.id)
+        yield Served(listener.getsockname()[1], folder, catalog, job.id, clock)
         server.should_exit = True
         thread.join()
 
@@ -124,7 +137,7 @@ def test_the_event_stream_of_a_revoked_key_ends(served: Served):
         revoke(served, key_id)
         assert all_of(client).endswith(b"0\r\n\r\n")
     head = f"http://127.0.0.1:{served.port}/v1/jobs/{served.job_id}/events"
-    again = httpx.get(head, headers={"authorization": key.partition(": ")[2]})
+    again = httpx.get(head, headers={"authorization": key.partition(": ")[2]}, timeout=PATIENCE_S)
     assert again.status_code == 401
 
 
@@ -137,9 +150,11 @@ def test_a_long_poll_of_a_revoked_key_ends_with_401(served: Served):
 
 
 def test_a_key_that_expires_ends_what_it_has_open(served: Served):
-    _, key = served.key(expires_in_s=3.0)
+    _, key = served.key(expires_in_s=3600.0)
     with follow(served, key) as client:
+        served.clock.ahead = timedelta(hours=2)
         assert all_of(client).endswith(b"0\r\n\r\n")
+    served.clock.ahead = timedelta()
 
 
 def test_another_keys_stream_goes_on(served: Served):

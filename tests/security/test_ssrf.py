@@ -115,8 +115,10 @@ def fetch(
 ) -> bytes | FetchError:
     """Fetch a URL as the service does; what came, or what it was refused with."""
     media = open_storage(DataLayout(tmp_path), writer_id="test").media
-    patience = Pace(connect_s=2)
-    service = UrlFetcher(media, rules, max_bytes=1000, timeout_s=5, resolve=resolver, pace=patience)
+    patience = Pace(connect_s=60)
+    service = UrlFetcher(
+        media, rules, max_bytes=1000, timeout_s=60, resolve=resolver, pace=patience
+    )
     try:
         with anyio.run(service.fetch, url, None).incoming as incoming:
             return incoming.path.read_bytes()
@@ -141,14 +143,14 @@ def test_without_a_guard_every_spelling_reaches_the_canary(canary: Canary):
     """Else the tests below would prove nothing."""
     hosts = [host for host in [*LOOPBACK, "::1"] if HAS_IPV6 or ":" not in host]
     for number, host in enumerate(hosts, start=1):
-        socket.create_connection((host, canary.port), 2).close()
+        socket.create_connection((host, canary.port), 60).close()
         assert canary.connections == number, host
 
 
 def test_no_spelling_connects(canary: Canary):
     """The guard judges the address that a text leads to, so it need not know the spellings."""
     for host in [*LOOPBACK, "::1", "::"]:
-        network = GuardedNetwork(public(), as_the_system_does, Pace(connect_s=2))
+        network = GuardedNetwork(public(), as_the_system_does, Pace(connect_s=60))
         with pytest.raises(UrlNotAllowed):
             anyio.run(network.connect_tcp, host, canary.port)
     assert canary.connections == 0

@@ -269,7 +269,10 @@ def test_an_upload_goes_on_where_it_was_cut(open_page: OpenPage, site: Site):
             return
         tus = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
         headers = {**tus, "upload-offset": "0"}
-        assert httpx.patch(route.request.url, content=came, headers=headers).status_code == 204
+        assert (
+            httpx.patch(route.request.url, content=came, headers=headers, timeout=120).status_code
+            == 204
+        )
         route.abort("connectionreset")
 
     with open_page("desktop", "light") as seen:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from app.cli.main import build_cli
 
 ROOT = Path(__file__).parents[3]
-START_S = 90.0
+START_S = 300.0
 # rich takes what is no terminal for a dumb one, of this size
 WIDE_TERMINAL = {"TTY_COMPATIBLE": "1", "TERM": "dumb", "COLUMNS": "200", "LINES": "60"}
 
@@ -69,7 +69,7 @@ def running_service(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield url
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def _is_ready(url: str) -> bool:

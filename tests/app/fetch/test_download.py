@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -202,11 +204,13 @@ def test_a_server_that_never_begins_tls_is_left(origin: Origin):
     assert isinstance(refusal(origin, url, pace=Pace(connect_s=0.2)), UrlTooSlow)
 
 
-def test_a_slow_server_is_waited_for(origin: Origin):
-    """Longer than a window, as long as enough comes in each."""
-    pace = Pace(window_s=0.1, window_bytes=100)
+def test_a_slow_server_is_waited_for(origin: Origin, monkeypatch: pytest.MonkeyPatch):
+    """Longer than a window, as long as enough comes in each: by the clock every read takes one."""
+    pace = Pace(window_s=100.0, window_bytes=100)
+    now = count(0.0, pace.window_s)
+    monkeypatch.setattr("app.fetch.guard.time", SimpleNamespace(monotonic=lambda: next(now)))
     answer = head(200, "content-length: 20000")
-    origin.answers["/"] = drip(b"a" * 1000, 0.02, before=answer)
+    origin.answers["/"] = drip(b"a" * 1000, 0.01, before=answer)
     assert len(get(origin, origin.url("/"), pace=pace)[1]) == 20_000
 
 

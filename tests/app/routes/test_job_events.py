@@ -26,7 +26,8 @@ from app.settings import Settings
 from tests.app.catalog.samples import claim, complete, new_video
 from tests.app.stack import assert_problem
 
-SOON_S = 2.0
+LONGEST_WAIT_S = 60  # of an answer: whoever does not heed the end of a wait waits so long
+PATIENCE_S = 300
 _contents = count()
 
 
@@ -70,7 +71,7 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
-    settings = Settings(data_dir=folder, threads=1)
+    settings = Settings(data_dir=folder, threads=1, shutdown_grace_s=PATIENCE_S)
     stopping = threading.Event()
     server = uvicorn.Server(server_config(create_app(settings, stopping=stopping), settings))
     listener = bind("127.0.0.1", 0)
@@ -86,7 +87,7 @@ def serving(folder: Path) -> Iterator[Served]:
     thread.start()
     url = base_url(*listener.getsockname())
     try:
-        with httpx.Client(base_url=url, timeout=10) as http:
+        with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
             assert http.get("/livez").is_success
             with Catalog.open(settings.catalog_url) as catalog:
                 yield Served(http, catalog, stop)
@@ -106,6 +107,7 @@ def test_a_follower_sees_every_step(served: Served) -> None:
     with served.following(job.id) as stream:
         first = next(stream)
         assert (first["event"], first["id"], first["data"]["status"]) == ("job", "0", "queued")
+        began = time.monotonic()
         running, token = claim(served.catalog)
         assert next(stream)["data"]["status"] == "running"
         served.catalog.heartbeat(
@@ -114,7 +116,8 @@ def test_a_follower_sees_every_step(served: Served) -> None:
         seen = next(stream)
         assert (seen["id"], seen["data"]["stage"], seen["data"]["progress"]) == ("2", "encode", 0.5)
         assert (seen["data"]["seconds_done"], seen["data"]["seconds_total"]) == (6.0, 12.5)
-        assert 0 <= seen["data"]["eta_s"] < SOON_S
+        # half is done, so the rest takes about as long
+        assert 0 <= seen["data"]["eta_s"] <= 1.2 * (time.monotonic() - began) + 0.1
         complete(served.catalog, running, token)
         last = next(stream)
         assert (last["data"]["status"], last["data"]["eta_s"]) == ("succeeded", None)
@@ -166,7 +169,7 @@ def test_streams_are_counted_and_a_vanished_client_frees_its_place(
             assert_problem(refused, 503, "too_many_streams")
             assert int(refused.headers["retry-after"]) > 0
             assert served.http.get(f"/v1/jobs/{job.id}").is_success
-        deadline = time.monotonic() + SOON_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             with served.http.stream("GET", url) as answer:
                 if answer.is_success:
@@ -181,15 +184,20 @@ def test_nobody_follows_a_job_that_is_not_there(served: Served) -> None:
     assert_problem(served.http.get("/v1/jobs/job_none/events"), 404, "job_not_found")
 
 
-def test_an_answer_waits_for_the_end(served: Served) -> None:
+def test_an_answer_waits_for_the_end(served: Served, looked: threading.Event) -> None:
     """With Prefer: wait it comes as soon as the job has ended, and says that it waited."""
     job = served.add_job()
-    timer = threading.Timer(0.3, served.catalog.cancel_job, [job.id])
-    timer.start()
+
+    def cancel() -> None:
+        assert looked.wait(PATIENCE_S)
+        served.catalog.cancel_job(job.id)
+
+    canceling = threading.Thread(target=cancel)
+    canceling.start()
     began = time.monotonic()
     answer = served.http.get(f"/v1/jobs/{job.id}", headers={"prefer": "wait=100"})
-    timer.join()
-    assert 0.25 < time.monotonic() - began < SOON_S
+    canceling.join()
+    assert time.monotonic() - began < LONGEST_WAIT_S
     assert answer.json()["status"] == "canceled"
     assert answer.headers["preference-applied"] == "wait=60"
 
@@ -199,19 +207,19 @@ def test_an_answer_waits_no_longer_than_asked(served: Served) -> None:
     job = served.add_job()
     began = time.monotonic()
     answer = served.http.get(f"/v1/jobs/{job.id}", headers={"prefer": "wait=1"})
-    assert 0.9 < time.monotonic() - began < SOON_S
+    assert 0.9 < time.monotonic() - began < LONGEST_WAIT_S
     assert answer.json()["status"] == "queued"
     served.catalog.cancel_job(job.id)
     began = time.monotonic()
     answer = served.http.get(f"/v1/jobs/{job.id}", headers={"prefer": "wait=60"})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LONGEST_WAIT_S
     ignored = served.http.get(f"/v1/jobs/{job.id}", headers={"prefer": "wait=soon"})
     assert "preference-applied" not in ignored.headers
     unknown = served.http.get("/v1/jobs/job_none", headers={"prefer": "wait=60"})
     assert_problem(unknown, 404, "job_not_found")
 
 
-def test_a_stop_lets_nobody_wait(tmp_path: Path) -> None:
+def test_a_stop_lets_nobody_wait(tmp_path: Path, looked: threading.Event) -> None:
     """Streams end and waiting answers come at once, so that they do not delay the end."""
     with serving(tmp_path / "data") as served:
         job = served.add_job()
@@ -223,10 +231,10 @@ def test_a_stop_lets_nobody_wait(tmp_path: Path) -> None:
         with served.following(job.id) as stream:
             next(stream)
             waiter.start()
-            time.sleep(0.2)
+            assert looked.wait(PATIENCE_S)
             began = time.monotonic()
             served.stop()
             assert list(stream) == []
         waiter.join()
-        assert time.monotonic() - began < SOON_S
+        assert time.monotonic() - began < LONGEST_WAIT_S
         assert waited[0].json()["status"] == "queued"

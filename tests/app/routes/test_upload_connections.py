@@ -31,7 +31,7 @@ class Server:
     port: int
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}")
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
 
     def send(self, method: str, path: str, begin: bytes, length: int, *lines: str) -> socket.socket:
         """Send a request's head and the begin of a body of `length` bytes; returns the socket."""

@@ -95,6 +95,7 @@ def test_an_empty_file_is_refused_and_leaves_nothing(stack: Stack):
 
 def test_an_upload_may_wait_for_its_job(stack: Stack, make_clip: MakeClip):
     """With `Prefer: wait` the answer has the job and the video as they are at the end."""
+    stack.ingest(make_clip("first.mp4", seconds=1, seed=7))  # the first decoder takes its time
     files = {"file": ("a.mp4", make_clip(seconds=1).read_bytes())}
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stack.api.post, VIDEOS, files=files, headers={"prefer": "wait=60"})

@@ -30,7 +30,7 @@ from xclip.video.sandbox.confinement import confine
 # The fork server's first start imports torch: seconds, and minutes where everything waits for a
 # processor. A server that has ended is noticed at once.
 _START_S = 600.0
-_EXIT_S = 10.0
+_EXIT_S = 60.0  # the kernel has ended the process, and the fork server says so in its turn
 _ATTEMPTS = 3  # of a caller that has no queue to return the file to
 
 T = TypeVar("T")

@@ -68,7 +68,7 @@ def test_the_demo_shows_everything_and_stays_until_interrupted(
             printed.append(line)
             if "until you press Ctrl-C" in line:
                 assert url in line
-                page = httpx.get(url, trust_env=False)
+                page = httpx.get(url, trust_env=False, timeout=120)
                 assert "<title>X-CLIP Search</title>" in page.text
                 demo.send_signal(signal.SIGINT)
     text = "".join(printed)

@@ -21,9 +21,9 @@ import pytest
 from xclip.video.sampling import Segmentation, windows
 
 ROOT = Path(__file__).parents[4]
-GRACE_S = 5.0
+GRACE_S = 120.0
 STRIDE_S = 0.06  # many segments, so that there is time to interrupt an ingest
-START_S = 90.0
+PATIENCE_S = 300.0  # that nothing hangs for ever: other work may share the machine
 
 
 def free_port() -> int:
@@ -32,8 +32,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(condition: Callable[[], bool], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
+def eventually(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     return condition()
@@ -82,7 +82,7 @@ class Service:
     def upload(self, path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             answer = httpx.post(
-                f"{self.url}/v1/collections/default/videos", files={"file": file}, timeout=30
+                f"{self.url}/v1/collections/default/videos", files={"file": file}, timeout=120
             )
         assert answer.status_code == 202, answer.text
         job: dict[str, Any] = answer.json()["job"]
@@ -104,7 +104,7 @@ def service(tmp_path: Path, checkpoint: Path) -> Iterator[Service]:
         "XCLIP_WINDOW_S": "1",
         "XCLIP_STRIDE_S": str(STRIDE_S),
         "XCLIP_THREADS": "1",
-        "XCLIP_LEASE_S": "2",
+        "XCLIP_LEASE_S": "6",
         "XCLIP_SHUTDOWN_GRACE_S": str(GRACE_S),
     }
     running = Service(command("serve", environ), environ, [])
@@ -119,7 +119,7 @@ def service(tmp_path: Path, checkpoint: Path) -> Iterator[Service]:
     for reader in readers:
         reader.start()
     try:
-        line = announced.get(timeout=START_S)
+        line = announced.get(timeout=PATIENCE_S)
         assert line.strip() == f"X-CLIP Search is ready: {running.url}"
         yield running
     finally:
@@ -141,11 +141,11 @@ def test_a_killed_worker_comes_back_and_its_job_is_done_once_and_sigterm_ends_al
     """The announced URL is ready; kill -9 costs a job one attempt; SIGTERM leaves no process."""
     assert httpx.get(f"{service.url}/readyz", timeout=120).status_code == 200
     job = service.upload(make_clip("one.mp4", seconds=40, fps=4, seed=1))
-    assert eventually(lambda: service.job(job["id"])["progress"] > 0, within_s=60)
+    assert eventually(lambda: service.job(job["id"])["progress"] > 0)
     killed = service.pid_of("worker")
     os.kill(killed, signal.SIGKILL)
 
-    assert eventually(lambda: service.job(job["id"])["status"] == "succeeded", within_s=90)
+    assert eventually(lambda: service.job(job["id"])["status"] == "succeeded")
     done = service.job(job["id"])
     assert done["attempts"] == 2
     assert service.pid_of("worker") != killed
@@ -155,16 +155,16 @@ def test_a_killed_worker_comes_back_and_its_job_is_done_once_and_sigterm_ends_al
     asked = httpx.post(
         f"{service.url}/v1/collections/default/search",
         json={"text": "a red square", "top_k": 3},
-        timeout=30,
+        timeout=120,
     )
     assert len(asked.json()["results"]) == 3
 
     # a second job is in progress when the service is stopped
     second = service.upload(make_clip("two.mp4", seconds=240, fps=4, seed=2))
-    assert eventually(lambda: service.job(second["id"])["progress"] > 0, within_s=60)
+    assert eventually(lambda: service.job(second["id"])["progress"] > 0)
     service.parent.send_signal(signal.SIGTERM)
-    assert service.parent.wait(GRACE_S + 5) == 0
-    assert eventually(lambda: service.processes() == {}, within_s=10), service.processes()
+    assert service.parent.wait(PATIENCE_S) == 0
+    assert eventually(lambda: service.processes() == {}), service.processes()
     assert any("back in the queue" in line for line in service.log)
     assert not any("killed" in line for line in service.log)
 
@@ -174,13 +174,13 @@ def test_nothing_outlives_a_killed_parent(service: Service) -> None:
     assert len(service.processes()) >= 3
     os.kill(service.parent.pid, signal.SIGKILL)
     service.parent.wait()
-    assert eventually(lambda: service.processes() == {}, within_s=GRACE_S + 5), service.processes()
+    assert eventually(lambda: service.processes() == {}), service.processes()
 
 
 def ended(name: str, environ: dict[str, str]) -> tuple[int, str]:
     """Exit status and error text of a command that must end by itself."""
     process = command(name, environ)
-    _, errors = process.communicate(timeout=START_S)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, errors
 
 

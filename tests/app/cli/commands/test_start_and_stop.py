@@ -45,7 +45,7 @@ def start(command: str, data: Path, *prefix: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=600,
     )
 
 
