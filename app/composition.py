@@ -20,6 +20,7 @@ from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.model_match import ModelMatch
+from app.services.ingest.quotas import Quotas
 from app.services.ingest.resumable_uploads import (
     ResumableUploads,
     expire_uploads,
@@ -67,6 +68,7 @@ class Services:
     metrics: MetricsCollector
     model_match: ModelMatch
     model_status: ModelStatus
+    quotas: Quotas
     readiness: Readiness
     settled_clock: SettledClock
     search: Search
@@ -125,6 +127,7 @@ def _wire_services(
     segmentation = SegmentationDefaults(settings.window_s, settings.stride_s)
     ingest = Ingest(catalog, media, metrics.upload_bytes)
     settled_clock = SettledClock(clock)
+    quotas = Quotas(catalog, settings)
     return Services(
         classify=Classify(
             catalog,
@@ -152,6 +155,7 @@ def _wire_services(
             catalog, parts.vectors, worker, parts.storage.tensors, settings.data_dir, metrics
         ),
         model_match=ModelMatch(catalog, worker),
+        quotas=quotas,
         model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
         settled_clock=settled_clock,
@@ -170,6 +174,7 @@ def _wire_services(
             media,
             parts.storage.partial_uploads,
             ingest,
+            quotas,
             settled_clock,
             max_bytes=settings.max_upload_bytes,
         ),

@@ -28,6 +28,8 @@ AppError
 ├── TooManyStreams         503 too_many_streams
 ├── Overloaded             503 overloaded
 ├── QueueFull              429 queue_full
+├── TooManyUploads         429 too_many_uploads
+├── QuotaExceeded          507 quota_exceeded
 ├── CatalogUnavailable     503 catalog_unavailable
 ├── PreconditionFailed     412 precondition_failed
 ├── RangeNotSatisfiable    416 range_not_satisfiable
@@ -283,6 +285,20 @@ class QueueFull(AppError):
 
     code = "queue_full"
     status = 429
+
+
+class TooManyUploads(AppError):
+    """The key has announced too many uploads without finishing them."""
+
+    code = "too_many_uploads"
+    status = 429
+
+
+class QuotaExceeded(AppError):
+    """What the key keeps on the disk without use has reached its limit."""
+
+    code = "quota_exceeded"
+    status = 507
 
 
 class CatalogUnavailable(AppError):

@@ -162,6 +162,12 @@ class Settings(BaseModel):
     max_queued_jobs: Annotated[int, Field(ge=1)] = 10_000
     """Ingest jobs that may wait; beyond it uploads get 429."""
 
+    max_open_uploads: Annotated[int, Field(ge=1)] = 256
+    """Resumable uploads that a key may have announced and not finished; beyond it 429."""
+    max_failed_bytes: Annotated[int, Field(ge=0)] = 10 * 1024**3
+    """Bytes that a key's failed videos may take, which are kept for a retry; beyond it its uploads
+    get 507 until it deletes some."""
+
     shutdown_grace_s: PositiveSeconds = 10.0
     """Seconds that running requests and jobs get to end after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

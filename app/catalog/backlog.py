@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from app.catalog.sql import tables
 from app.catalog.transactions import Transactions
 
 T = tables.jobs
+VIDEOS = tables.videos
 _MEASURED: Final = 32
 
 
@@ -66,10 +67,13 @@ def _filled_at(free: Sequence[float], work_s: float) -> float:
 class Backlogs(Transactions):
     """What an upload has to know about those before it."""
 
-    def backlog(self) -> Backlog:
-        """The state of the queue; not free: read it once a second, not for every upload."""
+    def backlog(self, owner: str | None = None) -> Backlog:
+        """The state of the queue; not free: read it once a second, not for every upload.
+
+        owner : only what this key sent is counted among the jobs that wait
+        """
         with self._read() as connection:
-            queued, priced, priced_s = connection.execute(_waiting()).one()
+            queued, priced, priced_s = connection.execute(_waiting(owner)).one()
             seconds = _seconds_per_job(connection)
             left = _left_s(connection, self._shared_now(connection), seconds)
         return Backlog(
@@ -80,6 +84,16 @@ class Backlogs(Transactions):
             priced_s=priced_s or 0.0,
             left_s=tuple(left),
         )
+
+    def failed_bytes(self, owner: str) -> int:
+        """The bytes of videos that the key sent and whose ingest failed or was canceled."""
+        ended = and_(T.c.status.in_(("failed", "canceled")), T.c.owner == owner)
+        failed = and_(ended, VIDEOS.c.status == "failed")
+        query = select(func.coalesce(func.sum(VIDEOS.c.size_bytes), 0)).join_from(
+            T, VIDEOS, VIDEOS.c.job_id == T.c.id
+        )
+        with self._read() as connection:
+            return int(connection.execute(query.where(failed)).scalar_one())
 
     def due_since(self) -> datetime | None:
         """Since when the job that has waited longest could have been begun; None if none waits."""
@@ -92,10 +106,11 @@ class Backlogs(Transactions):
         return found
 
 
-def _waiting() -> Any:
+def _waiting(owner: str | None) -> Any:
     """How many wait, how many of them are priced, and those prices together."""
     counted = select(func.count(), func.count(T.c.price_s), func.sum(T.c.price_s))
-    return counted.where(T.c.status == "queued")
+    waiting = counted.where(T.c.status == "queued")
+    return waiting if owner is None else waiting.where(T.c.owner == owner)
 
 
 def _seconds_per_job(connection: Connection) -> float | None:

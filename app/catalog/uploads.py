@@ -97,6 +97,11 @@ class UploadCatalog(Transactions):
             uploads.put(connection, upload)
         return upload
 
+    def unfinished_uploads_of(self, owner: str) -> tuple[int, int]:
+        """How many of the owner's uploads are no video yet, and the bytes they are to have."""
+        with self._read() as connection:
+            return uploads.unfinished_of(connection, owner)
+
     def get_upload(self, upload_id: str, owner: str) -> ResumableUpload:
         """The owner's upload of that id, also when its time is over and it is not yet swept."""
         with self._read() as connection:

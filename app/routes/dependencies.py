@@ -21,6 +21,7 @@ from app.services.ingest.incoming_files import IncomingFiles
 from app.services.ingest.ingest import Ingest
 from app.services.ingest.job_watcher import JobWatcher
 from app.services.ingest.model_match import ModelMatch
+from app.services.ingest.quotas import Quotas
 from app.services.ingest.resumable_uploads import ResumableUploads
 from app.services.ingest.url_fetch import UrlFetcher
 from app.services.library.clip_export import ClipExport
@@ -95,6 +96,7 @@ LibraryDep = Annotated[LibraryService, Depends(_service("library"))]
 MetricsDep = Annotated[MetricsCollector, Depends(_service("metrics"))]
 ModelMatchDep = Annotated[ModelMatch, Depends(_service("model_match"))]
 ModelStatusDep = Annotated[ModelStatus, Depends(_service("model_status"))]
+QuotasDep = Annotated[Quotas, Depends(_service("quotas"))]
 ReadinessDep = Annotated[Readiness, Depends(_service("readiness"))]
 SearchDep = Annotated[Search, Depends(_service("search"))]
 UploadsDep = Annotated[ResumableUploads, Depends(_service("uploads"))]

@@ -28,6 +28,7 @@ from app.routes.dependencies import (
     Limit,
     ModelMatchDep,
     Owner,
+    QuotasDep,
     UrlFetcherDep,
     VideoId,
 )
@@ -118,6 +119,7 @@ async def upload_video(
     response: Response,
     received: ReceivedUpload,
     models: ModelMatchDep,
+    quotas: QuotasDep,
     library: LibraryDep,
     ingest: IngestDep,
     watcher: JobWatcherDep,
@@ -129,6 +131,7 @@ async def upload_video(
 ) -> schemas.UploadAnswer:
     """Take in a video: 202 and a job, or 200 if these bytes are already there."""
     await anyio.to_thread.run_sync(models.check, collection)
+    await anyio.to_thread.run_sync(quotas.check, owner)
     sender = Sender(owner, idempotency_key) if idempotency_key else None
     with ingest.serving(sender):
         async with received as upload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, select, update
 
 from app.catalog.errors import UploadNotFound
 from app.catalog.records import ResumableUpload
@@ -62,6 +62,15 @@ def unfinished(connection: Connection) -> list[ResumableUpload]:
     """Those that are no video yet."""
     rows = connection.execute(select(T).where(T.c.video_id.is_(None))).mappings()
     return [_upload(row) for row in rows]
+
+
+def unfinished_of(connection: Connection, owner: str) -> tuple[int, int]:
+    """How many of the owner's are no video yet, and the bytes that were told of them."""
+    told = case((T.c.length == _NOT_TOLD, 0), else_=T.c.length)
+    counted = select(func.count(), func.coalesce(func.sum(told), 0))
+    unfinished = counted.where(T.c.owner == owner, T.c.video_id.is_(None))
+    count, length = connection.execute(unfinished).one()
+    return count, int(length)
 
 
 def expired_ids(connection: Connection, now: datetime) -> list[str]:

@@ -17,6 +17,7 @@ from app.clock import SettledClock
 from app.errors import InvalidRequest, UploadExpired, UploadOffsetMismatch
 from app.services.ingest.chunk import Checksum, Chunk
 from app.services.ingest.ingest import Ingest, Upload
+from app.services.ingest.quotas import Quotas
 from app.storage.media_store import ContentTooLarge, FreeSpaceChecks, MediaStore, StorageFull
 from app.storage.partial_uploads import (
     PartialLocked,
@@ -45,6 +46,7 @@ class ResumableUploads:
         media: MediaStore,
         partials: PartialUploadStore,
         ingest: Ingest,
+        quotas: Quotas,
         clock: SettledClock,
         *,
         max_bytes: int,
@@ -54,12 +56,20 @@ class ResumableUploads:
         self._media = media
         self._partials = partials
         self._ingest = ingest
+        self._quotas = quotas
         self._clock = clock
         self.max_bytes = max_bytes
 
     def create(self, collection: str, owner: str, new: NewUpload) -> UploadProgress:
-        """Announce an upload; raises CollectionNotFound, ContentTooLarge, StorageFull."""
+        """Announce an upload; all that its owner has announced must find room.
+
+        Raises CollectionNotFound, ContentTooLarge, StorageFull, QueueFull, QuotaExceeded,
+        TooManyUploads.
+        """
+        self._quotas.check(owner)
+        announced_bytes = self._quotas.check_open(owner)
         self._check_size(new.length or 0)
+        self._media.check_free_space((new.length or 0) + announced_bytes)
         upload = self._catalog.create_upload(collection, owner, new)
         try:
             self._partials.create(upload.id)

@@ -287,6 +287,31 @@ def test_keys_take_turns_however_their_videos_came(tmp_path: Path):
         assert ids.index(done.headers["x-job-id"]) == 1
 
 
+def test_what_a_key_keeps_without_finishing_it_is_bounded(tmp_path: Path):
+    """Announced uploads by their number, failed videos by their bytes, until some are deleted."""
+    settings = Settings(data_dir=tmp_path, worker_url=AWAY, max_open_uploads=1, max_failed_bytes=0)
+    app = create_app(settings)
+    with (
+        TestClient(app, HERE, raise_server_exceptions=False) as api,
+        Catalog.open(settings.catalog_url) as jobs,
+    ):
+        url = announce(api, 5)
+        refused = api.post(UPLOADS, headers={**TUS, "upload-length": "5"})
+        assert_problem(refused, 429, "too_many_uploads")
+        assert int(refused.headers["retry-after"]) > 0
+        assert send(api, url, 0, b"hello").status_code == 204  # the one becomes a video
+        job = jobs.claim_job("worker", 60)
+        assert job is not None
+        assert job.lease_token is not None
+        jobs.fail_job(job.id, job.lease_token, code="c", message="m", retry=False)
+        files = {"file": ("b.mp4", b"other")}
+        assert_problem(api.post(VIDEOS, files=files), 507, "quota_exceeded")
+        announced = api.post(UPLOADS, headers={**TUS, "upload-length": "5"})
+        assert_problem(announced, 507, "quota_exceeded")
+        assert api.delete(f"{VIDEOS}/{job.video_id}").status_code == 204
+        assert api.post(VIDEOS, files=files).status_code == 202
+
+
 def test_a_full_disk_refuses_uploads_and_nothing_else(tmp_path: Path):
     """507 before a body is read; the library is still served, and readiness says why."""
     settings = Settings(data_dir=tmp_path, worker_url=AWAY, min_free_bytes=1 << 62)

@@ -13,18 +13,21 @@ from app.clock import Clock, SettledClock, SystemClock
 from app.data_layout import DataLayout
 from app.services.ingest.chunk import Checksum
 from app.services.ingest.ingest import AcceptedUpload, Ingest, Sender, Upload
+from app.services.ingest.quotas import Quotas
 from app.services.ingest.resumable_uploads import (
     ResumableUploads,
     UploadProgress,
     expire_uploads,
     remove_unneeded_bytes,
 )
+from app.settings import Settings
 from app.storage.composition import Storage, open_storage
 from app.storage.media_store import MediaStore
 from app.storage.partial_uploads import PartialUploadStore
 from app.telemetry.metrics import Metrics
 
 OWNER = "someone"
+MAX_OPEN = 8  # unfinished uploads of an owner
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,12 @@ def over(catalog: Catalog, storage: Storage, clock: Clock) -> Arrivals:
     ingest = Ingest(catalog, storage.media, Metrics().upload_bytes)
     settled = SettledClock(clock)
     uploads = ResumableUploads(
-        catalog, storage.media, storage.partial_uploads, ingest, settled, max_bytes=1 << 20
+        catalog,
+        storage.media,
+        storage.partial_uploads,
+        ingest,
+        Quotas(catalog, Settings(max_open_uploads=MAX_OPEN)),
+        settled,
+        max_bytes=1 << 20,
     )
     return Arrivals(catalog, storage, ingest, uploads, clock, settled)
