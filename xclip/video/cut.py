@@ -22,6 +22,7 @@ from xclip.errors import NotCuttable, VideoError, VideoTooLarge
 from xclip.video.containers import Limits, TolerantDecoder, packets
 from xclip.video.cut_plan import CutPlan, plan_cut
 from xclip.video.cut_source import CopiedPacket, CutContainer, CutSource, OpenSource, tick
+from xclip.video.display_width import state_display_width
 from xclip.video.edit_list import shorten
 from xclip.video.parameter_sets import are_out_of_band
 from xclip.video.seekable_file import SeekableFile
@@ -82,6 +83,9 @@ def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
         unit = tick(opened.stream)
         if plan.ends_hidden and opened.target == "mp4":
             shorten(output, (plan.end - plan.start) * unit)
+        ratio = opened.stream.sample_aspect_ratio
+        if opened.target == "webm" and ratio and ratio != 1:
+            state_display_width(output, max(1, round(opened.stream.width * ratio)))
         _verify(output, [float((each - plan.start) * unit) for each in plan.shown()], request)
         start_s = max(0.0, float((plan.start - plan.origin) * unit))
         return Cut(opened.target, start_s, float((plan.end - plan.origin) * unit))
@@ -130,7 +134,7 @@ def _describe(context: VideoCodecContext, source: OpenSource) -> None:
         described, repeated = _TAGS[context.name]
         is_described = are_out_of_band(context.name, source.stream.codec_context.extradata or b"")
         context.codec_tag = described if is_described else repeated
-    if source.stream.sample_aspect_ratio:
+    if source.stream.sample_aspect_ratio:  # an mp4 takes it from here
         context.sample_aspect_ratio = source.stream.sample_aspect_ratio
 
 

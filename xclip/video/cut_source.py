@@ -107,7 +107,7 @@ def _seek(source: OpenSource, stamp: int) -> bool:
 
 def _target(source: InputContainer, stream: VideoStream) -> CutContainer:
     codec, kind = stream.codec_context.codec.canonical_name, source.format.name
-    if kind.startswith("matroska") and codec in _WEBM_VIDEO and not _needs_mp4(source, stream):
+    if kind.startswith("matroska") and codec in _WEBM_VIDEO:
         return "webm"
     # Early x264 coded 4:4:4 in its own way, and says so once, at the very beginning: a decoder that
     # begins later takes it for the standard's and shows noise.
@@ -117,17 +117,6 @@ def _target(source: InputContainer, stream: VideoStream) -> CutContainer:
     raise NotCuttable(
         f"{codec} frames in {kind} cannot be copied into an mp4 or a webm without re-encoding."
     )
-
-
-def _needs_mp4(source: InputContainer, stream: VideoStream) -> bool:
-    """Whether a webm would lose the shape of the pixels, which PyAV cannot write into one.
-
-    Not where an mp4 would lose more: VP8, or a sound that only a webm holds.
-    """
-    is_square = (stream.sample_aspect_ratio or 1) == 1
-    if is_square or stream.codec_context.codec.canonical_name not in _MP4_VIDEO:
-        return False
-    return _sound(source, "webm") is None or _sound(source, "mp4") is not None
 
 
 def _sound(source: InputContainer, target: CutContainer) -> AudioStream | None:

@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 
+from xclip.video.ebml import element, elements
 from xclip.video.iso_boxes import boxes, boxes_of
 from xclip.video.seekable_file import SeekableFile
 
@@ -92,10 +93,10 @@ def _is_matroska_encrypted(file: SeekableFile) -> bool:
         if at >= end:
             return False
         file.seek(at, os.SEEK_SET)
-        element = _element(file.read(_LONGEST_HEADER), 0)
-        if element is None:
+        found = element(file.read(_LONGEST_HEADER), 0)
+        if found is None:
             return False
-        kind, begin, size = element
+        kind, begin, size = found
         if kind == _SEGMENT:
             at += begin
             continue
@@ -109,8 +110,8 @@ def _is_matroska_encrypted(file: SeekableFile) -> bool:
 
 
 def _has_encrypted_track(tracks: bytes) -> bool:
-    for kind, track in _elements(tracks):
-        if kind == _TRACK and (_TRACK_TYPE, _VIDEO) in _elements(track):
+    for kind, track in elements(tracks):
+        if kind == _TRACK and (_TRACK_TYPE, _VIDEO) in elements(track):
             encodings = _all(_all([track], _ENCODINGS), _ENCODING)
             if any(True for _ in _all(encodings, _ENCRYPTION)):
                 return True
@@ -120,29 +121,6 @@ def _has_encrypted_track(tracks: bytes) -> bool:
 def _all(contents: Iterable[bytes], wanted: int) -> Iterator[bytes]:
     """The content of each element of this id in any of `contents`."""
     for content in contents:
-        for kind, inner in _elements(content):
+        for kind, inner in elements(content):
             if kind == wanted:
                 yield inner
-
-
-def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Id and content of each element, as far as they are whole."""
-    at = 0
-    while (element := _element(content, at)) is not None:
-        kind, begin, size = element
-        yield kind, content[begin : begin + size]
-        at = begin + size
-
-
-def _element(content: bytes, at: int) -> tuple[int, int, int] | None:
-    """Id of the element at a place, where its content begins, and its size (RFC 8794)."""
-    if at >= len(content) or not content[at]:
-        return None
-    id_length = 9 - content[at].bit_length()
-    size_at = at + id_length
-    if id_length > 4 or size_at >= len(content) or not content[size_at]:
-        return None
-    length = 9 - content[size_at].bit_length()
-    begin = size_at + length
-    size = int.from_bytes(content[size_at:begin]) & ((1 << 7 * length) - 1)
-    return int.from_bytes(content[at:size_at]), begin, size

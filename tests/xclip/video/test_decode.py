@@ -4,6 +4,7 @@ import io
 import re
 import struct
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -424,21 +425,28 @@ def test_the_aspect_ratio_of_the_container_counts(make_request, clips):
         assert opened.streams.video[0].sample_aspect_ratio == 2
 
 
-def test_the_display_size_of_a_webm_counts(make_request, clips):
-    """It is the only place in which VP9 says the shape of its pixels; a clip then is an mp4."""
-    content = clips.numbered(10, container="webm", codec="libvpx-vp9", b_frames=0)
-    # A rate and a picture of 64 by 64, which become a filler and a picture that is 128 wide.
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+@pytest.mark.parametrize("width", [1, 32, 128, 300])
+def test_the_display_size_of_a_webm_counts(make_request, clips, codec, width):
+    """It is the only place in which such a video says the shape of its pixels; a clip says it,
+    too, whatever the picture's number of bytes is."""
+    content = clips.numbered(10, container="webm", codec=codec, b_frames=0)
+    # A rate and a picture of 64 by 64, which become a filler and a picture of another width.
     square = bytes.fromhex("23e38384 02625a00 e086 b08140 ba8140")
-    wide = content.replace(square, bytes.fromhex("ec80 e08c b08140 ba8140 54b08180 ec80"))
+    display = bytes.fromhex("b08140 ba8140 54b082") + width.to_bytes(2)
+    wide = content.replace(square, bytes.fromhex("ec81 00 e08b") + display)
+    assert square in content
 
     (segment,) = decoded(wide, make_request())
     clip = io.BytesIO()
     done = cut(io.BytesIO(wide), clip, CutRequest(0.0, 0.2, 1 << 20))
 
-    assert segment.thumbnail.shape == (64, 128, 3)
-    assert done.container == "mp4"
+    high, wide_shown, _ = segment.thumbnail.shape
+    assert wide_shown / high == pytest.approx(width / 64, rel=0.02)
+    assert done.container == "webm"
     with av.open(io.BytesIO(clip.getvalue())) as opened:
-        assert opened.streams.video[0].sample_aspect_ratio == 2
+        assert opened.streams.video[0].sample_aspect_ratio == Fraction(width, 64)
+        assert len(list(opened.decode(video=0))) > 4
 
 
 def test_what_a_probe_tells(clips):
