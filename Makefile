@@ -53,8 +53,9 @@ bench-speed: $(VENV)/installed ## measure decoding, model, ingest, index, search
 	$(RUN)/python -m benchmarks.training_step
 	$(RUN)/python -m benchmarks.page
 
-faults: $(VENV)/installed ## the long runs: 200 kills, overload, a 4 GB upload, 100 requests an operation (an hour)
+faults: $(VENV)/installed ## the long runs: 200 kills, every failure of a disk, overload, a 4 GB upload, 100 requests an operation (an hour)
 	$(RUN)/python -m tests.faults.random_kills --kills 200
+	XCLIP_TEST_FAULTS=all $(RUN)/python -m pytest tests/faults
 	$(RUN)/python -m benchmarks.overload
 	$(RUN)/python -m benchmarks.big_upload
 	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py

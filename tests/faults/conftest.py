@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,8 +18,16 @@ from xclip.encoder import Encoder
 
 __all__ = ["CHOICES", "checkpoint", "encoder"]
 
-LIFE_S = 60.0
+LIFE_S = 600.0
+T = TypeVar("T")
 _context = multiprocessing.get_context("forkserver")
+
+
+def sample(cases: Sequence[T], every: int) -> list[T]:
+    """The first, every so many-th after it and the last one; in `make faults` all of them."""
+    if os.environ.get("XCLIP_TEST_FAULTS") == "all":
+        return list(cases)
+    return [*cases[:-1:every], cases[-1]]
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def check_segments(stack: Stack, videos: list[dict[str, Any]]) -> None:
     assert sorted(hit["segment_id"] for hit in answer.json()["results"]) == sorted(ids)
 
 
-def await_removals(stack: Stack, patience_s: float = 5.0) -> None:
+def await_removals(stack: Stack, patience_s: float = 60.0) -> None:
     """The housekeeping that runs when the service starts has taken off the disk what is deleted."""
     deadline = time.monotonic() + patience_s
     while stack.api.get("/v1/removals").json()["pending"]:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import World
+from tests.faults.conftest import World, sample
 
 ROOT = Path(__file__).parents[2]
 SIZE_MIB = 24
 STEP = 16 << 10
-FREE_BYTES = [4096, *range(STEP, 15 * STEP, STEP)]
+FREE_BYTES = sample([4096, *range(STEP, 15 * STEP, STEP)], 5)
 # A file system of one's own, without being root: in a user and mount namespace.
 OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
 
@@ -44,7 +44,7 @@ def test_a_disk_that_fills_up_at_any_write_loses_nothing(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=150,
+        timeout=850,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:]
@@ -55,7 +55,6 @@ def test_a_disk_that_fills_up_at_any_write_loses_nothing(
     assert refused[-1] == 0, "the disk was still full at the end"
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small file system")
 def test_a_service_on_a_full_disk_starts_answers_and_deletes(
     prepared: World, checkpoint: Path, tmp_path: Path
@@ -73,7 +72,7 @@ def test_a_service_on_a_full_disk_starts_answers_and_deletes(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=550,
+        timeout=850,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-4000:] + (tmp_path / "log").read_text()[-4000:]
