@@ -139,6 +139,13 @@ class DecoderLost(VideoError):
 
     The kernel's out-of-memory killer ends processes that did nothing wrong, and a fork server that
     dies takes all of its processes with it.
+
+    from_outside : whether no file can have been the cause: something else killed the process, or it
+        could not be started
     """
 
     code = "decoder_lost"
+
+    def __init__(self, message: str, *, from_outside: bool = False) -> None:
+        super().__init__(message)
+        self.from_outside = from_outside

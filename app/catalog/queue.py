@@ -16,6 +16,7 @@ from app.catalog.sql import segments as segment_rows
 from app.catalog.transactions import Transactions
 
 TOKEN_BYTES = 16
+BLAMELESS_WAIT_S = 30.0
 WORKER_LOST = ("worker_lost", "The worker was lost in the middle of the job.")
 
 
@@ -140,12 +141,21 @@ class Queue(Transactions):
             return jobs.get(connection, job_id)
 
     def fail_job(
-        self, job_id: str, lease_token: str, *, code: str, message: str, retry: bool
+        self,
+        job_id: str,
+        lease_token: str,
+        *,
+        code: str,
+        message: str,
+        retry: bool,
+        blameless: bool = False,
     ) -> Job:
         """End a job's attempt: with `retry` it waits for the next one while any is left.
 
         Each wait is about twice as long as the one before. Without, or without an attempt left, the
-        job fails. `message` is a sentence for the person who sent the video. Raises LeaseLost.
+        job fails. One that is `blameless`, since nothing in it can have been the cause, keeps its
+        last attempt and waits half a minute for it. `message` is a sentence for the person who sent
+        the video. Raises LeaseLost.
         """
         with self._write() as connection:
             job = jobs.held(connection, job_id, lease_token, ended="failed")
@@ -153,6 +163,9 @@ class Queue(Transactions):
                 return job
             if retry and job.attempts < self._max_attempts:
                 self._queue_later(connection, job, (code, message))
+            elif blameless:
+                error = (code, message)
+                self._put_off(connection, job, job.attempts - 1, error, BLAMELESS_WAIT_S)
             else:
                 jobs.fail(connection, job, code, message, self._now())
             return jobs.get(connection, job_id)

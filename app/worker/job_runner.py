@@ -155,16 +155,25 @@ class JobRunner:
             logger.info("job %s: back in the queue, %s", job.id, why)
 
     def _try_again(self, job: Job, lease: Lease, attempt: Attempt, error: DecoderLost) -> None:
-        """Nothing is known of the file: it may be what ended the decoder, so attempts count."""
+        """Nothing is known of the file: attempts count where it may be what ended the decoder."""
         if lease.should_stop():  # the fork server ends with the worker
             self._give_back(job, lease, attempt)
         else:
-            self._fail(job, lease, error.code, str(error), retry=True)
+            self._fail(job, lease, error.code, str(error), retry=True, blameless=error.from_outside)
 
-    def _fail(self, job: Job, lease: Lease, code: str, message: str, *, retry: bool) -> None:
+    def _fail(
+        self,
+        job: Job,
+        lease: Lease,
+        code: str,
+        message: str,
+        *,
+        retry: bool,
+        blameless: bool = False,
+    ) -> None:
         try:
             after = self._catalog.fail_job(
-                job.id, lease.token, code=code, message=message, retry=retry
+                job.id, lease.token, code=code, message=message, retry=retry, blameless=blameless
             )
         except (LeaseLost, NotFound):
             self._abandon(job)

@@ -107,15 +107,16 @@ def test_a_broken_file_fails_at_once_with_the_decoders_code(
 
 
 class KilledDecoder:
-    """Decodes as the parts do, but each decoder is killed once it says what the file is."""
+    """Decodes as the parts do, but a signal ends each decoder once it says what the file is."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, cause: signal.Signals = signal.SIGKILL) -> None:
         self._decoder = decoder
+        self._cause = cause
 
     @contextmanager
     def open(self, *arguments: Any) -> Iterator[Decoding]:
         with self._decoder.open(*arguments) as decoding:
-            os.kill(decoding._process.pid, signal.SIGKILL)
+            os.kill(decoding._process.pid, self._cause)
             yield decoding
 
 
@@ -134,10 +135,29 @@ def test_a_decoder_killed_from_outside_costs_an_attempt_and_not_the_video(
     assert (done.status, done.attempts, done.error_code) == ("succeeded", 2, None)
 
 
-def test_a_decoder_killed_in_every_attempt_fails_its_job(parts: Parts, make_clip: MakeClip) -> None:
-    """The file may be what ends it."""
+def test_a_decoder_killed_from_outside_in_every_attempt_does_not_fail_its_job(
+    parts: Parts, make_clip: MakeClip
+) -> None:
+    """Its last attempt is not used up: no file can kill its decoder."""
     job = parts.upload(make_clip(seconds=60, fps=4))
     puller = replace(parts, decoder=KilledDecoder(parts.decoder)).puller()
+    for _ in range(5):
+        parts.catalog.retry_job(job.id)
+        assert puller.run_one()
+    waiting = parts.catalog.get_job(job.id)
+    assert (waiting.status, waiting.attempts) == ("queued", 2)
+    parts.catalog.retry_job(job.id)
+    assert parts.puller().run_one()
+    assert parts.catalog.get_job(job.id).status == "succeeded"
+
+
+def test_a_decoder_that_crashes_in_every_attempt_fails_its_job(
+    parts: Parts, make_clip: MakeClip
+) -> None:
+    """The file may be what ends it."""
+    job = parts.upload(make_clip(seconds=60, fps=4))
+    crashing = KilledDecoder(parts.decoder, signal.SIGSEGV)
+    puller = replace(parts, decoder=crashing).puller()
     while parts.catalog.get_job(job.id).status == "queued":
         parts.catalog.retry_job(job.id)
         puller.run_one()

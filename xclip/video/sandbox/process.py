@@ -33,6 +33,20 @@ _START_S = 600.0
 _EXIT_S = 60.0  # the kernel has ended the process, and the fork server says so in its turn
 _ATTEMPTS = 3  # of a caller that has no queue to return the file to
 
+# What a process brings upon itself, over a file for example; others send it all other signals.
+_OWN_FAULTS = frozenset(
+    {
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+        signal.SIGXFSZ,
+    }
+)
+
 T = TypeVar("T")
 
 # Called in the new process, once it is confined, with the file, the pipe to write results to, and
@@ -126,7 +140,8 @@ class ConfinedProcess:
             self.pid = self._read_status(_START_S)
         except (OSError, EOFError) as error:
             self._close_descriptors()
-            raise DecoderLost("The decoder process could not be started.") from error
+            message = "The decoder process could not be started."
+            raise DecoderLost(message, from_outside=True) from error
         finally:
             os.close(results_writer)
 
@@ -188,9 +203,12 @@ class ConfinedProcess:
         if self._exit_code == -signal.SIGXCPU:
             return DecodeTimeout(f"Decoding took longer than {self._wall_clock_s:g} s.")
         if self._exit_code is not None and self._exit_code < 0:
-            name = signal.Signals(-self._exit_code).name
-            return DecoderLost(f"The signal {name} ended the decoder process.")
-        return DecoderLost("The decoder process ended before it was done.")
+            cause = signal.Signals(-self._exit_code)
+            message = f"The signal {cause.name} ended the decoder process."
+            return DecoderLost(message, from_outside=cause not in _OWN_FAULTS)
+        without_server = self._exit_code is None
+        message = "The decoder process ended before it was done."
+        return DecoderLost(message, from_outside=without_server)
 
     def _wait_for_exit(self) -> None:
         try:

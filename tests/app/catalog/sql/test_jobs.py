@@ -220,6 +220,20 @@ def test_a_failure_may_be_tried_again_so_often(
     assert catalog.get_video("default", video.id).status == "failed"
 
 
+def test_a_blameless_job_keeps_its_last_attempt(
+    catalog: Catalog, video: Video, clock: HandClock
+) -> None:
+    """It waits as often as it takes, half a minute each time, and its video is not failed."""
+    for attempts in (1, 2, 2, 2):
+        job, token = claim_after_pause(catalog, clock)
+        waiting = catalog.fail_job(
+            job.id, token, code="decoder_lost", message="Lost.", retry=True, blameless=True
+        )
+        assert (waiting.status, waiting.attempts) == ("queued", attempts)
+    assert waiting.not_before == clock.now() + timedelta(seconds=30)
+    assert catalog.get_video("default", video.id).status == "processing"
+
+
 def test_success_after_a_retry_leaves_no_error(
     catalog: Catalog, video: Video, clock: HandClock
 ) -> None:

@@ -194,13 +194,14 @@ def test_processor_time_is_limited_while_the_caller_does_not_read(slow_clip, mak
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL", "SIGTERM"])
 def test_a_decoder_that_a_signal_ends_is_lost(slow_clip, make_request, name):
-    """It says nothing of the file, and the next file is decoded as before."""
+    """It says nothing of the file, which can have caused a crash and no other signal."""
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         next(decoding)
         os.kill(decoding.pid, signal.Signals[name])
 
-        with pytest.raises(DecoderLost, match=name):
+        with pytest.raises(DecoderLost, match=name) as lost:
             list(decoding)
+    assert lost.value.from_outside is (name != "SIGSEGV")
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         assert isinstance(next(decoding), VideoInfo)
 
@@ -211,8 +212,9 @@ def test_a_fork_server_that_dies_is_started_again(slow_clip, make_request):
         next(decoding)
         stop_fork_server()
 
-        with pytest.raises(DecoderLost):
+        with pytest.raises(DecoderLost) as lost:
             list(decoding)
+    assert lost.value.from_outside
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         assert isinstance(next(decoding), VideoInfo)
 
