@@ -40,6 +40,7 @@ from app.routes.error_responses import (
 )
 from app.routes.openapi_document import document_json_values
 from app.routes.score_kinds import document_score_kinds
+from app.routes.tus import document_tus
 from app.security.access_table import check_access_table, document_access
 from app.security.authentication import Authenticator
 from app.security.headers import SecurityHeaders
@@ -167,6 +168,7 @@ def _document(app: FastAPI) -> None:
         schema = generate()
         document_json_values(schema)
         document_problems(schema)
+        document_tus(schema)
         document_access(schema)
         document_score_kinds(schema)
         return schema

@@ -180,7 +180,14 @@ def form_body(kind: type[Accepted]) -> dict[str, object]:
     schema = kind.model_json_schema(ref_template=COMPONENT)
     properties = {"file": _FILE, **schema["properties"]}
     required = ["file", *schema.get("required", [])]
-    body = {"type": "object", "properties": properties, "required": required}
+    rules = {"allOf": schema["allOf"]} if "allOf" in schema else {}
+    body = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+        **rules,
+    }
     encoding = {name: {"contentType": "application/json"} for name in schema["properties"]}
     content = {"multipart/form-data": {"schema": body, "encoding": encoding}}
     return {"requestBody": {"required": True, "content": content}}

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Header
 from fastapi.routing import APIRoute
@@ -25,9 +25,36 @@ from app.storage.filenames import MAX_LABEL_LENGTH, file_label
 from xclip_search import schemas
 
 VERSION: Final = "1.0.0"
+TAG: Final = "uploads"
 CHUNK_TYPE: Final = "application/offset+octet-stream"
 _UNKNOWN_TYPE: Final = "application/octet-stream"
-_MAX_METADATA_LENGTH: Final = 32_768  # of the whole header
+_VERSION_HEADER = {
+    "description": "version of the protocol",
+    "schema": {"type": "string", "enum": [VERSION]},
+}
+_HEADERS = {
+    "Location": "path of the upload, on the address of the service",
+    "Tus-Version": "versions of the protocol that are spoken",
+    "Tus-Extension": "extensions of the protocol that are spoken, separated by commas",
+    "Tus-Max-Size": "how many bytes an upload may have",
+    "Tus-Checksum-Algorithm": "algorithms of Upload-Checksum, separated by commas",
+    "Upload-Offset": "how many bytes of the file are here",
+    "Upload-Length": "size of the file in bytes, once it is told",
+    "Upload-Defer-Length": "1 while the size of the file is not told",
+    "Upload-Expires": "when the upload is forgotten unless more of it comes, as an HTTP date",
+    "Upload-Metadata": "what the upload was announced with",
+    "X-Video-Id": "id of the video, once the upload is complete",
+    "X-Job-Id": "id of the job that ingests the video, once the upload is complete",
+}
+PROGRESS_HEADERS: Final = (
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Defer-Length",
+    "Upload-Expires",
+    "X-Video-Id",
+    "X-Job-Id",
+)
+MAX_METADATA_LENGTH: Final = 32_768  # of the whole header
 
 
 class TusRoute(APIRoute):
@@ -45,6 +72,24 @@ class TusRoute(APIRoute):
 
 
 TusVersion = Annotated[str | None, Header(description=f"version of the protocol, always {VERSION}")]
+
+
+def document_tus(schema: dict[str, Any]) -> None:
+    """Say in an OpenAPI document which headers the requests and answers of the protocol carry."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if TAG not in operation.get("tags", ()):
+                continue
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "tus-resumable":
+                    parameter |= {"required": True, "schema": {"type": "string", "enum": [VERSION]}}
+            for answer in operation["responses"].values():
+                answer["headers"] = {"Tus-Resumable": _VERSION_HEADER} | answer.get("headers", {})
+
+
+def headers_of(*names: str) -> dict[str, dict[str, Any]]:
+    """The OpenAPI `headers` of an answer with these."""
+    return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
 
 
 async def speaks_tus(tus_resumable: TusVersion = None) -> None:
@@ -110,7 +155,7 @@ def metadata_header(upload: ResumableUpload) -> str:
 
 
 def _pairs(header: str) -> dict[str, str]:
-    if len(header) > _MAX_METADATA_LENGTH:
+    if len(header) > MAX_METADATA_LENGTH:
         raise InvalidRequest("Upload-Metadata is too long.")
     pairs: dict[str, str] = {}
     for pair in filter(None, header.split(",")):

@@ -31,7 +31,7 @@ from app.services.ingest.chunk import Chunk
 from app.services.ingest.resumable_uploads import ResumableUploads, UploadProgress
 from xclip_search import schemas
 
-router = APIRouter(prefix="/v1", tags=["uploads"], route_class=tus.TusRoute)
+router = APIRouter(prefix="/v1", tags=[tus.TAG], route_class=tus.TusRoute)
 
 _SPEAKS_TUS = [Depends(tus.speaks_tus)]
 Length = Annotated[
@@ -67,6 +67,7 @@ Described = Annotated[
     str | None,
     Header(
         alias="upload-metadata",
+        max_length=tus.MAX_METADATA_LENGTH,
         description="`filename BASE64,filetype BASE64,metadata BASE64`, each of which may be left "
         "out; `metadata` is a JSON object",
     ),
@@ -81,7 +82,17 @@ Checked = Annotated[
 ]
 
 
-@router.options("/uploads", status_code=204)
+@router.options(
+    "/uploads",
+    status_code=204,
+    responses={
+        204: {
+            "headers": tus.headers_of(
+                "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"
+            )
+        }
+    },
+)
 async def get_upload_abilities(uploads: UploadsDep) -> Response:
     """The version and the extensions of the protocol that are spoken here."""
     return Response(status_code=204, headers=tus.abilities(uploads.max_bytes))
@@ -91,7 +102,10 @@ async def get_upload_abilities(uploads: UploadsDep) -> Response:
     "/collections/{collection}/uploads",
     status_code=201,
     dependencies=_SPEAKS_TUS,
-    responses=problem_responses(404, 409, 412, 413, 422, 507),
+    responses={
+        201: {"headers": tus.headers_of("Location", *tus.PROGRESS_HEADERS)},
+        **problem_responses(404, 409, 412, 413, 422, 507),
+    },
 )
 def create_upload(
     response: Response,
@@ -118,7 +132,10 @@ def create_upload(
     "/uploads/{upload_id}",
     response_class=Response,
     dependencies=_SPEAKS_TUS,
-    responses=problem_responses(404, 410, 412, 422, 423),
+    responses={
+        200: {"headers": tus.headers_of("Upload-Metadata", *tus.PROGRESS_HEADERS)},
+        **problem_responses(404, 410, 412, 422, 423),
+    },
 )
 def get_upload_offset(uploads: UploadsDep, owner: Owner, upload_id: UploadId) -> Response:
     """How much is here for certain, in Upload-Offset: a client goes on from there."""
@@ -157,7 +174,10 @@ def get_upload(
     "/uploads/{upload_id}",
     status_code=204,
     dependencies=_SPEAKS_TUS,
-    responses=problem_responses(400, 404, 409, 410, 412, 413, 415, 422, 423, 460, 507),
+    responses={
+        204: {"headers": tus.headers_of(*tus.PROGRESS_HEADERS)},
+        **problem_responses(400, 404, 409, 410, 412, 413, 415, 422, 423, 460, 507),
+    },
     openapi_extra={"requestBody": {"content": {tus.CHUNK_TYPE: {"schema": BINARY_SCHEMA}}}},
 )
 async def append_chunk(

@@ -7,6 +7,7 @@ Nothing else that version 0.1 had goes or changes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,16 @@ CHANGED = {
     f"{_ANNOUNCE}/upload-length/schema": _LATER_LENGTH,
     f"{_LENGTH}/type": _LATER_LENGTH,
 }
+# What version 0.1 enforced and did not document: of texts, labels, templates and URLs, between
+# fields, of the parts of a form; and the headers of the tus protocol.
+ENFORCED = re.compile(
+    rf"^{_SCHEMAS}/(ClassifyRequest|EmbeddingRequest|LabelSetPut|SearchRequest)/(allOf$|properties/"
+    r"(labels|templates|input|model|text|negative_text|then)/.*(minLength|pattern|uniqueItems)$)"
+    r"|^/paths/.*/post/requestBody/.*/(allOf|additionalProperties|minLength|pattern|uniqueItems)$"
+    r"|/heatmap/get/parameters/q/schema/(minLength|pattern)$"
+    r"|/parameters/upload-metadata/schema/anyOf/0/maxLength$"
+    r"|^/paths//v1/.*uploads.*/(responses/\d+/headers|parameters/tus-resumable/(required|schema/.*))$"
+)
 NAMED = {"properties", "schemas"}  # their keys are names, which may read like prose's
 
 
@@ -117,11 +128,14 @@ def without_prose(node: Any, keys_are_names: bool = False) -> Any:
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
     """Each place where two documents differ unforeseen, as `path: before -> after`."""
-    if (before is None and path in ADDED) or path in CHANGED:
+    if (before is None and path in ADDED) or path in CHANGED or ENFORCED.search(path):
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
             yield from differences(before.get(key), after.get(key), f"{path}/{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from differences(old, new, f"{path}/{number}")
     elif before != after:
         yield f"{path}: {json.dumps(before)} -> {json.dumps(after)}"
 

@@ -21,6 +21,7 @@ from xclip_search.schemas.fields import (
     StartSeconds,
     VideoId,
 )
+from xclip_search.schemas.rules import at_most_one_of, documented, never_both, one_of, says
 from xclip_search.schemas.values import (
     Accepted,
     Answer,
@@ -33,9 +34,16 @@ from xclip_search.schemas.values import (
     TextUsage,
 )
 
+_LABELS = (
+    one_of("labels", "label_set"),
+    never_both(says("mode", "multi"), says("none_of_these", True)),
+)
+
 
 class LabelRequest(Accepted):
     """Which labels to score, and how much of the result to return."""
+
+    model_config = documented(*_LABELS)
 
     labels: Labels | None = Field(
         default=None, description="2 to 10000 texts, of which no two may read the same"
@@ -74,6 +82,8 @@ class LabelRequest(Accepted):
 
 class ClassifyRequest(LabelRequest):
     """Zero-shot labels over one part of a collection; no part means all of it."""
+
+    model_config = documented(*_LABELS, at_most_one_of("video_ids", "segment_ids", "filter"))
 
     video_ids: Identifiers | None = Field(
         default=None, description="label only these videos, 1 to 1000 of the collection"

@@ -16,7 +16,7 @@ class EmbeddingRequest(Accepted):
     input: Text | Annotated[list[Text], Field(min_length=1, max_length=2_048)] = Field(
         description="a text, or up to 2048 of them"
     )
-    model: Text = Field(description="the name that /v1/models gives")
+    model: Text = Field(description="the name that /v1/models gives; another one is refused")
     encoding_format: Literal["float", "base64"] = Field(
         default="float", description="vectors as lists of numbers, or as float32 in base64"
     )

@@ -29,7 +29,9 @@ class CollectionPut(Accepted):
     """Creates a collection; what is left out takes the service's defaults."""
 
     window_s: Seconds | None = Field(default=None, description="length of a segment in seconds")
-    stride_s: Seconds | None = Field(default=None, description="seconds between starts of segments")
+    stride_s: Seconds | None = Field(
+        default=None, description="seconds between starts of segments, at most window_s"
+    )
     metadata: Metadata | None = Field(
         default=None, description="what to keep with the collection; default: an empty object"
     )
@@ -57,6 +59,7 @@ class UrlUpload(Accepted):
     url: str = Field(
         min_length=1,
         max_length=4_096,
+        json_schema_extra={"pattern": r"^\s*[Hh][Tt][Tt][Pp][Ss]?:"},
         description="http or https, without user name or password; docs/url-ingest.md says which "
         "hosts it may name",
     )

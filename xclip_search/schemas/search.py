@@ -21,6 +21,7 @@ from xclip_search.schemas.fields import (
     ThumbnailUrl,
     VideoId,
 )
+from xclip_search.schemas.rules import documented, given, needs, never_both, one_of, says
 from xclip_search.schemas.values import Accepted, Answer, Filter, Identifier, Text, TextUsage
 
 # Any string, so that a client reads the scores of an encoder that is newer than itself. The server
@@ -35,8 +36,13 @@ ScoreKind = Annotated[
 ]
 
 
+_GROUPED = needs("max_per_video", "group_by")
+
+
 class SearchOptions(Accepted):
     """What is searched, and how the results are paged and arranged."""
+
+    model_config = documented(_GROUPED)
 
     top_k: Annotated[int, Field(ge=1, le=1_000)] = Field(
         default=10, description="results on a page; with group_by, videos"
@@ -73,6 +79,15 @@ class SearchOptions(Accepted):
 
 class SearchRequest(SearchOptions):
     """A search by one of text, segment_id and then."""
+
+    model_config = documented(
+        _GROUPED,
+        one_of("text", "segment_id", "then"),
+        needs("negative_text", "text"),
+        needs("within_s", "then"),
+        never_both(given("then"), says("merge", True)),
+        never_both(given("segment_id"), given("min_confidence")),
+    )
 
     text: Text | None = Field(default=None, description="what the video shows, in words")
     negative_text: Text | None = Field(

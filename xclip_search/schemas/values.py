@@ -101,13 +101,30 @@ def _check_json(body: JsonValue, max_depth: int, max_characters: int) -> None:
             raise ValueError(f"must not be longer than about {max_characters} characters")
 
 
-Text = Annotated[str, Field(max_length=1_000), AfterValidator(_check_text)]
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
+# What the validators check, as far as JSON Schema can say it.
+_VISIBLE = {"minLength": 1, "pattern": r"\S"}
+_WITH_PLACE = {"minLength": 2, "pattern": r"\{\}"}
+
+Text = Annotated[
+    str, Field(max_length=1_000, json_schema_extra={**_VISIBLE}), AfterValidator(_check_text)
+]
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_check_metadata),
+    Field(
+        description="A JSON object of at most about 16,384 characters and 16 levels. Numbers are "
+        "finite, and whole ones fit 64 bits; texts hold no NUL and no half of a surrogate pair."
+    ),
+]
 Seconds = Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)]
 Labels = Annotated[
-    list[Text], Field(min_length=2, max_length=10_000), AfterValidator(_check_labels)
+    list[Text],
+    Field(min_length=2, max_length=10_000, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_check_labels),
 ]
-Template = Annotated[Text, AfterValidator(_check_template)]
+Template = Annotated[
+    Text, Field(json_schema_extra={**_WITH_PLACE}), AfterValidator(_check_template)
+]
 Templates = Annotated[list[Template], Field(max_length=100)]
 LabelSetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z]{3}_[0-9a-z]{1,64}$")]
@@ -120,7 +137,8 @@ Filter = Annotated[
         "operators eq, ne, in, gt, gte, lt, lte, exists; all must hold. and, or (lists of filters) "
         "and not (a filter) combine. Fields are video_id, filename, sha256, size, container, "
         "codec, width, height, duration, created, start, end and the keys of the video's metadata; "
-        "metadata.KEY always means the metadata.",
+        "metadata.KEY always means the metadata. At most 16 levels, 200 conditions, 1,000 values "
+        "in a list and 10,000 in all lists.",
         examples=[{"camera": ["north", "south"], "duration": {"gte": 10, "lt": 60}}],
     ),
 ]
