@@ -223,6 +223,11 @@ def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], s
         )
 
 
+def not_finite(model: XCLIPModel) -> list[str]:
+    """The names of the weights that hold NaN or infinity."""
+    return [key for key, value in model.state_dict().items() if not value.isfinite().all()]
+
+
 def _complaint(what: str, keys: Iterable[str]) -> list[str]:
     names = sorted(keys)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""

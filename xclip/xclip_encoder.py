@@ -16,13 +16,14 @@ from torch import Tensor
 
 from xclip import scoring
 from xclip.encoder import ArrayShape, StoredSegments, TokenizedText
+from xclip.errors import WeightsError
 from xclip.hub import Checkpoint
 from xclip.inference.engine import Engine, uninterrupted
 from xclip.model import XCLIPModel
 from xclip.preprocess import FrameGeometry
 from xclip.processor import XCLIPProcessor
 from xclip.text_bank import read_bank
-from xclip.weights import fingerprint, load_model
+from xclip.weights import fingerprint, load_model, not_finite
 
 # Rows of the prompt generator computed at once; bounds its memory for any request.
 _ROWS_AT_ONCE = 4096
@@ -77,6 +78,11 @@ class XCLIPEncoder:
         # Both halves come from the commit that a branch names now, whatever is pushed meanwhile.
         processor = XCLIPProcessor.from_pretrained(name, checkpoint.commit)
         model = load_model(name, checkpoint.commit)
+        if spoiled := not_finite(model):
+            raise WeightsError(
+                f"the weights of {name} are not all finite, as in a damaged file or after a "
+                f"training that diverged: {', '.join(spoiled[:4])}"
+            )
         return cls(model, processor, name, device, read_bank(checkpoint), checkpoint.folder)
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:

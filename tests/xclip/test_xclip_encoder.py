@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,17 @@ def test_facts(encoder: Encoder, checkpoint: Path) -> None:
     assert encoder.logit_scale == pytest.approx(100)
     assert (encoder.device, encoder.dtype) == ("cpu", "float32")  # small, hence exact
     assert len(encoder.fingerprint) == 16
+
+
+def test_weights_that_are_no_numbers_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    """A worker does not start with them: no video could be indexed."""
+    model = XCLIPModel.from_pretrained(checkpoint)
+    with torch.no_grad():
+        model.text_projection.weight[0, 0] = torch.inf
+    folder = shutil.copytree(checkpoint, tmp_path / "damaged")
+    model.save_pretrained(folder)
+    with pytest.raises(WeightsError, match=r"not all finite.*: text_projection\.weight"):
+        load_encoder(str(folder), device="cpu")
 
 
 def test_score_equals_forward(

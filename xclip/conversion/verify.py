@@ -23,7 +23,7 @@ from xclip.hub import fetch_from_dataset, locate
 from xclip.model import XCLIPModel
 from xclip.processor import XCLIPProcessor
 from xclip.scoring import encode_video, score
-from xclip.weights import load_model
+from xclip.weights import load_model, not_finite
 
 STORED_TOLERANCE = 1e-4  # of a logit
 GOLDEN_TOLERANCE = 1e-3  # of a probability, and of a logit also relative: what the sources allow
@@ -115,7 +115,7 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
 
 
 def _finite_weights(model: XCLIPModel) -> CheckResult:
-    spoiled = [key for key, value in model.state_dict().items() if not value.isfinite().all()]
+    spoiled = not_finite(model)
     detail = f"not in {', '.join(spoiled[:4])}" if spoiled else "in all tensors"
     return CheckResult("finite numbers", not spoiled, detail)
 
