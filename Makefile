@@ -23,7 +23,7 @@ serve: $(VENV)/installed ## start API and worker on http://127.0.0.1:8000
 	$(RUN)/xclip-search serve $(ARGS)
 
 test: $(VENV)/installed ## run all tests, in three processes
-	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(RUN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/installed ## lint, format and types
 	$(RUN)/ruff check $(SOURCES)
