@@ -13,7 +13,7 @@ from typer.core import TyperGroup as Group
 
 from app.cli.lazy_commands import LazyGroup
 from app.cli.main import build_cli
-from app.service_urls import KEY_VARIABLE
+from app.service_urls import KEY_VARIABLE, URL_VARIABLE
 from app.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_variables_are_settings(page: Path) -> None:
     """What a page tells to set can be set."""
     if page.parent.name == "decisions":
         return  # which also name what was decided against
-    known = {variable(name) for name in Settings.model_fields} | {KEY_VARIABLE}
+    known = {variable(name) for name in Settings.model_fields} | {KEY_VARIABLE, URL_VARIABLE}
     named = set(re.findall(r"\bXCLIP_[A-Z_]*[A-Z]\b", page.read_text()))
     only_compose = {"XCLIP_MEMORY"}
     tests_own = {name for name in named if name.startswith("XCLIP_TEST")}
