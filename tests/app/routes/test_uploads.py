@@ -135,7 +135,7 @@ def test_an_announcement_is_checked(api: TestClient):
     assert_problem(api.post(UPLOADS, headers=TUS), 422, "invalid_request")
     for sent in ("filename !", "a YQ==,a YQ==", "filename /w==", "a YQ"):
         assert_problem(refused("5", **{"upload-metadata": sent}), 422, "invalid_request")
-    for text in ("[]", "{", '{"a": "\\u0000"}', '{"a": NaN}'):
+    for text in ("[]", "{", '{"a": 1, "a": 1}', '{"a": "\\u0000"}', '{"a": NaN}'):
         assert_problem(refused("5", **metadata({"metadata": text})), 422, "invalid_request")
 
 
