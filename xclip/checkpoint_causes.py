@@ -11,6 +11,10 @@ from torch import Tensor
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ZIP = b"PK\x03\x04"
+_GZIP = b"\x1f\x8b"
+_OTHER_WEIGHTS = frozenset(
+    {".bin", ".safetensors", ".ckpt", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf"}
+)
 _BEGINNING = 512
 
 # What wrappers put in front of, or into, the names of a network's tensors, and how to save without.
@@ -30,9 +34,22 @@ def what_it_is_instead(path: Path) -> str | None:
         start = file.read(_BEGINNING)
     if start.startswith(_LFS):
         return "it is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder"
-    if start.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+    if start.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "it is a web page, not the file itself: download it again, from its direct address"
+    if start.startswith(_GZIP):
+        return "it is compressed with gzip: unpack it"
     return None
+
+
+def what_else_there_is(folder: Path) -> str | None:
+    """Files of a folder that hold weights under a name that is not read, and what to do."""
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in _OTHER_WEIGHTS)
+    if not names:
+        return None
+    return (
+        f"it holds {', '.join(names[:5])}, which is not read under that name: save the model's "
+        "`state_dict()` alone as pytorch_model.bin, or call `save_pretrained`"
+    )
 
 
 def why_no_safetensors(path: Path) -> str:
@@ -41,6 +58,8 @@ def why_no_safetensors(path: Path) -> str:
         start = file.read(len(_ZIP))
     if start == _ZIP:
         return "it was written by torch.save: call it pytorch_model.bin"
+    if start.startswith(b'{"'):
+        return "it is JSON, such as a server's refusal: download it again"
     return "it is damaged or not complete: download or copy it again"
 
 
@@ -60,9 +79,21 @@ def why_not_weights_only(error: Exception) -> str:
 
 def where_the_weights_are(content: Mapping[object, object]) -> str | None:
     """Which key of a training state holds the tensors, and what to do, if one does."""
+    if (path := _path_to_tensors(content)) is None:
+        return None
+    keys = "".join(f"[{key!r}]" for key in path)
+    told = " in ".join(repr(key) for key in reversed(path))
+    return f"its tensors are under {told}: save `content{keys}` alone"
+
+
+def _path_to_tensors(content: Mapping[object, object], depth: int = 3) -> list[str] | None:
     for key, value in content.items():
-        if isinstance(value, Mapping) and value and all(map(_is_tensor, value.values())):
-            return f"its tensors are under {str(key)!r}: save `content[{str(key)!r}]` alone"
+        if not isinstance(value, Mapping) or not value:
+            continue
+        if all(map(_is_tensor, value.values())):
+            return [str(key)]
+        if depth > 1 and (inner := _path_to_tensors(value, depth - 1)) is not None:
+            return [str(key), *inner]
     return None
 
 
@@ -81,7 +112,7 @@ def why_names_differ(expected: Collection[str], found: Collection[str]) -> str |
     for wrapper, advice in _WRAPPERS.items():
         if wrapper in steps and _mostly(wanted, {_without(name, _WRAPPERS) for name in found}):
             return f"the names hold {wrapper + '.'!r}; {advice}"
-    for prefix in sorted({name.split(".")[0] for name in found}):
+    for prefix in sorted(_beginnings(found), key=len):
         inner = {_without(name.removeprefix(f"{prefix}."), _WRAPPERS) for name in found}
         if _mostly(wanted, inner):
             return (
@@ -89,6 +120,12 @@ def why_names_differ(expected: Collection[str], found: Collection[str]) -> str |
                 f"do: save the `state_dict()` of its {prefix!r}"
             )
     return None
+
+
+def _beginnings(names: Collection[str]) -> set[str]:
+    """What names may begin with before those of the network: up to four of their steps."""
+    split = (name.split(".") for name in names)
+    return {".".join(steps[:count]) for steps in split for count in range(1, min(5, len(steps)))}
 
 
 def _mostly(wanted: set[str], names: set[str]) -> bool:

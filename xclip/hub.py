@@ -71,6 +71,8 @@ def locate(source: str | Path, revision: str | None = None) -> Checkpoint:
         return Checkpoint(PACKAGED / text)
     if Path(text).is_dir():
         return Checkpoint(Path(text))
+    if Path(text).is_file():
+        raise WeightsError(f"{text!r} is a file; a checkpoint is named by its folder")
     if not _HUB_ID.fullmatch(text):
         raise WeightsError(f"{text!r} is neither a folder nor the id of a hub repository")
     config = _fetch(text, CONFIG_FILE, revision)

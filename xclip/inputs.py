@@ -24,6 +24,7 @@ class ModelInputs(dict[str, Tensor]):
         *where: str | int | torch.device | torch.dtype,
         device: str | int | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        non_blocking: bool = False,
     ) -> Self:
         """The same inputs on a device, in a dtype, or both, in any order, as transformers has it.
 
@@ -42,7 +43,11 @@ class ModelInputs(dict[str, Tensor]):
                 device = value
         return type(self)(
             {
-                name: tensor.to(device, dtype if tensor.is_floating_point() else None)
+                name: tensor.to(
+                    device,
+                    dtype if tensor.is_floating_point() else None,
+                    non_blocking=non_blocking,
+                )
                 for name, tensor in self.items()
             }
         )

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from xclip.checkpoint_causes import (
+    what_else_there_is,
     where_the_weights_are,
     why_names_differ,
     why_no_safetensors,
@@ -135,7 +136,9 @@ def read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     if path := checkpoint.find(PICKLE_FILE):
         return _read_pickle(path)
     names = f"{SAFETENSORS_FILE}, {INDEX_FILE} and {PICKLE_FILE}"
-    raise WeightsError(f"{checkpoint.repository or checkpoint.folder} holds none of {names}")
+    other = what_else_there_is(checkpoint.folder)
+    why = "" if other is None else f"; {other}"
+    raise WeightsError(f"{checkpoint.repository or checkpoint.folder} holds none of {names}{why}")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

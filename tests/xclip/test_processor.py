@@ -206,6 +206,7 @@ def test_inputs_are_moved_and_rounded_but_for_ids(
         inputs.to(torch.bfloat16, "cpu"),
         inputs.to(device="cpu", dtype=torch.bfloat16),
         inputs.to(torch.device("cpu"), dtype=torch.bfloat16),
+        inputs.to("cpu", torch.bfloat16, non_blocking=True),
     ):
         assert moved.pixel_values.dtype == torch.bfloat16
         assert torch.equal(moved.input_ids, inputs.input_ids)

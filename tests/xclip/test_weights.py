@@ -253,6 +253,8 @@ def _put_within(tensors: dict[str, Tensor]) -> None:
         (_put_in_front("_orig_mod."), "'_orig_mod.'; torch.compile"),
         (_put_in_front("module._orig_mod."), "'module.'; DataParallel"),
         (_put_in_front("_fsdp_wrapped_module."), "FSDP"),
+        (_put_in_front("module.model."), "begin with 'module.model.'"),
+        (_put_in_front("net.backbone."), "begin with 'net.backbone.'.* of its 'net.backbone'"),
         (_put_in_front("model."), "begin with 'model.'.* of its 'model'"),
         (_put_in_front("backbone._orig_mod."), "'_orig_mod.'|'backbone.'"),
         (_put_within, "'module.'"),
@@ -275,6 +277,15 @@ def test_a_training_state_says_under_which_key_its_weights_are(folder: Path, key
     tensors = torch.load(path, weights_only=True)
     torch.save({"epoch": 3, "optimizer": {"state": {}}, key: tensors}, path)
     with pytest.raises(WeightsError, match=f"under '{key}'"):
+        load_model(folder)
+
+
+def test_weights_within_a_state_within_a_state(folder: Path) -> None:
+    """The whole way to them is told."""
+    as_pickle(folder)
+    path = folder / "pytorch_model.bin"
+    torch.save({"trainer": {"model": torch.load(path, weights_only=True)}}, path)
+    with pytest.raises(WeightsError, match=r"under 'model' in 'trainer'.*\['trainer'\]\['model'\]"):
         load_model(folder)
 
 
@@ -327,6 +338,20 @@ def test_a_folder_without_weights(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     with pytest.raises(WeightsError, match=r"none of model\.safetensors"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "tf_model.h5", "pytorch_model-00001-of-00002.bin"])
+def test_weights_under_a_name_that_is_not_read_are_named(folder: Path, name: str) -> None:
+    """They are there, and the file is called otherwise."""
+    (folder / WEIGHTS).rename(folder / name)
+    with pytest.raises(WeightsError, match=f"it holds {name}, which is not read under that name"):
+        load_model(folder)
+
+
+def test_a_file_in_place_of_its_folder_is_refused(folder: Path) -> None:
+    """It is not looked for on the hub."""
+    with pytest.raises(WeightsError, match="is a file; a checkpoint is named by its folder"):
+        load_model(folder / WEIGHTS)
 
 
 def test_a_shard_outside_the_folder_is_refused(folder: Path) -> None:
