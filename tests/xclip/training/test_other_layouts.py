@@ -158,6 +158,16 @@ def test_whole_numbers_that_were_saved_as_floats_are_labels(tmp_path: Path) -> N
     assert [str(row) for row in found.left_out] == ["object 2: its file is no text but {'0': 'a'}"]
 
 
+def test_half_an_emoji_is_no_caption(tmp_path: Path) -> None:
+    """Texts are cut in the middle of one, and then no report could be written with them."""
+    text = '[{"path": "a.mp4", "caption": "a man \\ud83d"}, {"path": "b.mp4", "caption": "x"}]'
+    found = read_annotations("table", table(tmp_path, text), V, "test")
+    assert [clip.text for clip in found.clips] == ["x"]
+    assert [str(row) for row in found.left_out] == [
+        "object 1: its caption or label holds half a character"
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     ["mv89_33_46 a bird in a sink", "a.mp4 running", "a.mp4 1 4 6", "dir-1 163 1", "a.mp4 -1"],

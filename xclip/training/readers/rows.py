@@ -15,6 +15,7 @@ from pathlib import Path
 from xclip.training.readers.clips import AnnotatedClip
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair that was cut, which no file can be written with
 _UNIT = re.compile(r"(?<=[\d.]) ?(s|sec|seconds?)$", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d+):(?=[0-5]?\d:))?(\d+):([0-5]?\d(?:[.,]\d*)?)", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -69,6 +70,8 @@ def clip_of(row: Row) -> AnnotatedClip:
     text, start, end = text_of(row.text), seconds("start", first), seconds("end", last)
     if text is None:
         raise RowError("it has no caption or label")
+    if _HALF.search(text):
+        raise RowError("its caption or label holds half a character")
     if end is not None and not (start or 0.0) < end:
         raise RowError(f"it starts at {start or 0.0:g} s, which is not before its end at {end:g} s")
     return AnnotatedClip(row.path, text, start, end)
