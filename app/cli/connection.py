@@ -80,27 +80,27 @@ def service_url(url: str | None) -> str:
 
     Raises SettingsError, and BadParameter if what was given cannot be a URL.
     """
-    if url is None:
-        url = os.environ.get(URL_VARIABLE) or None
     if url is not None:
-        return _with_scheme(url)
+        return _with_scheme("--url", url)
+    if by_variable := os.environ.get(URL_VARIABLE):
+        return _with_scheme(URL_VARIABLE, by_variable)
     from app.settings import load_settings
 
     settings = load_settings(os.environ)
     return base_url(settings.host, settings.port)
 
 
-def _with_scheme(url: str) -> str:
-    """The URL with http:// before what is only a host and a port. Raises BadParameter."""
+def _with_scheme(source: str, url: str) -> str:
+    """The URL that `source` gives, with http:// if it has no scheme. Raises BadParameter."""
     if not url:
         raise typer.BadParameter("--url is empty; leave it out for the default")
     given = url if "://" in url else f"http://{url}"
     if given.partition("://")[0].lower() not in ("http", "https"):
-        raise typer.BadParameter(f"--url {url!r} must begin with http:// or https://")
+        raise typer.BadParameter(f"{source} {url!r} must begin with http:// or https://")
     try:
         check_url(given)
     except ValueError as error:
-        raise typer.BadParameter(f"--url: {error}") from None
+        raise typer.BadParameter(f"{source}: {error}") from None
     return given
 
 

@@ -99,7 +99,7 @@ def _watch(client: Client, collection: str | None, top: int) -> None:
 
 
 def _table(jobs: Sequence[schemas.JobAnswer]) -> Listing:
-    names = ("=job", "=collection", "=video", "=status", "=stage")
+    names = ("=job", "collection", "video", "=status", "stage")
     table = Listing(*names, "done>", "left>", "why")
     for job in jobs:
         left = "" if job.eta_s is None else figure(job.eta_s, ".0f", " s")
