@@ -26,7 +26,7 @@ from app.server.listener import bind, server_config
 from app.settings import Settings
 from tests.faults.full_disk import VIDEOS
 
-PATIENCE_S = 60
+PATIENCE_S = 300
 HALF = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\nhalf'
 
 
@@ -65,7 +65,12 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("revocation")
-    settings = Settings(data_dir=folder, worker_url="http://127.0.0.1:9", threads=1)
+    settings = Settings(
+        data_dir=folder,
+        worker_url="http://127.0.0.1:9",
+        threads=1,
+        body_timeout_s=PATIENCE_S,  # of uploads that wait for the revocation
+    )
     clock = Ahead()
     with Catalog.open(settings.catalog_url) as catalog:
         create_key(catalog, "another", "admin")  # the last one revoked would open the service
@@ -111,6 +116,18 @@ def all_of(client: socket.socket) -> bytes:
         if got.endswith(b"0\r\n\r\n"):
             break
     return got
+
+
+def is_open(client: socket.socket) -> bool:
+    """Whether neither the connection nor the chunked body has ended; comments may have come."""
+    client.setblocking(False)
+    try:
+        while got := client.recv(65_536):
+            if got.endswith(b"0\r\n\r\n"):
+                return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def revoke(served: Served, key_id: str) -> None:
@@ -164,9 +181,7 @@ def test_another_keys_stream_goes_on(served: Served):
     with follow(served, key) as ended, follow(served, other) as goes_on:
         revoke(served, key_id)
         all_of(ended)
-        goes_on.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            goes_on.recv(1)
+        assert is_open(goes_on)
 
 
 def test_an_end_comes_within_a_second():
