@@ -107,11 +107,11 @@ EARLY = """
 def test_a_signal_just_before_serving_is_not_lost() -> None:
     """It came when nothing handled it, and the process went on for ever."""
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(EARLY) + textwrap.dedent(PROGRAM), "5"],
+        [sys.executable, "-c", textwrap.dedent(EARLY + PROGRAM), "5", str(LONG_S)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GUARD_S,
         check=True,
     )
     assert ended.stdout.split("\n", 1)[1] == "stop\nended\n"
