@@ -255,7 +255,7 @@ def test_memory_is_limited(slow_clip, make_request):
 
 def test_memory_does_not_grow_with_the_video(slow_clip, make_request):
     """Frames of 36 MB each, of which twenty are looked at, in 400 MiB."""
-    wanted = make_request(window_s=10.0, stride_s=10.0, num_frames=10)
+    wanted = make_request(window_s=2.0, stride_s=2.0, num_frames=10)
     with decode_in_child(slow_clip, wanted, wall_clock_s=60, memory_bytes=400 << 20) as decoding:
         for _ in range(3):
             next(decoding)
