@@ -91,7 +91,8 @@ class Asking:
     def __init__(self, **choices: Any) -> None:
         self.inner = Inner()
         self.backlog = Backlog(0, 0, None)
-        self.layer = AdmissionControl(self.inner, Settings(**choices), SystemClock(), Metrics())
+        settings = Settings(**{"max_query_wait_s": 600.0, **choices})
+        self.layer = AdmissionControl(self.inner, settings, SystemClock(), Metrics())
 
     def ask(self, path: str, method: str = "POST", body: tuple[bytes, ...] = (b"{}",)) -> Client:
         return Client(self, path, method, body)
