@@ -59,6 +59,7 @@ faults: $(VENV)/installed ## the long runs: 200 kills, every failure of a disk, 
 	$(RUN)/python -m benchmarks.overload
 	$(RUN)/python -m benchmarks.big_upload
 	XCLIP_TEST_OPENAPI_EXAMPLES=100 $(RUN)/python -m pytest --timeout 3000 tests/security/test_openapi.py
+	XCLIP_TEST_CUT_INTERVALS=24 $(RUN)/python -m pytest tests/xclip/video/test_cut_property.py
 
 check-image: $(VENV)/installed ## run the Dockerfile's installation steps in a clean environment (minutes)
 	$(RUN)/python -m tests.deploy.image_install

@@ -29,7 +29,7 @@ def completed(line: str, **environ: str) -> list[str]:
 
 def test_commands_and_options_are_suggested() -> None:
     """By how they begin."""
-    assert completed("xclip-search se") == ["serve", "search"]
+    assert completed("xclip-search se") == ["serve", "settings", "search"]
     assert "--pictures" in completed("xclip-search search --pic")
 
 

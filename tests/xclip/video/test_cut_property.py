@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import struct
 from collections.abc import Callable
@@ -25,7 +26,10 @@ from xclip.video.cut import Cut, CutRequest, cut
 
 MAX_BYTES = 200 << 20
 COUNT = 90
-LARGE = 400_000  # bytes of a real file, which take long to decode
+# The suite tries six intervals of each kind of file and two of each real one; `make faults` tries
+# more, and large files too, which take long to decode.
+INTERVALS = int(os.environ.get("XCLIP_TEST_CUT_INTERVALS", "6"))
+LARGE = 400_000 if INTERVALS == 6 else MAX_BYTES  # bytes of a real file
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
@@ -202,16 +206,16 @@ def test_of_any_interval_a_clip_shows_the_frames_of_the_source(name: str) -> Non
     source = source_of((PLAIN | ODD)[name]())
     end_s = source.frames[-1].at + 0.04
     dice = random.Random(name)
-    for number in range(6):
+    for number in range(INTERVALS):
         start_s = dice.uniform(0, end_s - 0.05) if number else 0.0
         length_s = dice.choice([0.01, 0.1, 0.7, 3.0, 60.0])
         is_cut = check(source, start_s, start_s + length_s)
         assert is_cut or name in ODD, (start_s, length_s)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_of_any_interval_of_a_real_file_a_clip_shows_its_frames(real_clips) -> None:
-    """Every file of the folder that decodes, odd and damaged ones too; large ones are not odder."""
+    """Every file of the folder that decodes, odd and damaged ones too."""
     tried = cuts = 0
     for path in sorted(real_clips.glob("*.*")):
         content = path.read_bytes()
@@ -222,7 +226,7 @@ def test_of_any_interval_of_a_real_file_a_clip_shows_its_frames(real_clips) -> N
             source = source_of(content)
         except (VideoError, ValueError, av.error.FFmpegError):
             continue
-        for _ in range(2):
+        for _ in range(INTERVALS // 3):
             start_s = dice.uniform(0, source.frames[-1].at)
             tried += 1
             try:
@@ -231,4 +235,4 @@ def test_of_any_interval_of_a_real_file_a_clip_shows_its_frames(real_clips) -> N
                 assert not source.sound
             except AssertionError as error:
                 raise AssertionError(f"{path.name} from {start_s} s") from error
-    assert cuts > 30
+    assert cuts > 5 * INTERVALS
