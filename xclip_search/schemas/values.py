@@ -119,7 +119,7 @@ Metadata = Annotated[
 Seconds = Annotated[float, Field(ge=0.1, le=86_400, allow_inf_nan=False)]
 Labels = Annotated[
     list[Text],
-    Field(min_length=2, max_length=10_000, json_schema_extra={"uniqueItems": True}),
+    Field(min_length=2, max_length=10_000),
     AfterValidator(_check_labels),
 ]
 Template = Annotated[
