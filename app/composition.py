@@ -70,7 +70,6 @@ class Services:
     model_status: ModelStatus
     quotas: Quotas
     readiness: Readiness
-    settled_clock: SettledClock
     search: Search
     uploads: ResumableUploads
     url_fetcher: UrlFetcher
@@ -85,6 +84,7 @@ class Parts:
     worker: WorkerClient
     vectors: VectorPort
     deletion: DeletionRunner
+    settled_clock: SettledClock
 
     def close(self) -> None:
         """Close what was opened, the catalog last, once the folder knows how far it came."""
@@ -116,7 +116,9 @@ def _open_parts(settings: Settings, worker: WorkerClient | None, clock: Clock) -
     catalog = open_catalog(settings, clock=clock)
     worker = worker or WorkerClient(*settings.worker_base_urls, secret=catalog.secret(SECRET))
     vectors = open_vectors(catalog, threads=settings.threads, exact_up_to=settings.exact_up_to)
-    return Parts(catalog, storage, worker, vectors, DeletionRunner(catalog, storage))
+    return Parts(
+        catalog, storage, worker, vectors, DeletionRunner(catalog, storage), SettledClock(clock)
+    )
 
 
 def _wire_services(
@@ -126,7 +128,6 @@ def _wire_services(
     damage = Damage(catalog, metrics.damaged_segments)
     segmentation = SegmentationDefaults(settings.window_s, settings.stride_s)
     ingest = Ingest(catalog, media, metrics.upload_bytes)
-    settled_clock = SettledClock(clock)
     quotas = Quotas(catalog, settings)
     return Services(
         classify=Classify(
@@ -158,7 +159,6 @@ def _wire_services(
         quotas=quotas,
         model_status=ModelStatus(catalog, worker),
         readiness=Readiness(catalog, worker, settings.data_dir, settings.min_free_bytes),
-        settled_clock=settled_clock,
         search=Search(
             catalog,
             parts.vectors,
@@ -175,7 +175,7 @@ def _wire_services(
             parts.storage.partial_uploads,
             ingest,
             quotas,
-            settled_clock,
+            parts.settled_clock,
             max_bytes=settings.max_upload_bytes,
         ),
         url_fetcher=UrlFetcher(
@@ -194,7 +194,7 @@ def periodic_tasks(parts: Parts, services: Services) -> Sequence[PeriodicTask]:
     stalled = StalledQueueWarning(parts.catalog, services.clock)
 
     def expire() -> None:
-        now = services.settled_clock.look()
+        now = parts.settled_clock.look()
         if now is not None:
             expire_uploads(parts.catalog, partials, now)
             kept = timedelta(seconds=ANSWER_KEPT_S)

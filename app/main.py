@@ -165,6 +165,8 @@ def _document(app: FastAPI) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         schema = generate()
         document_json_values(schema)
         document_problems(schema)

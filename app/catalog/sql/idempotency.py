@@ -14,7 +14,7 @@ VIDEOS = tables.videos
 
 
 def find(connection: Connection, key: UploadKey) -> AnsweredUpload | None:
-    """What was answered under the key, if that has not expired and the video is still there."""
+    """What was answered under the key, if the video is still there."""
     joined = T.join(VIDEOS, VIDEOS.c.id == T.c.video_id)
     statement = select(T).select_from(joined).where(_is(key))
     row = connection.execute(statement).mappings().first()

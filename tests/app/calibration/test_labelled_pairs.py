@@ -142,12 +142,12 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, character: str, newline: s
         ({"text": "red", "video_id": "v", "segment_id": "s"}, "and not both"),
         ({"text": "red", "segment_id": "s", "start": 1}, "go with a video_id"),
         ({"text": "red", "video_id": "v", "start": 2, "end": 2}, "end is not after start"),
-        ({"text": "", "video_id": "v"}, "text: .*at least 1 character"),
-        ({"video_id": "v"}, "text: .*required"),
-        ({"text": "red", "video": "v"}, "video: .*not permitted"),
+        ({"text": "", "video_id": "v"}, "text: must have 1 characters or more"),
+        ({"video_id": "v"}, "text: is missing"),
+        ({"text": "red", "video": "v"}, "video: is not known here"),
         ({"text": "red", "video_id": "v", "end": "3"}, "end: .*number"),
         ({"text": "red", "video_id": "v", "end": float("inf")}, "end: .*finite"),
-        (["red", "v"], "valid dictionary"),
+        (["red", "v"], "must be an object"),
     ],
 )
 def test_a_line_that_says_nothing_clear_is_refused(tmp_path: Path, pair: object, says: str):

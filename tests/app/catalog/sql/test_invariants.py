@@ -29,7 +29,7 @@ def sound(connection: Connection) -> Collection:
         videos.set_processing(connection, name, job)
     put_segments(connection, collection, "vid_ready", 3)
     videos.set_ready(connection, "vid_ready", FACTS)
-    jobs.succeed(connection, "job_done", 10.0, NOW)
+    jobs.succeed(connection, jobs.get(connection, "job_done"), 10.0, NOW)
     jobs.fail(connection, jobs.get(connection, "job_x"), "oh", "Oh.", NOW)
     return collection
 

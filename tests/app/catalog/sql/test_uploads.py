@@ -60,7 +60,7 @@ def test_expired_uploads_are_those_whose_time_has_come(connection: Connection) -
 def test_an_upload_that_goes_on_is_not_removed(connection: Connection) -> None:
     """Bytes that arrive between the list and the removal save the upload."""
     uploads.put(connection, upload("upl_1", seconds=1))
-    uploads.set_expiry(connection, "upl_1", at(60))
+    assert uploads.prolong(connection, "upl_1", at(60)) == at(60)
     assert not uploads.remove_expired(connection, "upl_1", at(2))
     assert uploads.get(connection, "upl_1", "owner").expires_at == at(60)
     assert uploads.remove_expired(connection, "upl_1", at(60))
