@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 from app.clock import Clock
 from app.routes.dependencies import ClockDep, JobId, JobWatcherDep, Owner
 from app.routes.error_responses import problem_responses
-from app.routes.files import TEXT_SCHEMA
 from app.routes.responses import job_answer
 from app.services.ingest.job_watcher import JobWatcher, has_ended
 
@@ -22,9 +21,20 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # nginx would hold events back
 _REVISION = re.compile(r"[0-9]{1,9}")
+# Of one event: what a client of server-sent events hands on, field by field.
+_EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "description": "`job`"},
+        "id": {"type": "string", "description": "the revision of the job"},
+        "data": {"type": "string", "description": "the job, as JSON"},
+    },
+    "required": ["data"],
+    "description": "One event of the stream",
+}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": TEXT_SCHEMA}},
+        "content": {"text/event-stream": {"schema": _EVENT_SCHEMA}},
         "description": "Events named `job`, whose data is the job and whose id its revision",
     },
     204: {"description": "The job has ended, and the client has seen its end"},

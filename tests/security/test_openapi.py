@@ -18,7 +18,7 @@ from tests.app.conftest import write_clip
 from tests.e2e.service import Service, running, upload, wait_for_job
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = int(os.environ.get("XCLIP_TEST_OPENAPI_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("XCLIP_TEST_OPENAPI_EXAMPLES", "4"))
 
 # Not asked: that whatever fits the schema is accepted. A cursor that nobody gave out, a filter of
 # an unknown operator, a stride longer than its window, a text of spaces fit it and are refused.
