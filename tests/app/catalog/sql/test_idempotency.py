@@ -1,4 +1,4 @@
-"""Idempotency: what was answered under a key counts until it is purged, while its video is there."""
+"""Idempotency: an answer given under a key counts until it is purged or its video is gone."""
 
 from __future__ import annotations
 
