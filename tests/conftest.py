@@ -1,12 +1,17 @@
-"""For all tests: property-based ones have no deadline, since the machine may have other work."""
+"""For all tests: no deadline of property-based ones, one thread a process, services first."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Several processes run tests and services at once: threads of each would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The machine may have other work.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
