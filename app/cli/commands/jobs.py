@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 JobId = Annotated[str, typer.Argument(help="The id of a job; `jobs` prints them.")]
 SHOWN = 20
 Status = Literal["queued", "running", "succeeded", "failed", "canceled"]
+# A job may begin, or go back to the queue, between two looks: in this order one of them sees it.
+_UNENDED: tuple[Status, ...] = ("queued", "running", "queued")
 _LOOK_EVERY_S = 1.0
 
 
@@ -83,8 +85,9 @@ def _watch(client: Client, collection: str | None, top: int) -> None:
         Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live
     ):
         while True:
-            unended = {job.id: job for job in client.jobs(collection, status="running")}
-            unended |= {job.id: job for job in client.jobs(collection, status="queued")}
+            unended: dict[str, schemas.JobAnswer] = {}
+            for status in _UNENDED:
+                unended |= {job.id: job for job in client.jobs(collection, status=status)}
             for job_id in shown.keys() - unended.keys():
                 if shown[job_id].finished_at is None:
                     shown[job_id] = client.job(job_id)
