@@ -53,12 +53,12 @@ def back_up(
     What was deleted is not in it, nor what was half sent. `progress` is called with the number
     of files. Raises BackupImpossible, NoLibrary.
     """
+    check_library(settings)
     if settings.database_url is not None:
         raise BackupImpossible(
             "the catalog is not the data folder's SQLite file: dump it with its own tool (pg_dump) "
             "while the service is stopped, and copy the data folder beside it"
         )
-    check_library(settings)
     open_catalog(settings).close()  # a catalog of another folder makes no backup of this one
     if folder.exists():
         raise BackupImpossible(f"{folder} exists; name a folder that does not")

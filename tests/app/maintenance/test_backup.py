@@ -142,11 +142,12 @@ def test_nothing_is_overwritten(made: Path, tmp_path: Path):
         restore(made, Settings(data_dir=tmp_path / "data"))
     with pytest.raises(BackupImpossible, match="exists"):
         back_up(Settings(data_dir=tmp_path / "data"), made)
-    elsewhere = Settings(data_dir=tmp_path / "data", database_url="postgresql://host/name")
-    for refused in (lambda: back_up(elsewhere, tmp_path / "b"), lambda: restore(made, elsewhere)):
+    elsewhere = shutil.copy(tmp_path / "data" / "catalog.sqlite", tmp_path / "elsewhere.sqlite")
+    away = Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{elsewhere}")
+    for refused in (lambda: back_up(away, tmp_path / "b"), lambda: restore(made, away)):
         with pytest.raises(BackupImpossible, match="pg_"):
             refused()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "elsewhere.sqlite"]
 
 
 def test_the_commands_tell_what_they_did_and_what_is_missing(
