@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -42,6 +43,12 @@ def make_client(error: Exception | None = None) -> TestClient:
         return body
 
     return TestClient(app, raise_server_exceptions=False)
+
+
+def post_json(content: bytes) -> Any:
+    """The answer to a search whose body says that it is JSON."""
+    headers = {"content-type": "application/json"}
+    return make_client().post("/search", content=content, headers=headers)
 
 
 FORESEEN = [
@@ -160,8 +167,7 @@ def test_an_invalid_body_is_explained_without_an_echo():
 )
 def test_lone_surrogates_are_refused_without_a_crash(content: bytes):
     """Text that no encoder takes is a 422, wherever it stands, and the answer is readable."""
-    headers = {"content-type": "application/json"}
-    answer = make_client().post("/search", content=content, headers=headers)
+    answer = post_json(content)
     assert_problem(answer, 422, "invalid_request")
     answer.json()["errors"][0]["msg"].encode()
 
@@ -182,8 +188,7 @@ def test_lone_surrogates_are_refused_without_a_crash(content: bytes):
 )
 def test_malformed_bodies_are_refused(content: bytes, status: int):
     """NaN, infinity, endless numbers and depths, unknown fields and non-JSON never get through."""
-    headers = {"content-type": "application/json"}
-    answer = make_client().post("/search", content=content, headers=headers)
+    answer = post_json(content)
     assert_problem(answer, status, "invalid_request")
 
 
@@ -218,8 +223,7 @@ def test_the_echo_of_made_up_names_is_bounded(name: str):
 )
 def test_json_that_others_read_differently_is_refused_with_a_sentence(content: bytes, why: str):
     """Another encoding than UTF-8, a byte order mark, a key twice at any depth, or no JSON."""
-    headers = {"content-type": "application/json"}
-    answer = make_client().post("/search", content=content, headers=headers)
+    answer = post_json(content)
     (error,) = assert_problem(answer, 422, "invalid_request")["errors"]
     assert why in error["msg"]
 
