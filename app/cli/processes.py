@@ -119,11 +119,11 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
     # late: a client needs none of it
     from app.catalog.errors import DATABASE_ERRORS, CatalogError
     from app.storage.errors import MaintenanceError
-    from app.storage.library_identity import check_url, open_catalog
+    from app.storage.library_identity import check_catalog_url, open_catalog
     from app.storage.write_check import check_writable
 
     try:
-        check_url(settings)
+        check_catalog_url(settings)
         check_writable(settings.layout)
         with open_catalog(settings) as catalog:
             catalog.check_writable()

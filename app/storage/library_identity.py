@@ -63,7 +63,7 @@ def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
     Raises IdentityMismatch, SettingsError (the URL), CatalogError, OSError (the folder cannot be
     written).
     """
-    check_url(settings)
+    check_catalog_url(settings)
     layout = settings.layout
     layout.root.mkdir(parents=True, exist_ok=True)
     DiskReserve(layout).give_up_if_needed()  # SQLite cannot even be read without a little room
@@ -77,7 +77,7 @@ def open_catalog(settings: Settings, *, clock: Clock | None = None) -> Catalog:
     return catalog
 
 
-def check_url(settings: Settings) -> None:
+def check_catalog_url(settings: Settings) -> None:
     """Raise SettingsError for the URL of a database that is not supported."""
     try:
         check_database_url(settings.catalog_url)
@@ -104,7 +104,7 @@ def check_exists(settings: Settings) -> None:
 
     Raises SettingsError for the URL of a database that is not supported.
     """
-    check_url(settings)
+    check_catalog_url(settings)
     file = sqlite_file(settings.catalog_url)
     if file is not None and not file.is_file():
         raise NoLibrary(f"there is no catalog {file}; {_names_catalog(settings)}")
