@@ -46,12 +46,15 @@ class Catalog(
         clock: Clock | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         max_attempts: int = 3,
+        max_lost: int = 20,
     ) -> Self:
         """Open the database at an SQLAlchemy URL, made or brought to the newest schema first.
 
         clock : times are read from it; leases and waits are read from the clock of a database
             server, so that the clocks of the machines need not agree
         max_attempts : how often a job is tried before it fails for good
+        max_lost : the same for a job whose worker is lost each time, or whose decoder is killed
+            from outside: more, since it is hardly ever the video that does it
 
         Raises SchemaUnknown for a database written by a newer version of the program.
         """
@@ -61,7 +64,7 @@ class Catalog(
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, clock or SystemClock(), entropy, max_attempts)
+        return cls(engine, clock or SystemClock(), entropy, max_attempts, max_lost)
 
     def ping(self) -> None:
         """Ask the database for an answer; raises SQLAlchemyError when there is none."""

@@ -16,7 +16,6 @@ from app.catalog.sql import segments as segment_rows
 from app.catalog.transactions import Transactions
 
 TOKEN_BYTES = 16
-BLAMELESS_WAIT_S = 30.0
 WORKER_LOST = ("worker_lost", "The worker was lost in the middle of the job.")
 
 
@@ -35,7 +34,7 @@ class Queue(Transactions):
 
         No two claims get the same job while its lease lasts. A job whose worker let the lease run
         out, by what this process has seen, may be what kills the workers: it waits like one that
-        failed, and fails with `attempts_exhausted` when that was its last attempt.
+        failed, and fails with `attempts_exhausted` once that has happened too often (poison pill).
         """
         with self._read() as connection:  # an idle worker asks often, and must not stop writers
             found = jobs.in_doubt(connection)
@@ -47,7 +46,7 @@ class Queue(Transactions):
         with self._write() as connection:
             now = self._shared_now(connection)
             while (job := jobs.next_in_turn(connection, over, now, longest_s)) is not None:
-                if job.attempts >= self._max_attempts:
+                if job.attempts >= self._max_lost:
                     self._exhaust(connection, job, now)
                 else:
                     token = self._entropy(TOKEN_BYTES).hex()
@@ -63,7 +62,7 @@ class Queue(Transactions):
             job = jobs.next_abandoned(connection, over)
             if job is None:
                 return False
-            if job.attempts >= self._max_attempts:
+            if job.attempts >= self._max_lost:
                 self._exhaust(connection, job, self._shared_now(connection))
             else:
                 self._queue_later(connection, job, WORKER_LOST)
@@ -148,24 +147,22 @@ class Queue(Transactions):
         code: str,
         message: str,
         retry: bool,
-        blameless: bool = False,
+        from_outside: bool = False,
     ) -> Job:
         """End a job's attempt: with `retry` it waits for the next one while any is left.
 
         Each wait is about twice as long as the one before. Without, or without an attempt left, the
-        job fails. One that is `blameless`, since nothing in it can have been the cause, keeps its
-        last attempt and waits half a minute for it. `message` is a sentence for the person who sent
-        the video. Raises LeaseLost.
+        job fails. An attempt that was ended `from_outside` is like one whose worker was lost:
+        many more are left. `message` is a sentence for the person who sent the video. Raises
+        LeaseLost.
         """
         with self._write() as connection:
             job = jobs.held(connection, job_id, lease_token, ended="failed")
             if job.status == "failed":
                 return job
-            if retry and job.attempts < self._max_attempts:
+            most = self._max_lost if from_outside else self._max_attempts
+            if retry and job.attempts < most:
                 self._queue_later(connection, job, (code, message))
-            elif blameless:
-                error = (code, message)
-                self._put_off(connection, job, job.attempts - 1, error, BLAMELESS_WAIT_S)
             else:
                 jobs.fail(connection, job, code, message, self._now())
             return jobs.get(connection, job_id)

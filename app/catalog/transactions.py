@@ -18,13 +18,19 @@ class Transactions:
     """An open database, the clock that times are read from, and fresh names."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, entropy: Callable[[int], bytes], max_attempts: int
+        self,
+        engine: Engine,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        max_attempts: int,
+        max_lost: int,
     ) -> None:
         self._engine = engine
         self._writer = database.for_writing(engine)
         self._clock = clock
         self._entropy = entropy
         self._max_attempts = max_attempts
+        self._max_lost = max(max_attempts, max_lost)
         self._lease_watch = LeaseWatch(clock.monotonic)
 
     def _read(self) -> AbstractContextManager[Connection]:

@@ -155,11 +155,13 @@ class JobRunner:
             logger.info("job %s: back in the queue, %s", job.id, why)
 
     def _try_again(self, job: Job, lease: Lease, attempt: Attempt, error: DecoderLost) -> None:
-        """Nothing is known of the file: attempts count where it may be what ended the decoder."""
+        """Nothing is known of the file; more attempts are left where something else did it."""
         if lease.should_stop():  # the fork server ends with the worker
             self._give_back(job, lease, attempt)
         else:
-            self._fail(job, lease, error.code, str(error), retry=True, blameless=error.from_outside)
+            self._fail(
+                job, lease, error.code, str(error), retry=True, from_outside=error.from_outside
+            )
 
     def _fail(
         self,
@@ -169,11 +171,16 @@ class JobRunner:
         message: str,
         *,
         retry: bool,
-        blameless: bool = False,
+        from_outside: bool = False,
     ) -> None:
         try:
             after = self._catalog.fail_job(
-                job.id, lease.token, code=code, message=message, retry=retry, blameless=blameless
+                job.id,
+                lease.token,
+                code=code,
+                message=message,
+                retry=retry,
+                from_outside=from_outside,
             )
         except (LeaseLost, NotFound):
             self._abandon(job)

@@ -27,7 +27,7 @@ WINDOWS = 15
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """For all tests here, each with a collection of its own."""
     data = tmp_path_factory.mktemp("service") / "data"
-    settings = {"XCLIP_LEASE_S": "2", "XCLIP_MAX_ATTEMPTS": "20", "XCLIP_SHUTDOWN_GRACE_S": "100"}
+    settings = {"XCLIP_LEASE_S": "2", "XCLIP_SHUTDOWN_GRACE_S": "100"}
     with running(data, **settings) as service:
         yield service
 

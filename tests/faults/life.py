@@ -25,7 +25,7 @@ from tests.app.stack import VIDEOS, Stack, open_stack
 from xclip.encoder import Encoder
 from xclip.encoders import load_encoder
 
-CHOICES: dict[str, Any] = {"lease_s": 2.0, "max_attempts": 10, "min_free_bytes": 1}
+CHOICES: dict[str, Any] = {"lease_s": 2.0, "min_free_bytes": 1}
 
 
 class SkippingClock(SystemClock):

@@ -219,7 +219,6 @@ def run(folder: Path, kills: int, seed: int) -> int:
         "XCLIP_WORKER_PORT": str(worker_port),
         "XCLIP_THREADS": "1",
         "XCLIP_LEASE_S": "2",
-        "XCLIP_MAX_ATTEMPTS": "100",  # each kill costs the jobs in progress an attempt
     }
     api, worker = (Half(half, environment, folder / f"{half}.log") for half in ("api", "worker"))
     url = f"http://127.0.0.1:{port}"

@@ -33,7 +33,9 @@ class WholePauses:
 @pytest.fixture
 def exact(url: str, clock: HandClock) -> Iterator[Catalog]:
     """A catalog whose pauses are as long as they can be, and whose jobs have two attempts."""
-    with Catalog.open(url, clock=clock, entropy=WholePauses(), max_attempts=2) as catalog:
+    with Catalog.open(
+        url, clock=clock, entropy=WholePauses(), max_attempts=2, max_lost=2
+    ) as catalog:
         catalog.create_collection("default", model="m", window_s=5, stride_s=2.5)
         catalog.add_video_with_job("default", new_video(0))
         yield catalog

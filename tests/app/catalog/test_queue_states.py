@@ -28,6 +28,7 @@ from app.catalog.sql.jobs import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tests.app.catalog.samples import HandClock, complete, new_video
 
 MAX_ATTEMPTS = 2
+MAX_LOST = 3
 LEASE_S = 30.0
 NOBODY = ""  # a token that no claim gives
 HOLDER = "holder"  # stands for the token that the job has, as most calls come from its worker
@@ -98,13 +99,13 @@ class PlainQueue:
         for job in self.jobs.values():
             if not (job.status == "running" and job.expires is not None and job.expires <= now):
                 continue
-            if job.attempts >= MAX_ATTEMPTS:
+            if job.attempts >= MAX_LOST:
                 self.fail(job, "attempts_exhausted")
             else:
                 job.queue(job.attempts, "worker_lost", self.after_pause(job.attempts))
         for name, job in self.jobs.items():
             if job.status == "queued" and (job.due is None or job.due <= now):
-                if job.attempts < MAX_ATTEMPTS:
+                if job.attempts < MAX_LOST:
                     return name
                 self.fail(job, "attempts_exhausted")
         return None
@@ -144,6 +145,7 @@ class QueueStates(RuleBasedStateMachine):
             clock=self.clock,
             entropy=CountedEntropy(),
             max_attempts=MAX_ATTEMPTS,
+            max_lost=MAX_LOST,
         )
         self.model = PlainQueue(self.clock)
         self.added = 0
@@ -228,14 +230,16 @@ class QueueStates(RuleBasedStateMachine):
             plain.end("succeeded", None)
             self.model.videos[plain.video].status = "ready"
 
-    @rule(name=names, token=speakers, again=st.booleans())
-    def fail(self, name: str, token: str, again: bool) -> None:
+    @rule(name=names, token=speakers, again=st.booleans(), outside=st.booleans())
+    def fail(self, name: str, token: str, again: bool, outside: bool) -> None:
         """An attempt is left, or the job ends."""
         token = self.spoken(name, token)
         plain = self.model.jobs[name]
 
         def call() -> Job:
-            return self.catalog.fail_job(name, token, code="oh", message="Oh.", retry=again)
+            return self.catalog.fail_job(
+                name, token, code="oh", message="Oh.", retry=again, from_outside=outside
+            )
 
         if not self.holds(name, token, "failed"):
             assert lost(call)
@@ -243,7 +247,7 @@ class QueueStates(RuleBasedStateMachine):
         call()
         if plain.status == "failed":
             return
-        if again and plain.attempts < MAX_ATTEMPTS:
+        if again and plain.attempts < (MAX_LOST if outside else MAX_ATTEMPTS):
             plain.queue(plain.attempts, "oh", self.model.after_pause(plain.attempts))
         else:
             self.model.fail(plain, "oh")

@@ -20,7 +20,7 @@ T = tables.secrets
 def transactions(url: str, clock: HandClock) -> Iterator[Transactions]:
     engine = database.open_engine(url)
     database.migrate(engine)
-    yield Transactions(engine, clock, lambda count: b"\0" * count, max_attempts=3)
+    yield Transactions(engine, clock, lambda count: b"\0" * count, max_attempts=3, max_lost=20)
     engine.dispose()
 
 

@@ -135,17 +135,17 @@ def test_a_decoder_killed_from_outside_costs_an_attempt_and_not_the_video(
     assert (done.status, done.attempts, done.error_code) == ("succeeded", 2, None)
 
 
-def test_a_decoder_killed_from_outside_in_every_attempt_does_not_fail_its_job(
+def test_a_decoder_killed_from_outside_more_often_than_a_job_may_fail_does_not_fail_it(
     parts: Parts, make_clip: MakeClip
 ) -> None:
-    """Its last attempt is not used up: no file can kill its decoder."""
+    """Many more attempts are left: the file is hardly ever what did it."""
     job = parts.upload(make_clip(seconds=60, fps=4))
     puller = replace(parts, decoder=KilledDecoder(parts.decoder)).puller()
     for _ in range(5):
         parts.catalog.retry_job(job.id)
         assert puller.run_one()
     waiting = parts.catalog.get_job(job.id)
-    assert (waiting.status, waiting.attempts) == ("queued", 2)
+    assert (waiting.status, waiting.attempts) == ("queued", 5)
     parts.catalog.retry_job(job.id)
     assert parts.puller().run_one()
     assert parts.catalog.get_job(job.id).status == "succeeded"

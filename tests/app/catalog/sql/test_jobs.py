@@ -220,18 +220,31 @@ def test_a_failure_may_be_tried_again_so_often(
     assert catalog.get_video("default", video.id).status == "failed"
 
 
-def test_a_blameless_job_keeps_its_last_attempt(
+def test_a_death_from_outside_leaves_more_attempts(
     catalog: Catalog, video: Video, clock: HandClock
 ) -> None:
-    """It waits as often as it takes, half a minute each time, and its video is not failed."""
-    for attempts in (1, 2, 2, 2):
+    """A job has twenty attempts where something else ended them, and then it fails."""
+    for attempts in range(1, 21):
+        assert catalog.get_video("default", video.id).status == "processing"
         job, token = claim_after_pause(catalog, clock)
-        waiting = catalog.fail_job(
-            job.id, token, code="decoder_lost", message="Lost.", retry=True, blameless=True
+        ended = catalog.fail_job(
+            job.id, token, code="decoder_lost", message="Lost.", retry=True, from_outside=True
         )
-        assert (waiting.status, waiting.attempts) == ("queued", attempts)
-    assert waiting.not_before == clock.now() + timedelta(seconds=30)
-    assert catalog.get_video("default", video.id).status == "processing"
+        assert ended.attempts == attempts
+    assert (ended.status, ended.error_code) == ("failed", "decoder_lost")
+
+
+def test_a_fault_of_its_own_ends_a_job_that_was_interrupted_before(
+    catalog: Catalog, video: Video, clock: HandClock
+) -> None:
+    """Attempts that were ended from outside count once the job fails by itself."""
+    for _ in range(5):
+        job, token = claim_after_pause(catalog, clock)
+        catalog.fail_job(
+            job.id, token, code="decoder_lost", message="Lost.", retry=True, from_outside=True
+        )
+    job, token = claim_after_pause(catalog, clock)
+    assert fail(catalog, job, token, retry=True).status == "failed"
 
 
 def test_success_after_a_retry_leaves_no_error(
@@ -248,10 +261,10 @@ def test_success_after_a_retry_leaves_no_error(
 def test_a_job_that_kills_workers_is_given_up(
     catalog: Catalog, video: Video, clock: HandClock
 ) -> None:
-    """After the last attempt is abandoned the job fails, and the next job gets its turn."""
+    """After twenty attempts were abandoned the job fails, and the next job gets its turn."""
     clock.advance(1)
     _, other, _ = catalog.add_video_with_job("default", new_video("b"))
-    for attempt in (1, 2):
+    for attempt in range(1, 20):
         job, _ = claim_after_pause(catalog, clock)
         assert (job.id, job.attempts) == (video.job_id, attempt)
         clock.advance(31)
