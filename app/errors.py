@@ -31,6 +31,8 @@ AppError
 ├── TooManyUploads         429 too_many_uploads
 ├── QuotaExceeded          507 quota_exceeded
 ├── CatalogUnavailable     503 catalog_unavailable
+├── GpuOutOfMemory         503 gpu_oom
+├── OutOfMemory            503 out_of_memory
 ├── PreconditionFailed     412 precondition_failed
 ├── RangeNotSatisfiable    416 range_not_satisfiable
 └── ThumbnailNotFound      404 thumbnail_not_found
@@ -305,6 +307,22 @@ class CatalogUnavailable(AppError):
     """The database does not answer."""
 
     code = "catalog_unavailable"
+    status = 503
+    retry_after_s = 5.0
+
+
+class GpuOutOfMemory(AppError):
+    """The GPU has too little free memory for the model's work; other work may end and free some."""
+
+    code = "gpu_oom"
+    status = 503
+    retry_after_s = 5.0
+
+
+class OutOfMemory(AppError):
+    """The worker was refused memory; other work may end and free some."""
+
+    code = "out_of_memory"
     status = 503
     retry_after_s = 5.0
 

@@ -16,6 +16,7 @@ XCLIPError
     ├── NoDecodableFrame   no_decodable_frame
     ├── NotCuttable        not_cuttable
     ├── VideoTooLarge      too_large
+    │   └── NeedsMoreMemory  the same code
     ├── DecodeTimeout      decode_timeout
     ├── DecoderCrashed     decoder_crashed
     └── DecoderLost        decoder_lost
@@ -120,6 +121,10 @@ class VideoTooLarge(VideoError):
     """Pixels, packets, duration or memory exceed the limits."""
 
     code = "too_large"
+
+
+class NeedsMoreMemory(VideoTooLarge):
+    """Decoding was refused memory, which may be that of a limit or all that there is."""
 
 
 class DecodeTimeout(VideoError):

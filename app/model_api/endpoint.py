@@ -1,7 +1,8 @@
 """Endpoint of the model API: one worker's address, and whether its model answers there.
 
 WorkerError
-├── WorkerUnavailable      worker_unavailable: nothing answers, or it has no capacity
+├── WorkerUnavailable      worker_unavailable: nothing answers, or it has no capacity; of too
+│   │                      little memory, gpu_oom or out_of_memory
 │   └── WorkerTimedOut     the same, found out only after all of the time allowed
 └── WorkerFailed           the code that the worker gave
 """
@@ -15,7 +16,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from app.errors import ModelMismatch, ServiceError
+from app.errors import GpuOutOfMemory, ModelMismatch, OutOfMemory, ServiceError
 from app.model_api.circuit_breaker import CircuitBreaker
 from app.model_api.messages import (
     FINGERPRINT_HEADER,
@@ -46,6 +47,9 @@ _STATUS_BY_CODE: Mapping[str, int] = {
     "calibration_unusable": 409,
 }
 
+# Of a worker that is there and could not do the work; its caller should know why.
+_OF_MEMORY = frozenset({GpuOutOfMemory.code, OutOfMemory.code})
+
 
 class WorkerError(ServiceError):
     """The worker did not give an answer; `code` is stable, the message is a sentence."""
@@ -64,8 +68,10 @@ class WorkerUnavailable(WorkerError):
     status = 503
     retry_after_s = 5.0
 
-    def __init__(self, message: str, *, began: bool = False) -> None:
-        super().__init__("worker_unavailable", message)
+    def __init__(
+        self, message: str, *, began: bool = False, code: str = "worker_unavailable"
+    ) -> None:
+        super().__init__(code, message)
         self.began = began  # the worker may have begun to work, or be at it still
 
 
@@ -225,5 +231,7 @@ def _error_of(answer: httpx.Response, is_post: bool) -> WorkerUnavailable | Work
         code, message = "worker_failed", f"The worker answered HTTP {answer.status_code}."
         is_worker = False
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        if code in _OF_MEMORY:
+            return WorkerUnavailable(message, began=is_post, code=code)
         return WorkerUnavailable(message, began=is_post and code == "worker_failed")
     return WorkerFailed(code, message, answer.status_code, is_worker=is_worker)

@@ -29,7 +29,10 @@ class ClipExporter:
         """
         output = self._open(order.into)
         try:
-            with self._media.objects.local_copy(content_key(order.sha256)) as source:
+            with (
+                self._media.objects.local_copy(content_key(order.sha256)) as source,
+                self._decoder.naming_memory_limit(),
+            ):
                 done = cut_in_child(
                     source,
                     output,

@@ -15,7 +15,7 @@ from typing import Self
 from app.settings import Settings
 from app.worker.errors import Interrupted
 from xclip.encoder import Encoder
-from xclip.errors import DecoderCrashed, DecoderLost
+from xclip.errors import DecoderCrashed, DecoderLost, NeedsMoreMemory, VideoTooLarge
 from xclip.preprocess import FrameGeometry
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
@@ -63,6 +63,7 @@ class Decoder:
         """
         request = DecodeRequest(segmentation, self.num_frames, self.geometry, limits=self.limits)
         with (
+            self.naming_memory_limit(),
             decode_in_child(
                 path, request, wall_clock_s=self.wall_clock_s, memory_bytes=self.memory_bytes
             ) as process,
@@ -71,6 +72,17 @@ class Decoder:
             logger.info("decoding: pid=%d file=%s", process.pid, path.name)
             yield Decoding(process, segmentation, should_stop)
             logger.info("decoded: pid=%d", process.pid)
+
+    @contextmanager
+    def naming_memory_limit(self) -> Iterator[None]:
+        """Within the block, a video that needs more memory is told which setting limits it."""
+        try:
+            yield
+        except NeedsMoreMemory as error:
+            raise VideoTooLarge(
+                "Decoding needs more memory than XCLIP_DECODE_MEMORY_BYTES allows, which is "
+                f"{self.memory_bytes} bytes."
+            ) from error
 
 
 class Decoding:

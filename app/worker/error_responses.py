@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -11,8 +12,11 @@ from starlette.responses import Response
 
 from app.errors import ServiceError
 from app.problems import ProblemDetails, problem_of
+from app.worker.memory_shortage import memory_shortage
 from index.errors import VectorStoreError
 from xclip.errors import DecoderLost, VideoError
+
+logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
 
@@ -55,6 +59,14 @@ async def _answer_decoder_lost(_: Request, error: Exception) -> Response:
     return _response(ProblemDetails(503, error.code, str(error)))
 
 
+async def _answer_refused_memory(_: Request, error: Exception) -> Response:
+    shortage = memory_shortage(error)
+    if shortage is None:
+        raise error  # to be logged, then answered by `_answer_unexpected`
+    logger.warning("%s", shortage, exc_info=error)
+    return error_response(shortage)
+
+
 async def _answer_unexpected(_: Request, error: Exception) -> Response:
     code = getattr(error, "code", _UNEXPECTED_CODE)
     return _response(ProblemDetails(ServiceError.status, code, str(error)))
@@ -65,5 +77,8 @@ ERROR_HANDLERS: Mapping[type[Exception], Handler] = {
     VideoError: _answer_video_error,
     DecoderLost: _answer_decoder_lost,
     VectorStoreError: _answer_unexpected,
+    MemoryError: _answer_refused_memory,
+    RuntimeError: _answer_refused_memory,
+    OSError: _answer_refused_memory,
     Exception: _answer_unexpected,
 }

@@ -10,6 +10,8 @@ ServiceError
 ├── ModelUnsound               500 model_unsound
 ├── ModelNotReady              503 model_not_ready
 ├── ModelLoading               503 model_loading
+├── GpuOutOfMemory             503 gpu_oom, of app.errors
+├── OutOfMemory                503 out_of_memory, of app.errors
 ├── SchedulerFull              503 worker_busy
 ├── CallerGone                 503 caller_gone
 └── Interrupted                503 worker_failed

@@ -10,12 +10,14 @@ from app.catalog import Catalog
 from app.catalog.errors import LeaseLost, NotFound, VectorsOfAnotherModel, is_disk_full
 from app.catalog.records import Job
 from app.clock import Clock
+from app.errors import GpuOutOfMemory
 from app.storage.media_store import StorageFull
 from app.telemetry.metrics import WorkerMetrics
 from app.worker.attempt import Attempt
 from app.worker.errors import Interrupted
 from app.worker.job_telemetry import observed
 from app.worker.lease import Lease
+from app.worker.memory_shortage import memory_shortage
 from app.worker.pipeline import ContentMissing, IngestPipeline
 from app.worker.pricing import Pricing
 from app.worker.slots import LONG_S, IngestSlots, Slot
@@ -132,6 +134,13 @@ class JobRunner:
         except Exception as error:  # one job must not end the worker
             if is_disk_full(error):
                 self._postpone(job, lease)
+                return
+            if (shortage := memory_shortage(error)) is not None:
+                logger.warning("job %s: %s", job.id, shortage, exc_info=error)
+                blameless = isinstance(shortage, GpuOutOfMemory)  # every segment takes as much
+                self._fail(
+                    job, lease, shortage.code, str(shortage), retry=True, blameless=blameless
+                )
                 return
             logger.exception("job %s: failed unexpectedly", job.id)
             message = (

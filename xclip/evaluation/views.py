@@ -10,13 +10,15 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.errors import DecoderCrashed, NoDecodableFrame, VideoError, VideoTooLarge
+from xclip.errors import DecoderCrashed, NoDecodableFrame, VideoError
 from xclip.evaluation.protocols import ViewProtocol
+from xclip.out_of_memory import refused_memory
 from xclip.preprocess import FrameGeometry
 from xclip.training.readers.clips import AnnotatedClip
 from xclip.video.containers import Limits
 from xclip.video.decode import DecodedSegment, DecodeRequest
 from xclip.video.frames import shown_frames
+from xclip.video.memory import needs_more_memory
 from xclip.video.probe import probe
 from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import DEFAULT_MEMORY_BYTES
@@ -96,11 +98,9 @@ class _Look:
         except VideoError as error:
             send(pipe, error)
         except (MemoryError, RuntimeError) as error:
-            # torch reports a refused allocation as a RuntimeError
-            if isinstance(error, MemoryError) or "allocate memory" in str(error):
-                send(pipe, VideoTooLarge("Decoding needs more memory than allowed."))
-            else:
+            if not refused_memory(error):
                 raise
+            send(pipe, needs_more_memory())
 
     def _views(self, file: SeekableFile) -> tuple[NDArray[np.uint8], float, float]:
         """The views, uint8 of shape (V, T, S, S, 3), and the seconds they are from."""

@@ -37,6 +37,7 @@ from xclip.video.encryption import is_encrypted
 from xclip.video.file_kinds import HEAD_BYTES, kind_of
 from xclip.video.formats import FORMATS
 from xclip.video.iso_boxes import boxes
+from xclip.video.memory import check_memory, needs_more_memory
 from xclip.video.seekable_file import SeekableFile
 
 # Decoder names as libav spells them (AV1 is decoded by libdav1d).
@@ -136,7 +137,7 @@ def open_container(file: SeekableFile, limits: Limits) -> Iterator[InputContaine
         ) as container:
             yield container
     except MemoryError as error:
-        raise VideoTooLarge("The file needs more memory than one video may use.") from error
+        raise needs_more_memory() from error
     except av.error.FFmpegError as error:
         if _lacks_index(file):
             raise UnreadableVideo(
@@ -214,6 +215,7 @@ def packets(
         except (av.error.FFmpegError, IndexError):
             # libav says "out of memory" for a damaged size, too; PyAV stumbles with IndexError over
             # a stream that begins in the middle of a file. Reading goes on behind the packet.
+            check_memory(stream)
             continue
         return
 
@@ -235,6 +237,7 @@ class TolerantDecoder:
         context.options = {"max_pixels": str(limits.max_pixels)}
         context.thread_type = ThreadType.NONE if threads == 1 else ThreadType.AUTO
         context.thread_count = threads
+        self._stream = stream
         self._context = context
         self._knows_size = context.width > 0
         self._av1 = AV1References() if context.name == "libdav1d" else None
@@ -273,5 +276,6 @@ class TolerantDecoder:
         except av.error.FFmpegError as error:
             if not self._knows_size and self._context.name in _REFUSING_SIZES:
                 self.refused_size |= isinstance(error, av.error.ArgumentError)
+            check_memory(self._stream)
             self.damaged_packets += 1
             return []

@@ -18,7 +18,7 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from xclip.errors import NotCuttable, VideoError, VideoTooLarge
+from xclip.errors import NeedsMoreMemory, NotCuttable, VideoError, VideoTooLarge
 from xclip.video.containers import Limits, TolerantDecoder, packets
 from xclip.video.cut_plan import CutPlan, plan_cut
 from xclip.video.cut_source import CopiedPacket, CutContainer, CutSource, OpenSource, tick
@@ -74,6 +74,8 @@ def cut(file: SeekableFile, output: BinaryIO, request: CutRequest) -> Cut:
         try:
             with av.open(target, "w", format=opened.target, options=options) as copy:
                 _copy(opened, plan, copy, target)
+        except MemoryError:
+            raise  # libav's is an FFmpegError, too
         except av.error.FFmpegError as error:
             target.check()
             raise NotCuttable(
@@ -180,6 +182,8 @@ def _verify(output: BinaryIO, expected: list[float], request: CutRequest) -> Non
                 if not packet.is_discard and packet.pts is not None:
                     found.append(float(packet.pts * tick(copy.stream)))
             is_decoded = is_decoded or bool(decoder.flush())
+    except NeedsMoreMemory:
+        raise
     except VideoError as error:
         raise refusal from error
     if not is_decoded or decoder.damaged_packets or len(found) != len(expected):

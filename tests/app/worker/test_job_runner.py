@@ -165,6 +165,18 @@ def test_a_decoder_that_crashes_in_every_attempt_fails_its_job(
     assert (done.status, done.attempts, done.error_code) == ("failed", 3, "decoder_lost")
 
 
+def test_a_decoder_without_enough_memory_names_the_setting_that_limits_it(
+    parts: Parts, make_clip: MakeClip
+) -> None:
+    """The owner of the machine can raise it; the same limit would refuse the same bytes again."""
+    job = parts.upload(make_clip(seconds=1, size=2000))
+    puller = replace(parts, decoder=replace(parts.decoder, memory_bytes=8 << 20)).puller()
+    assert puller.run_one()
+    done = parts.catalog.get_job(job.id)
+    assert (done.status, done.attempts, done.error_code) == ("failed", 1, "too_large")
+    assert "XCLIP_DECODE_MEMORY_BYTES" in (done.error_message or "")
+
+
 def test_a_file_that_is_gone_fails_at_once(parts: Parts, make_clip: MakeClip) -> None:
     """Waiting would not bring it back."""
     job = parts.upload(make_clip(seconds=1))

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from xclip.errors import DecoderCrashed, VideoError, VideoTooLarge
+from xclip.errors import DecoderCrashed, VideoError
+from xclip.out_of_memory import refused_memory
 from xclip.video.cut import Cut, CutRequest, cut
 from xclip.video.decode import DecodedSegment, DecodeRequest, Segments
+from xclip.video.memory import needs_more_memory
 from xclip.video.probe import VideoInfo, probe
 from xclip.video.sandbox.process import ConfinedProcess, OutputFile, open_upload
 from xclip.video.sandbox.wire import (
@@ -125,7 +127,7 @@ class DecodingProcess(ConfinedProcess):
     """Iterator over one file's VideoInfo, then its DecodedSegments; also a context manager.
 
     Decoding runs at most about one segment ahead of the caller. Raises subclasses of VideoError:
-    those of the file, DecodeTimeout, VideoTooLarge (memory), DecoderCrashed and DecoderLost.
+    those of the file, DecodeTimeout, NeedsMoreMemory, DecoderCrashed and DecoderLost.
 
     lost_s : seconds of the video that are damaged (see `Segments`), known after the last segment;
         0.0 until then
@@ -198,9 +200,8 @@ def _sending_errors(pipe: BinaryIO) -> Iterator[None]:
     except BrokenPipeError:
         raise  # no reader is left
     except Exception as error:  # noqa: BLE001  the reader logs it
-        # torch reports a refused allocation as a RuntimeError
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            send(pipe, VideoTooLarge("Decoding needs more memory than allowed."))
+        if refused_memory(error):
+            send(pipe, needs_more_memory())
         else:
             send(pipe, UnexpectedException(traceback.format_exc()))
 

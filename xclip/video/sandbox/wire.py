@@ -18,9 +18,10 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from xclip.errors import DecoderCrashed, VideoError
+from xclip.errors import DecoderCrashed, NeedsMoreMemory, VideoError
 from xclip.video.cut import Cut
 from xclip.video.decode import DecodedSegment, DecodeRequest
+from xclip.video.memory import needs_more_memory
 from xclip.video.probe import VideoInfo
 
 _LENGTH = struct.Struct("<I")
@@ -74,6 +75,8 @@ def send(pipe: BinaryIO, message: Message | CutMessage) -> None:
             )
             pipe.write(message.frames.data.cast("B"))
             pipe.write(message.thumbnail.data.cast("B"))
+        case NeedsMoreMemory():
+            _send_header(pipe, {"kind": "memory"})
         case VideoError():
             _send_header(pipe, {"kind": "error", "code": message.code, "message": str(message)})
         case UnexpectedException():
@@ -104,6 +107,8 @@ def receive(read_into: ReadInto, request: DecodeRequest) -> Message:
                 return _segment(header, read_into, request)
             case "error":
                 return _error(header)
+            case "memory":
+                return needs_more_memory()
             case "exception":
                 return UnexpectedException(str(header["traceback"]))
             case "end":
@@ -123,6 +128,8 @@ def receive_cut(read_into: ReadInto) -> CutMessage:
                 return Cut(container, _seconds(header["start_s"]), _seconds(header["end_s"]))
             case "error", _:
                 return _error(header)
+            case "memory", _:
+                return needs_more_memory()
             case "exception", _:
                 return UnexpectedException(str(header["traceback"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

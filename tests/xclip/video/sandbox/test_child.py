@@ -16,12 +16,14 @@ from xclip.errors import (
     DecoderLost,
     DecodeTimeout,
     EmptyFile,
+    NeedsMoreMemory,
     UnreadableVideo,
     VideoTooLarge,
 )
+from xclip.video.cut import CutRequest
 from xclip.video.decode import decode_segments
 from xclip.video.probe import VideoInfo
-from xclip.video.sandbox.child import decode_in_child
+from xclip.video.sandbox.child import cut_in_child, decode_in_child
 from xclip.video.sandbox.process import retried, start_fork_server, stop_fork_server
 
 ROOT = Path(__file__).parents[4]
@@ -251,6 +253,42 @@ def test_memory_is_limited(slow_clip, make_request):
 
     with decode_in_child(slow_clip, make_request(), wall_clock_s=60) as decoding:
         assert isinstance(next(decoding), VideoInfo)
+
+
+@pytest.fixture(scope="module")
+def large_clip(clips, tmp_path_factory):
+    """Three frames of 4K in H.264, whose decoder calls a lack of memory invalid data."""
+    path = tmp_path_factory.mktemp("large") / "clip"
+    options = {"preset": "ultrafast", "x264-params": "log-level=none"}
+    path.write_bytes(clips.numbered(3, width=3840, height=2160, rate=2, options=options))
+    return path
+
+
+def test_a_lack_of_memory_is_never_taken_for_damage(large_clip, make_request):
+    """Whatever step the memory ends at, the video needs more; with enough of it nothing is lost."""
+    for megabytes in (24, 32, 44):
+        with (
+            decode_in_child(
+                large_clip, make_request(), wall_clock_s=300, memory_bytes=megabytes << 20
+            ) as decoding,
+            pytest.raises(NeedsMoreMemory),
+        ):
+            list(decoding)
+    with decode_in_child(large_clip, make_request(), wall_clock_s=300) as decoding:
+        assert len(list(decoding)) == 2
+        assert decoding.lost_s == 0
+
+
+def test_a_clip_that_needs_more_memory_is_not_called_uncuttable(large_clip, tmp_path):
+    """The interval could be cut where there is more."""
+    with (tmp_path / "clip.mp4").open("w+b") as output, pytest.raises(NeedsMoreMemory):
+        cut_in_child(
+            large_clip,
+            output.fileno(),
+            CutRequest(0.0, 1.0, 1 << 20),
+            wall_clock_s=300,
+            memory_bytes=24 << 20,
+        )
 
 
 def test_memory_does_not_grow_with_the_video(slow_clip, make_request):
