@@ -4,7 +4,7 @@
 
     with Client("http://127.0.0.1:8000") as client:
         client.wait(client.upload(Path("match.mp4")).job.id)
-        for moment in client.search(text="a red circle moving left").results:
+        for moment in client.search("a red circle moving left").results:
             print(moment.filename, moment.start, moment.end, moment.confidence)
 
 It needs httpx and pydantic, and nothing of the server. docs/client.md says the rest.

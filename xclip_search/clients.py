@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -16,6 +14,7 @@ import httpx
 
 from xclip_search import library, schemas, searches, uploads
 from xclip_search.addresses import is_loopback
+from xclip_search.bindings import aiterated, awaitable, blocking, iterated
 from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.retries import retried
 from xclip_search.steps import (
@@ -29,7 +28,6 @@ from xclip_search.steps import (
     unsendable,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -99,53 +97,6 @@ def _is_ready(answer: httpx.Response) -> bool:
         return answer.is_success and parse(answer, schemas.ReadyAnswer).ready
     except ApiError:
         return False
-
-
-def _blocking(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[Client, P], T]:
-    @functools.wraps(flow)
-    def run(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return client.run(flow(*args, **kwargs))
-
-    return run
-
-
-def _awaitable(flow: Callable[P, Flow[T]]) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
-    @functools.wraps(flow)
-    async def run(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await client.run(flow(*args, **kwargs))
-
-    return run
-
-
-def _iterated(
-    flow: Callable[P, Flow[schemas.Page[T]]],
-) -> Callable[Concatenate[Client, P], Iterator[T]]:
-    @functools.wraps(flow)
-    def run(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        while True:
-            page = client.run(flow(*args, **kwargs))
-            yield from page.items
-            if page.next_cursor is None:
-                return
-            kwargs["cursor"] = page.next_cursor
-
-    return run
-
-
-def _aiterated(
-    flow: Callable[P, Flow[schemas.Page[T]]],
-) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]:
-    @functools.wraps(flow)
-    async def run(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
-        while True:
-            page = await client.run(flow(*args, **kwargs))
-            for item in page.items:
-                yield item
-            if page.next_cursor is None:
-                return
-            kwargs["cursor"] = page.next_cursor
-
-    return run
 
 
 async def _read(call: Call) -> Call:
@@ -228,38 +179,38 @@ class Client(_Connection):
             except UnicodeEncodeError:
                 raise unsendable() from None
 
-    models = _blocking(library.models)
-    removals = _blocking(library.removals)
-    collections = _iterated(library.collections_page)
-    collection = _blocking(library.collection)
-    put_collection = _blocking(library.put_collection)
-    describe_collection = _blocking(library.describe_collection)
-    delete_collection = _blocking(library.delete_collection)
-    videos = _iterated(library.videos_page)
-    video = _blocking(library.video)
-    describe_video = _blocking(library.describe_video)
-    delete_video = _blocking(library.delete_video)
-    segments = _blocking(library.segments)
-    embeddings = _blocking(library.embeddings)
-    picture = _blocking(library.picture)
-    upload = _blocking(uploads.upload)
-    upload_url = _blocking(uploads.upload_url)
-    jobs = _iterated(library.jobs_page)
-    job = _blocking(library.job)
-    wait = _blocking(library.wait)
-    cancel = _blocking(library.cancel)
-    retry = _blocking(library.retry)
-    search = _blocking(searches.search)
-    search_all = _iterated(searches.results_page)
-    search_batch = _blocking(searches.search_batch)
-    search_clip = _blocking(searches.search_clip)
-    heatmap = _blocking(searches.heatmap)
-    classify = _blocking(searches.classify)
-    classify_file = _blocking(searches.classify_file)
-    label_sets = _iterated(library.label_sets_page)
-    label_set = _blocking(library.label_set)
-    put_label_set = _blocking(library.put_label_set)
-    delete_label_set = _blocking(library.delete_label_set)
+    models = blocking(library.models)
+    removals = blocking(library.removals)
+    collections = iterated(library.collections_page)
+    collection = blocking(library.collection)
+    put_collection = blocking(library.put_collection)
+    describe_collection = blocking(library.describe_collection)
+    delete_collection = blocking(library.delete_collection)
+    videos = iterated(library.videos_page)
+    video = blocking(library.video)
+    describe_video = blocking(library.describe_video)
+    delete_video = blocking(library.delete_video)
+    segments = blocking(library.segments)
+    embeddings = blocking(library.embeddings)
+    picture = blocking(library.picture)
+    upload = blocking(uploads.upload)
+    upload_url = blocking(uploads.upload_url)
+    jobs = iterated(library.jobs_page)
+    job = blocking(library.job)
+    wait = blocking(library.wait)
+    cancel = blocking(library.cancel)
+    retry = blocking(library.retry)
+    search = blocking(searches.search)
+    search_all = iterated(searches.search_all_page)
+    search_batch = blocking(searches.search_batch)
+    search_clip = blocking(searches.search_clip)
+    heatmap = blocking(searches.heatmap)
+    classify = blocking(searches.classify)
+    classify_file = blocking(searches.classify_file)
+    label_sets = iterated(library.label_sets_page)
+    label_set = blocking(library.label_set)
+    put_label_set = blocking(library.put_label_set)
+    delete_label_set = blocking(library.delete_label_set)
 
 
 class AsyncClient(_Connection):
@@ -328,35 +279,35 @@ class AsyncClient(_Connection):
             except UnicodeEncodeError:
                 raise unsendable() from None
 
-    models = _awaitable(library.models)
-    removals = _awaitable(library.removals)
-    collections = _aiterated(library.collections_page)
-    collection = _awaitable(library.collection)
-    put_collection = _awaitable(library.put_collection)
-    describe_collection = _awaitable(library.describe_collection)
-    delete_collection = _awaitable(library.delete_collection)
-    videos = _aiterated(library.videos_page)
-    video = _awaitable(library.video)
-    describe_video = _awaitable(library.describe_video)
-    delete_video = _awaitable(library.delete_video)
-    segments = _awaitable(library.segments)
-    embeddings = _awaitable(library.embeddings)
-    picture = _awaitable(library.picture)
-    upload = _awaitable(uploads.upload)
-    upload_url = _awaitable(uploads.upload_url)
-    jobs = _aiterated(library.jobs_page)
-    job = _awaitable(library.job)
-    wait = _awaitable(library.wait)
-    cancel = _awaitable(library.cancel)
-    retry = _awaitable(library.retry)
-    search = _awaitable(searches.search)
-    search_all = _aiterated(searches.results_page)
-    search_batch = _awaitable(searches.search_batch)
-    search_clip = _awaitable(searches.search_clip)
-    heatmap = _awaitable(searches.heatmap)
-    classify = _awaitable(searches.classify)
-    classify_file = _awaitable(searches.classify_file)
-    label_sets = _aiterated(library.label_sets_page)
-    label_set = _awaitable(library.label_set)
-    put_label_set = _awaitable(library.put_label_set)
-    delete_label_set = _awaitable(library.delete_label_set)
+    models = awaitable(library.models)
+    removals = awaitable(library.removals)
+    collections = aiterated(library.collections_page)
+    collection = awaitable(library.collection)
+    put_collection = awaitable(library.put_collection)
+    describe_collection = awaitable(library.describe_collection)
+    delete_collection = awaitable(library.delete_collection)
+    videos = aiterated(library.videos_page)
+    video = awaitable(library.video)
+    describe_video = awaitable(library.describe_video)
+    delete_video = awaitable(library.delete_video)
+    segments = awaitable(library.segments)
+    embeddings = awaitable(library.embeddings)
+    picture = awaitable(library.picture)
+    upload = awaitable(uploads.upload)
+    upload_url = awaitable(uploads.upload_url)
+    jobs = aiterated(library.jobs_page)
+    job = awaitable(library.job)
+    wait = awaitable(library.wait)
+    cancel = awaitable(library.cancel)
+    retry = awaitable(library.retry)
+    search = awaitable(searches.search)
+    search_all = aiterated(searches.search_all_page)
+    search_batch = awaitable(searches.search_batch)
+    search_clip = awaitable(searches.search_clip)
+    heatmap = awaitable(searches.heatmap)
+    classify = awaitable(searches.classify)
+    classify_file = awaitable(searches.classify_file)
+    label_sets = aiterated(library.label_sets_page)
+    label_set = awaitable(library.label_set)
+    put_label_set = awaitable(library.put_label_set)
+    delete_label_set = awaitable(library.delete_label_set)

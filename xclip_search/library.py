@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from xclip_search import schemas
 from xclip_search.errors import StillWaiting
-from xclip_search.steps import Call, Flow, Pause, ask, get, parse, part, within
+from xclip_search.steps import Call, Flow, Pause, ask, get, json_body, parse, part, within
 
 DEFAULT = "default"  # the collection that always exists
 PAGE = 200  # items, the most that a list answers at once
@@ -34,8 +34,11 @@ def removals() -> Flow[schemas.RemovalsAnswer]:
     return (yield from get("/v1/removals", schemas.RemovalsAnswer))
 
 
-def collections_page(cursor: str | None = None) -> Flow[schemas.Page[schemas.CollectionAnswer]]:
-    """Collections by name."""
+def collections_page(*, cursor: str | None = None) -> Flow[schemas.Page[schemas.CollectionAnswer]]:
+    """Every collection, by name.
+
+    cursor : where to begin, as an answer of the REST API says; by default with the first
+    """
     kind = schemas.Page[schemas.CollectionAnswer]
     return (yield from get("/v1/collections", kind, cursor=cursor, limit=PAGE))
 
@@ -52,16 +55,20 @@ def put_collection(
     stride_s: float | None = None,
     metadata: Metadata | None = None,
 ) -> Flow[schemas.CollectionAnswer]:
-    """Create a collection, or find the existing one with these settings."""
-    given = {"window_s": window_s, "stride_s": stride_s, "metadata": metadata}
-    body = {field: value for field, value in given.items() if value is not None}
-    answer = yield from ask(Call("PUT", within(name), body=_json(body)))
+    """Create a collection, or find the existing one with these settings.
+
+    window_s, stride_s : length of a segment and seconds between their starts; by default the
+        service's
+    metadata : any JSON object
+    """
+    body = json_body({"window_s": window_s, "stride_s": stride_s, "metadata": metadata})
+    answer = yield from ask(Call("PUT", within(name), body=body))
     return parse(answer, schemas.CollectionAnswer)
 
 
 def describe_collection(name: str, metadata: Metadata) -> Flow[schemas.CollectionAnswer]:
     """Replace a collection's metadata."""
-    body = _json({"metadata": metadata})
+    body = json_body({"metadata": metadata})
     answer = yield from ask(Call("PATCH", within(name), body=body))
     return parse(answer, schemas.CollectionAnswer)
 
@@ -72,39 +79,43 @@ def delete_collection(name: str) -> Flow[int]:
 
 
 def videos_page(
-    collection: str = DEFAULT, *, status: VideoStatus | None = None, cursor: str | None = None
+    *, collection: str = DEFAULT, status: VideoStatus | None = None, cursor: str | None = None
 ) -> Flow[schemas.Page[schemas.VideoAnswer]]:
-    """A collection's videos, newest first."""
+    """Every video of a collection, newest first.
+
+    status : only those that are "processing", "ready" or "failed"
+    cursor : where to begin, as an answer of the REST API says; by default with the newest
+    """
     kind = schemas.Page[schemas.VideoAnswer]
     path = f"{within(collection)}/videos"
     return (yield from get(path, kind, status=status, cursor=cursor, limit=PAGE))
 
 
-def video(video_id: str, collection: str = DEFAULT) -> Flow[schemas.VideoAnswer]:
+def video(video_id: str, *, collection: str = DEFAULT) -> Flow[schemas.VideoAnswer]:
     """One video."""
     return (yield from get(_video(collection, video_id), schemas.VideoAnswer))
 
 
 def describe_video(
-    video_id: str, metadata: Metadata, collection: str = DEFAULT
+    video_id: str, metadata: Metadata, *, collection: str = DEFAULT
 ) -> Flow[schemas.VideoAnswer]:
     """Replace a video's metadata."""
-    call = Call("PATCH", _video(collection, video_id), body=_json({"metadata": metadata}))
+    call = Call("PATCH", _video(collection, video_id), body=json_body({"metadata": metadata}))
     return parse((yield from ask(call)), schemas.VideoAnswer)
 
 
-def delete_video(video_id: str, collection: str = DEFAULT) -> Flow[int]:
+def delete_video(video_id: str, *, collection: str = DEFAULT) -> Flow[int]:
     """Delete a video; returns how many removals are not off the disk yet."""
     return (yield from _delete(_video(collection, video_id)))
 
 
-def segments(video_id: str, collection: str = DEFAULT) -> Flow[list[schemas.SegmentAnswer]]:
+def segments(video_id: str, *, collection: str = DEFAULT) -> Flow[list[schemas.SegmentAnswer]]:
     """All of a video's segments in order of time."""
     path = f"{_video(collection, video_id)}/segments"
     return (yield from get(path, schemas.Page[schemas.SegmentAnswer])).items
 
 
-def embeddings(video_id: str, collection: str = DEFAULT) -> Flow[schemas.VideoEmbeddings]:
+def embeddings(video_id: str, *, collection: str = DEFAULT) -> Flow[schemas.VideoEmbeddings]:
     """A video's segments with their vectors, in order of time."""
     path = f"{_video(collection, video_id)}/embeddings"
     return (yield from get(path, schemas.VideoEmbeddings))
@@ -116,13 +127,19 @@ def picture(url: str) -> Flow[bytes]:
 
 
 def jobs_page(
-    collection: str | None = None,
     *,
+    collection: str | None = None,
     status: JobStatus | None = None,
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> Flow[schemas.Page[schemas.JobAnswer]]:
-    """Jobs, newest first."""
+    """Every job, newest first.
+
+    collection : only this collection's; by default those of all
+    status : only those that are "queued", "running", "succeeded", "failed" or "canceled"
+    cursor : where to begin, as an answer of the REST API says; by default with the newest
+    limit : how many are requested at a time, not how many there are
+    """
     kind = schemas.Page[schemas.JobAnswer]
     given = {"collection": collection, "status": status, "cursor": cursor}
     return (yield from get("/v1/jobs", kind, limit=limit, **given))
@@ -169,8 +186,11 @@ def retry(job_id: str) -> Flow[schemas.JobAnswer]:
     return (yield from _act(job_id, "retry"))
 
 
-def label_sets_page(cursor: str | None = None) -> Flow[schemas.Page[schemas.LabelSetSummary]]:
-    """Label sets by name, without their labels."""
+def label_sets_page(*, cursor: str | None = None) -> Flow[schemas.Page[schemas.LabelSetSummary]]:
+    """Every label set, by name, without its labels.
+
+    cursor : where to begin, as an answer of the REST API says; by default with the first
+    """
     kind = schemas.Page[schemas.LabelSetSummary]
     return (yield from get("/v1/label-sets", kind, cursor=cursor, limit=PAGE))
 
@@ -183,8 +203,12 @@ def label_set(name: str) -> Flow[schemas.LabelSetAnswer]:
 def put_label_set(
     name: str, labels: Sequence[str], templates: Sequence[str] = ()
 ) -> Flow[schemas.LabelSetAnswer]:
-    """Create a label set, or replace what it holds."""
-    body = _json({"labels": list(labels), "templates": list(templates)})
+    """Create a label set, or replace what it holds.
+
+    labels : two texts or more
+    templates : texts with one {} each, into which every label is inserted
+    """
+    body = json_body({"labels": labels, "templates": templates})
     answer = yield from ask(Call("PUT", f"/v1/label-sets/{part(name)}", body=body))
     return parse(answer, schemas.LabelSetAnswer)
 
@@ -207,8 +231,3 @@ def _delete(path: str) -> Flow[int]:
 
 def _video(collection: str, video_id: str) -> str:
     return f"{within(collection)}/videos/{part(video_id)}"
-
-
-def _json(body: Mapping[str, object]) -> JsonValue:
-    """A body of ours: mappings as the dictionaries that JSON is made of."""
-    return {name: dict(v) if isinstance(v, Mapping) else v for name, v in body.items()}  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, TypedDict
 
 from pydantic import JsonValue
 
@@ -18,128 +18,262 @@ from xclip_search.steps import (
     FormBody,
     ask,
     get,
+    json_body,
     parse,
     part,
     within,
 )
 
 
-class SearchParameters(TypedDict, total=False):
-    """What is searched and how the answer is arranged: see SearchOptions of the REST API."""
+class SearchQuery(TypedDict, total=False):
+    """One search of a batch: what `search` takes under the same names."""
 
-    top_k: int | None
+    text: str | None
+    then: Sequence[str] | None
+    within_s: float | None
+    negative_text: str | None
+    segment_id: str | None
+    min_confidence: float | None
     filter: Mapping[str, JsonValue] | None
     group_by: Literal["video"] | None
     max_per_video: int | None
     merge: bool | None
+    top_k: int | None
     cursor: str | None
     after_job: str | None
     deadline_ms: int | None
 
 
-class SearchQuery(SearchParameters, total=False):
-    """A search by one of `text`, `segment_id` and `then`; what is None is left out."""
+def search(
+    text: str | None = None,
+    *,
+    collection: str = DEFAULT,
+    then: Sequence[str] | None = None,
+    within_s: float | None = None,
+    negative_text: str | None = None,
+    segment_id: str | None = None,
+    min_confidence: float | None = None,
+    filter: Mapping[str, JsonValue] | None = None,  # noqa: A002  the name on the wire
+    group_by: Literal["video"] | None = None,
+    max_per_video: int | None = None,
+    merge: bool | None = None,
+    top_k: int | None = None,
+    cursor: str | None = None,
+    after_job: str | None = None,
+    deadline_ms: int | None = None,
+) -> Flow[schemas.SearchAnswer]:
+    """Ranked moments, best first: by one of `text`, `then` and `segment_id`.
 
-    text: str | None
-    negative_text: str | None
-    segment_id: str | None
-    then: Sequence[str] | None
-    within_s: float | None
-    min_confidence: float | None
-
-
-class LabelOptions(TypedDict, total=False):
-    """Which labels are scored and how: see LabelRequest of the REST API."""
-
-    labels: Sequence[str] | None
-    label_set: str | None
-    templates: Sequence[str] | None
-    top: int | None
-    segments: bool | None
-    mode: Literal["single", "multi"] | None
-    none_of_these: bool | None
-
-
-class StoredPart(LabelOptions, total=False):
-    """Labels, and which part of a collection they are for: at most one of these."""
-
-    video_ids: Sequence[str] | None
-    segment_ids: Sequence[str] | None
-    filter: Mapping[str, JsonValue] | None
-
-
-class ClipCut(LabelOptions, total=False):
-    """Labels, and how a file is cut in segments."""
-
-    window_s: float | None
-    stride_s: float | None
-
-
-def search(collection: str = DEFAULT, **query: Unpack[SearchQuery]) -> Flow[schemas.SearchAnswer]:
-    """Ranked moments, best first."""
+    text : what the video shows, in words
+    then : two to five texts, events that follow each other in one video
+    within_s : with `then`, the most seconds from one event to the next
+    negative_text : with `text`, what the video should not show
+    segment_id : a segment of the collection; finds more like it
+    min_confidence : leave out results with a lower confidence, 0 to 1
+    filter : which segments are searched, such as {"camera": "north"}
+    group_by, max_per_video : "video" groups by video, with so many results of each
+    merge : merge overlapping segments into one moment
+    top_k : how many results, with `group_by` how many videos; the service's default is 10
+    cursor : `next_cursor` of the answer before, all else unchanged
+    after_job, deadline_ms : wait for this job first, at most so many milliseconds
+    """
+    query = SearchQuery(
+        text=text,
+        then=then,
+        within_s=within_s,
+        negative_text=negative_text,
+        segment_id=segment_id,
+        min_confidence=min_confidence,
+        filter=filter,
+        group_by=group_by,
+        max_per_video=max_per_video,
+        merge=merge,
+        top_k=top_k,
+        cursor=cursor,
+        after_job=after_job,
+        deadline_ms=deadline_ms,
+    )
     return (yield from _post(f"{within(collection)}/search", query, schemas.SearchAnswer))
 
 
-def results_page(
-    collection: str = DEFAULT, **query: Unpack[SearchQuery]
+def search_all_page(
+    text: str | None = None,
+    *,
+    collection: str = DEFAULT,
+    then: Sequence[str] | None = None,
+    within_s: float | None = None,
+    negative_text: str | None = None,
+    segment_id: str | None = None,
+    min_confidence: float | None = None,
+    filter: Mapping[str, JsonValue] | None = None,  # noqa: A002  the name on the wire
+    group_by: Literal["video"] | None = None,
+    max_per_video: int | None = None,
+    merge: bool | None = None,
+    top_k: int | None = None,
+    cursor: str | None = None,
+    after_job: str | None = None,
+    deadline_ms: int | None = None,
 ) -> Flow[schemas.Page[schemas.SearchResult]]:
-    """Ranked moments without end, best first; `top_k` is the size of a page."""
-    answer = yield from search(collection, **query)
+    """Every ranked moment, best first, page after page; takes what `search` takes.
+
+    top_k : how many results are requested at a time, not how many there are
+    cursor : where to begin; by default with the best
+    """
+    answer = yield from search(
+        text,
+        collection=collection,
+        then=then,
+        within_s=within_s,
+        negative_text=negative_text,
+        segment_id=segment_id,
+        min_confidence=min_confidence,
+        filter=filter,
+        group_by=group_by,
+        max_per_video=max_per_video,
+        merge=merge,
+        top_k=top_k,
+        cursor=cursor,
+        after_job=after_job,
+        deadline_ms=deadline_ms,
+    )
     return schemas.Page(items=answer.results, next_cursor=answer.next_cursor)
 
 
 def search_batch(
-    queries: Iterable[SearchQuery], collection: str = DEFAULT
+    queries: Iterable[str | SearchQuery], *, collection: str = DEFAULT
 ) -> Flow[list[schemas.SearchAnswer]]:
-    """Several searches in one request, answered in their order."""
-    body = {"queries": [_given(query) for query in queries]}
+    """Several searches in one request, answered in their order.
+
+    queries : 1 to 100 texts, or dicts of what `search` takes, such as {"text": …, "top_k": 3}
+    """
+    if isinstance(queries, str | Mapping):
+        raise TypeError("search_batch takes a list of searches; for a single one there is search")
+    each = [{"text": query} if isinstance(query, str) else query for query in queries]
+    body = {"queries": [json_body(query) for query in each]}
     path = f"{within(collection)}/search:batch"
     return (yield from _post(path, body, schemas.SearchBatchAnswer)).answers
 
 
 def search_clip(
-    file: FilePath, collection: str = DEFAULT, **options: Unpack[SearchParameters]
+    file: FilePath,
+    *,
+    collection: str = DEFAULT,
+    filter: Mapping[str, JsonValue] | None = None,  # noqa: A002  the name on the wire
+    group_by: Literal["video"] | None = None,
+    max_per_video: int | None = None,
+    merge: bool | None = None,
+    top_k: int | None = None,
+    cursor: str | None = None,
+    after_job: str | None = None,
+    deadline_ms: int | None = None,
 ) -> Flow[schemas.SearchAnswer]:
-    """Ranked moments like a file that the service does not keep; raises OSError."""
+    """Ranked moments like a video that the service does not keep; raises OSError.
+
+    The other parameters are those of `search`.
+    """
+    options = {
+        "filter": filter,
+        "group_by": group_by,
+        "max_per_video": max_per_video,
+        "merge": merge,
+        "top_k": top_k,
+        "cursor": cursor,
+        "after_job": after_job,
+        "deadline_ms": deadline_ms,
+    }
     path = f"{within(collection)}/search:clip"
     return (yield from _send(path, file, options, schemas.SearchAnswer))
 
 
-def heatmap(video_id: str, text: str, collection: str = DEFAULT) -> Flow[schemas.HeatmapAnswer]:
+def heatmap(video_id: str, text: str, *, collection: str = DEFAULT) -> Flow[schemas.HeatmapAnswer]:
     """What a video scores for a text, over time."""
     path = f"{within(collection)}/videos/{part(video_id)}/heatmap"
     return (yield from get(path, schemas.HeatmapAnswer, q=text))
 
 
 def classify(
-    collection: str = DEFAULT, **options: Unpack[StoredPart]
+    labels: Sequence[str] | None = None,
+    *,
+    collection: str = DEFAULT,
+    label_set: str | None = None,
+    templates: Sequence[str] | None = None,
+    video_ids: Sequence[str] | None = None,
+    segment_ids: Sequence[str] | None = None,
+    filter: Mapping[str, JsonValue] | None = None,  # noqa: A002  the name on the wire
+    top: int | None = None,
+    segments: bool | None = None,
+    mode: Literal["single", "multi"] | None = None,
+    none_of_these: bool | None = None,
 ) -> Flow[schemas.ClassifyAnswer]:
-    """Probabilities of labels for what is stored."""
+    """Probabilities of labels for what is stored: by one of `labels` and `label_set`.
+
+    labels : two texts or more
+    label_set : the name of stored labels
+    templates : texts with one {} each, into which every label is inserted
+    video_ids, segment_ids, filter : what is labelled, at most one of the three; by default all
+    top : return only so many labels, the most probable first
+    segments : whether the scores of each segment are returned too; by default they are
+    mode : "single", where one label fits, or "multi", where any number may
+    none_of_these : in mode "single", let the model's bank of texts compete with the labels
+    """
+    options = {
+        "labels": labels,
+        "label_set": label_set,
+        "templates": templates,
+        "video_ids": video_ids,
+        "segment_ids": segment_ids,
+        "filter": filter,
+        "top": top,
+        "segments": segments,
+        "mode": mode,
+        "none_of_these": none_of_these,
+    }
     return (yield from _post(f"{within(collection)}/classify", options, schemas.ClassifyAnswer))
 
 
-def classify_file(file: FilePath, **options: Unpack[ClipCut]) -> Flow[schemas.ClipAnswer]:
-    """Probabilities of labels for a file that the service does not keep; raises OSError."""
+def classify_file(
+    file: FilePath,
+    labels: Sequence[str] | None = None,
+    *,
+    label_set: str | None = None,
+    templates: Sequence[str] | None = None,
+    top: int | None = None,
+    segments: bool | None = None,
+    mode: Literal["single", "multi"] | None = None,
+    none_of_these: bool | None = None,
+    window_s: float | None = None,
+    stride_s: float | None = None,
+) -> Flow[schemas.ClipAnswer]:
+    """Probabilities of labels for a video that the service does not keep; raises OSError.
+
+    window_s, stride_s : length of a segment and seconds between their starts; by default the
+        service's
+
+    The other parameters are those of `classify`.
+    """
+    options = {
+        "labels": labels,
+        "label_set": label_set,
+        "templates": templates,
+        "top": top,
+        "segments": segments,
+        "mode": mode,
+        "none_of_these": none_of_these,
+        "window_s": window_s,
+        "stride_s": stride_s,
+    }
     return (yield from _send("/v1/classify", file, options, schemas.ClipAnswer))
 
 
-def _post(path: str, options: Mapping[str, Any], kind: type[AnswerT]) -> Flow[AnswerT]:
+def _post(path: str, options: Mapping[str, object], kind: type[AnswerT]) -> Flow[AnswerT]:
     """Ask; scoring a library takes as long as the service lets it."""
-    call = Call("POST", path, body=_given(options), unhurried=True)
+    call = Call("POST", path, body=json_body(options), unhurried=True)
     return parse((yield from ask(call)), kind)
 
 
 def _send(
-    path: str, file: FilePath, options: Mapping[str, Any], kind: type[AnswerT]
+    path: str, file: FilePath, options: Mapping[str, object], kind: type[AnswerT]
 ) -> Flow[AnswerT]:
     """Ask with a file; decoding takes as long as the service lets it."""
-    call = Call("POST", path, body=FormBody(Path(file), _given(options)), unhurried=True)
+    call = Call("POST", path, body=FormBody(Path(file), json_body(options)), unhurried=True)
     return parse((yield from ask(call)), kind)
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, JsonValue]:
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in options.items()
-        if value is not None
-    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from os import PathLike
 from pathlib import Path
 from time import time
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -92,6 +92,23 @@ def get(path: str, kind: type[AnswerT], **params: str | int | None) -> Flow[Answ
     """Look something up; what is None is left out of the query."""
     given = {name: value for name, value in params.items() if value is not None}
     return parse((yield from ask(Call("GET", path, params=given))), kind)
+
+
+def json_body(fields: Mapping[str, object]) -> dict[str, JsonValue]:
+    """The fields of a request as JSON has them; what is None is left out.
+
+    A text in place of a list stays one: the service says that it is none, its letters would be
+    a list of texts.
+    """
+    return {name: _json(value) for name, value in fields.items() if value is not None}
+
+
+def _json(value: object) -> JsonValue:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return list(value)
+    return cast("JsonValue", value)  # what the parameters of operations are else
 
 
 @contextmanager

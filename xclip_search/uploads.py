@@ -49,25 +49,27 @@ class Uploaded:
 
 def upload(
     file: FilePath,
-    collection: str = DEFAULT,
     *,
+    collection: str = DEFAULT,
     metadata: Metadata | None = None,
-    on_progress: Callable[[int], object] = lambda _: None,
+    on_progress: Callable[[int], object] | None = None,
     unfinished: Unfinished | None = None,
 ) -> Flow[Uploaded]:
     """Send a video; however often the connection breaks, it is ingested once.
 
+    metadata : any JSON object; searches can filter by it
     on_progress : called with the number of the file's bytes that have arrived
     unfinished : remembers unfinished uploads, so that a later process can continue them
 
     Raises ApiError, and OSError if the file cannot be read.
     """
     about, path = metadata or {}, Path(file)
+    progressed = on_progress or (lambda _: None)
     size = path.stat().st_size
     if size <= CHUNK_BYTES:
         body = FormBody(path, {"metadata": dict(about)})
         uploaded = yield from _in_one(collection, body)
-        on_progress(size)
+        progressed(size)
         return uploaded
     upload_id = None
     if unfinished:
@@ -79,8 +81,8 @@ def upload(
         upload_id, offset = (yield from _announce(path, size, collection, about)), 0
         if unfinished:
             unfinished.keep(upload_id, path, collection, about)
-    on_progress(offset)
-    yield from _send_rest(upload_id, path, offset, size, on_progress)
+    progressed(offset)
+    yield from _send_rest(upload_id, path, offset, size, progressed)
     uploaded = yield from _completed(upload_id, size)
     if unfinished:
         unfinished.forget(path, collection, about)
@@ -89,12 +91,16 @@ def upload(
 
 def upload_url(
     url: str,
-    collection: str = DEFAULT,
     *,
+    collection: str = DEFAULT,
     metadata: Metadata | None = None,
     filename: str | None = None,
 ) -> Flow[Uploaded]:
-    """Have the service fetch a video; answers when it has."""
+    """Have the service fetch a video; answers when it has.
+
+    metadata : any JSON object; searches can filter by it
+    filename : the video's name; by default what the URL or its answer says
+    """
     body: dict[str, JsonValue] = {"url": url, "metadata": dict(metadata or {})}
     if filename is not None:
         body["filename"] = filename

@@ -178,7 +178,7 @@ def _wait_until_ready(client: Client, service: subprocess.Popen[bytes], log_file
 
 
 def _ask(client: Client, showcase: Showcase, question: DemoQuery, console: Console) -> None:
-    answer = client.search(COLLECTION, text=question.text, top_k=ROWS)
+    answer = client.search(question.text, collection=COLLECTION, top_k=ROWS)
 
     def verdict(filename: str, start: float, end: float) -> Text:
         shown = showcase.shown(filename, start, end)
@@ -192,7 +192,7 @@ def _ask_in_order(client: Client, showcase: Showcase, console: Console) -> None:
     """Look for two events of a long clip, one after the other."""
     events = [event.subject for event in showcase.long[0].events[:2]]
     first, second = (subject.caption for subject in events)
-    answer = client.search(COLLECTION, then=[first, second], top_k=1)
+    answer = client.search(then=[first, second], collection=COLLECTION, top_k=1)
 
     def verdict(filename: str, start: float, end: float) -> Text:
         shown = [subject for subject, _ in showcase.shown(filename, start, end)]
@@ -208,7 +208,9 @@ def _ask_for_nothing(client: Client, console: Console) -> None:
         f"\n[bold]“{ABSENT}”[/]  [dim]in no clip; confidence at least {MIN_CONFIDENCE:.0%}[/]"
     )
     try:
-        answer = client.search(COLLECTION, text=ABSENT, top_k=ROWS, min_confidence=MIN_CONFIDENCE)
+        answer = client.search(
+            ABSENT, collection=COLLECTION, top_k=ROWS, min_confidence=MIN_CONFIDENCE
+        )
     except ApiError as error:
         if error.code != "not_calibrated":
             raise
@@ -227,7 +229,7 @@ def _label(client: Client, showcase: Showcase, video_id: str, console: Console) 
         shown = showcase.shown(plan.name, start, end)
         return _mark(sum(share for subject, share in shown if subject.caption == label))
 
-    answer = client.classify(COLLECTION, video_ids=[video_id], labels=labels).videos[0]
+    answer = client.classify(labels, collection=COLLECTION, video_ids=[video_id]).videos[0]
     console.print(f"\n[bold]{plan.name}[/]  [dim]{len(labels)} labels for each moment[/]")
     console.print(moments_labelled(answer.segments or [], verdict))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import inspect
+import pydoc
+import re
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import pytest
 from tests.app.stack import SEARCH, Stack
 from tests.client.conftest import clients
 from xclip_search import ApiError, AsyncClient, Client, StillWaiting, schemas
-from xclip_search.searches import ClipCut, SearchParameters, SearchQuery, StoredPart
+from xclip_search.searches import SearchQuery
 from xclip_search.steps import parse
 
 MakeClip = Callable[..., Path]
@@ -40,7 +43,7 @@ def everything(library: Stack, clip: Path) -> dict[str, tuple[tuple[Any, ...], d
         "collections": ((), {}),
         "collection": (("default",), {}),
         "put_collection": (("default",), {"window_s": 1.0}),
-        "videos": (("default",), {"status": "ready"}),
+        "videos": ((), {"status": "ready"}),
         "video": ((video.id,), {}),
         "segments": ((video.id,), {}),
         "embeddings": ((video.id,), {}),
@@ -48,13 +51,13 @@ def everything(library: Stack, clip: Path) -> dict[str, tuple[tuple[Any, ...], d
         "jobs": ((), {"status": "succeeded"}),
         "job": ((video.job_id,), {}),
         "wait": ((video.job_id,), {"timeout_s": 1}),
-        "search": ((), {"text": "a red square", "top_k": 3, "merge": True, "group_by": None}),
+        "search": (("a red square",), {"top_k": 3, "merge": True, "group_by": None}),
         "search_all": ((), {"segment_id": segment, "top_k": 2}),
-        "search_batch": (([{"text": "one"}, {"then": ("one", "two"), "within_s": 2.0}],), {}),
+        "search_batch": ((["one", {"then": ("one", "two"), "within_s": 2.0}],), {}),
         "search_clip": ((clip,), {"top_k": 2, "filter": {"odd": True}}),
         "heatmap": ((video.id, "a red square"), {}),
-        "classify": ((), {"labels": LABELS, "video_ids": (video.id,), "segments": False}),
-        "classify_file": ((clip,), {"labels": LABELS, "top": 1, "window_s": 1.0}),
+        "classify": ((LABELS,), {"video_ids": (video.id,), "segments": False}),
+        "classify_file": ((clip, LABELS), {"top": 1, "window_s": 1.0}),
         "label_sets": ((), {}),
     }
 
@@ -137,8 +140,8 @@ def test_pages_are_walked_to_their_end(library: Stack, monkeypatch: pytest.Monke
     videos = [video.id for video in client.videos()]
     assert videos == [video.id for video in library.catalog.list_videos("default").items]
     assert len(videos) == 4
-    at_once = client.search(text="a red square", top_k=1000).results
-    walked = list(client.search_all(text="a red square", top_k=4))
+    at_once = client.search("a red square", top_k=1000).results
+    walked = list(client.search_all("a red square", top_k=4))
     assert [moment.segment_id for moment in walked] == [m.segment_id for m in at_once]
     assert len(walked) > 8
 
@@ -159,17 +162,79 @@ def test_vectors_are_those_that_searches_rank_by(library: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "body"),
+    ("operation", "body", "own"),
     [
-        (SearchParameters, schemas.SearchOptions),
-        (SearchQuery, schemas.SearchRequest),
-        (StoredPart, schemas.ClassifyRequest),
-        (ClipCut, schemas.ClipRequest),
+        ("search", schemas.SearchRequest, {"collection"}),
+        ("search_all", schemas.SearchRequest, {"collection"}),
+        ("search_clip", schemas.SearchOptions, {"collection", "file"}),
+        ("classify", schemas.ClassifyRequest, {"collection"}),
+        ("classify_file", schemas.ClipRequest, {"file"}),
     ],
 )
-def test_every_option_of_the_service_is_the_clients(choices: Any, body: Any) -> None:
+def test_every_option_of_the_service_is_the_clients(operation: str, body: Any, own: Any) -> None:
     """And no other: a field that is added to a request has to be added here."""
-    assert choices.__optional_keys__ == set(body.model_fields)
+    taken = set(inspect.signature(getattr(Client, operation)).parameters)
+    assert taken - {"self"} - own == set(body.model_fields)
+    assert taken >= own
+
+
+def test_a_search_of_a_batch_takes_what_a_search_takes() -> None:
+    """The dicts of `search_batch` have the parameters of `search`, but for the collection."""
+    taken = set(inspect.signature(Client.search).parameters) - {"self", "collection"}
+    assert SearchQuery.__optional_keys__ == taken
+
+
+OPERATIONS = [name for name in vars(Client) if not name.startswith("_") and name not in OF_ITSELF]
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_help_shows_what_an_operation_takes_and_returns(kind: Any) -> None:
+    """Under its own name, with each parameter and no word of how the client is built."""
+    for name in OPERATIONS:
+        shown = pydoc.plain(pydoc.render_doc(getattr(kind, name)))
+        heading, *documentation = shown.splitlines()[2:]
+        assert re.match(rf"(async )?{name}\(self, /", heading)
+        assert " -> " in heading
+        assert documentation[0].strip(), name
+        for word in ("Flow", "Unpack", "kwargs", "_page", "Generator", "lambda"):
+            assert word not in shown, name
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_collection_is_always_named(kind: Any) -> None:
+    """Whatever is given without a name is what the operation is about, never the collection."""
+    for name in OPERATIONS:
+        method = getattr(kind, name)
+        collection = inspect.signature(method).parameters.get("collection")
+        assert collection is None or collection.kind is inspect.Parameter.KEYWORD_ONLY, name
+        assert "Flow" not in str(typing.get_type_hints(method)), name
+
+
+def test_a_text_alone_is_what_is_searched(library: Stack) -> None:
+    """`search("…")` is a search of the default collection by that text."""
+    client, _ = clients(library)
+    assert client.search("a red square").query == "a red square"
+    assert [answer.query for answer in client.search_batch(["one", {"text": "two"}])] == [
+        "one",
+        "two",
+    ]
+    with pytest.raises(TypeError):
+        client.search("a red square", "default")
+    with pytest.raises(TypeError, match="list of searches"):
+        client.search_batch("a red square")
+
+
+def test_a_text_in_place_of_a_list_is_refused(library: Stack) -> None:
+    """Its letters are no labels."""
+    client, _ = clients(library)
+    for ask in (
+        lambda: client.classify("squares"),
+        lambda: client.put_label_set("squares", "squares"),
+        lambda: client.search(then="squares"),
+    ):
+        with pytest.raises(ApiError) as refused:
+            ask()
+        assert refused.value.status == 422
 
 
 def test_a_score_kind_of_a_newer_encoder_is_read(library: Stack) -> None:

@@ -46,7 +46,7 @@ from xclip_search import Client
 
 with Client(url) as client:
     names = [video.filename for video in client.videos()]
-    moments = client.search(text="a red square moves left").results
+    moments = client.search("a red square moves left").results
 print(json.dumps({
     "from": xclip_search.__file__,
     "videos": names,

@@ -213,7 +213,7 @@ def test_what_is_none_is_left_out_of_a_search(run: Run) -> None:
         run(
             service.url,
             lambda client: client.search(
-                "films", then=("ü", "b"), within_s=0, merge=False, filter={}, top_k=None
+                collection="films", then=("ü", "b"), within_s=0, merge=False, filter={}, top_k=None
             ),
         )
     ((method, path, headers, body),) = service.seen
@@ -225,14 +225,14 @@ def test_what_is_none_is_left_out_of_a_search(run: Run) -> None:
 def test_a_search_can_wait_for_a_job(run: Run) -> None:
     """The service answers it after the job, so the client sets no limit of its own."""
     with answering(Reply(404, {**PROBLEM, "status": 404})) as service, pytest.raises(ApiError):
-        run(service.url, lambda client: client.search(text="a", after_job="job_9"))
+        run(service.url, lambda client: client.search("a", after_job="job_9"))
     assert json.loads(service.seen[0][3]) == {"text": "a", "after_job": "job_9"}
 
 
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda client: client.search(text="caf\udce9"),
+        lambda client: client.search("caf\udce9"),
         lambda client: client.video("caf\udce9"),
         lambda client: client.heatmap("vid_1", "caf\udce9"),
         lambda client: client.put_label_set("set", ["a", "caf\udce9"]),

@@ -111,7 +111,7 @@ def test_what_will_not_change_is_not_asked_again(pauses: list[float]) -> None:
 @pytest.mark.parametrize(
     ("ask", "times"),
     [
-        (lambda client: client.search(text="a square"), 2),
+        (lambda client: client.search("a square"), 2),
         (lambda client: client.put_label_set("set", ["a", "b"]), 2),
         (lambda client: client.delete_video("vid_1"), 1),
         (lambda client: client.cancel("job_1"), 1),

@@ -76,7 +76,7 @@ def test_a_video_is_taken_in_with_its_metadata(
     seen: list[str] = []
     job = client.wait(uploaded.job.id, on_change=lambda job: seen.append(job.status))
     assert (job.status, seen[-1]) == ("succeeded", "succeeded")
-    (found,) = client.search(text="a red square", top_k=1).results
+    (found,) = client.search("a red square", top_k=1).results
     assert (found.filename, found.metadata) == ("umlaut ü.mp4", {"camera": "north"})
     again = client.upload(make_clip("umlaut ü.mp4", seconds=1))
     assert (again.is_new, again.video.id) == (False, uploaded.video.id)
@@ -150,7 +150,7 @@ def test_a_file_that_changed_is_another_upload(
     assert unfinished.find(clip, "default", {}) is None
     (tmp_path / "file").touch()
     nowhere = Unfinished(tmp_path / "file", HERE)
-    assert not client.upload(clip, "default", unfinished=nowhere).video.error
+    assert not client.upload(clip, collection="default", unfinished=nowhere).video.error
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -164,7 +164,7 @@ def test_the_same_bytes_in_pieces_are_a_duplicate(client: Client, clip: Path) ->
 def test_a_refusal_names_its_code(client: Client, make_clip: MakeClip, tmp_path: Path) -> None:
     """Of the service for what was sent; a file that is not there is the caller's own error."""
     with pytest.raises(ApiError) as refused:
-        client.upload(make_clip(seconds=1), "nowhere")
+        client.upload(make_clip(seconds=1), collection="nowhere")
     assert (refused.value.code, refused.value.status) == ("collection_not_found", 404)
     with pytest.raises(FileNotFoundError):
         client.upload(tmp_path / "missing.mp4")

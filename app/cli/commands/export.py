@@ -77,13 +77,13 @@ def _batches(client: Client, collection: str, wanted: list[str] | None) -> Itera
 
     videos: Iterator[schemas.VideoAnswer]
     if wanted:
-        videos = (client.video(video_id, collection) for video_id in wanted)
+        videos = (client.video(video_id, collection=collection) for video_id in wanted)
     else:
-        videos = client.videos(collection, status="ready")
+        videos = client.videos(collection=collection, status="ready")
     batch: list[Row] = []
     for video in videos:
         try:
-            answer = client.embeddings(video.id, collection)
+            answer = client.embeddings(video.id, collection=collection)
         except ApiError as error:
             if wanted or error.status != 404:  # else it was deleted since it was listed
                 raise

@@ -153,7 +153,7 @@ class _Following:
         if not any(isinstance(item.source, Path) for item in items):
             return
         try:
-            for video in self._client.videos(self._collection):
+            for video in self._client.videos(collection=self._collection):
                 if video.status != "failed":  # else it is worth another try
                     self._stored.setdefault(video.size_bytes, []).append(video)
         except ServiceAway:
@@ -182,7 +182,7 @@ class _Following:
     def _hand_in(self, item: Item) -> Uploaded:
         source, metadata = item.source, item.metadata
         if not isinstance(source, Path):
-            return self._client.upload_url(source, self._collection, metadata=metadata)
+            return self._client.upload_url(source, collection=self._collection, metadata=metadata)
         if video := self._find_stored(source):
             return Uploaded(video, self._client.job(video.job_id), is_new=False)
         self._view.sends(source.name)
@@ -193,7 +193,7 @@ class _Following:
 
         return self._client.upload(
             source,
-            self._collection,
+            collection=self._collection,
             metadata=metadata,
             on_progress=progress,
             unfinished=self._unfinished,
@@ -218,7 +218,7 @@ class _Following:
         unended = {
             job.id: job
             for status in _OPEN
-            for job in self._client.jobs(self._collection, status=status)
+            for job in self._client.jobs(collection=self._collection, status=status)
             if job.id in self.waiting
         }
         for job_id in [job_id for job_id in self.waiting if job_id not in unended]:

@@ -55,7 +55,7 @@ def list_jobs(
             return
         from xclip_search.library import jobs_page  # late: the help needs no client
 
-        page = client.run(jobs_page(collection, status=status, limit=top))
+        page = client.run(jobs_page(collection=collection, status=status, limit=top))
     if as_json:
         print_items(page.items)
     else:
@@ -87,7 +87,9 @@ def _watch(client: Client, collection: str | None, top: int) -> None:
         while True:
             unended: dict[str, schemas.JobAnswer] = {}
             for status in _UNENDED:
-                unended |= {job.id: job for job in client.jobs(collection, status=status)}
+                unended |= {
+                    job.id: job for job in client.jobs(collection=collection, status=status)
+                }
             for job_id in shown.keys() - unended.keys():
                 if shown[job_id].finished_at is None:
                     shown[job_id] = client.job(job_id)

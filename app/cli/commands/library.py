@@ -140,7 +140,7 @@ def _videos(
     if context.invoked_subcommand:
         return
     with connected(url, key) as client:
-        found = list(client.videos(collection, status=status))
+        found = list(client.videos(collection=collection, status=status))
     if as_json:
         print_items(found)
         return
@@ -164,9 +164,9 @@ def show_video(
     """Print what is known of a video, or how well a text fits it over time."""
     with connected(url, key) as client:
         if text is None:
-            typer.echo(client.video(video_id, collection).model_dump_json(indent=2))
+            typer.echo(client.video(video_id, collection=collection).model_dump_json(indent=2))
         else:
-            pieces = client.heatmap(video_id, text, collection).pieces
+            pieces = client.heatmap(video_id, text, collection=collection).pieces
             if pieces:
                 output().print(_heat(pieces))
             else:
@@ -185,7 +185,9 @@ def describe_video(
     """Replace a video's metadata, which searches filter by."""
     about = json_object("JSON", metadata)
     with connected(url, key) as client:
-        typer.echo(client.describe_video(video_id, about, collection).model_dump_json(indent=2))
+        typer.echo(
+            client.describe_video(video_id, about, collection=collection).model_dump_json(indent=2)
+        )
 
 
 def delete_videos(
@@ -198,10 +200,10 @@ def delete_videos(
     """Delete videos; no search shows them from then on."""
     with connected(url, key) as client:
         if not yes:
-            videos = [client.video(video_id, collection) for video_id in video_ids]
+            videos = [client.video(video_id, collection=collection) for video_id in video_ids]
             names = ", ".join(plain(video.filename).plain for video in videos)
             typer.confirm(f"Delete {names}?", abort=True)
-        pending = [client.delete_video(video_id, collection) for video_id in video_ids]
+        pending = [client.delete_video(video_id, collection=collection) for video_id in video_ids]
     _say_deleted(pending[-1])
 
 

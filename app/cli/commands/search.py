@@ -145,9 +145,9 @@ def search(
     options = {name: value for name, value in given.items() if value is not None}
     with connected(url, key) as client:
         if clip is not None:
-            answer = client.search_clip(clip, collection, **options)
+            answer = client.search_clip(clip, collection=collection, **options)
         else:
-            answer = client.search(collection, **options)
+            answer = client.search(collection=collection, **options)
         if as_json:
             typer.echo(answer.model_dump_json(indent=2))
         else:
@@ -266,13 +266,15 @@ def classify(
             warn_of_cut_texts(clip)
             print_labelled(clip, console)
         elif video is not None:
-            answer = client.classify(collection, video_ids=[video], **options)
+            answer = client.classify(collection=collection, video_ids=[video], **options)
             warn_of_cut_texts(answer)
             print_labelled(answer.videos[0], console)
         else:
             allowed = json_object("--filter", filter_ or "")
             options = {"top": 1, **options}
-            answer = client.classify(collection, filter=allowed, segments=False, **options)
+            answer = client.classify(
+                collection=collection, filter=allowed, segments=False, **options
+            )
             warn_of_cut_texts(answer)
             if answer.videos:
                 console.print(videos_labelled(answer.videos))

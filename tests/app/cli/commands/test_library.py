@@ -29,7 +29,9 @@ def videos(running_service: str, tmp_path_factory: pytest.TempPathFactory) -> di
     with Client(running_service) as client:
         client.put_collection(COLLECTION, metadata={"of": "tests"})
         good = write_clip(folder / "good.mp4", seconds=2.0, seed=7)
-        sent = [client.upload(file, COLLECTION, metadata={"n": 1}) for file in (good, broken)]
+        sent = [
+            client.upload(file, collection=COLLECTION, metadata={"n": 1}) for file in (good, broken)
+        ]
         ended = [client.wait(each.job.id).status for each in sent]
     assert ended == ["succeeded", "failed"]
     return {each.video.filename: each.video.id for each in sent}
@@ -135,7 +137,7 @@ def test_every_format_holds_the_same(
     """A row a segment: its vector, its times and its video's metadata."""
     place = ("--collection", COLLECTION)
     with Client(running_service) as client:
-        segments = client.segments(videos["good.mp4"], COLLECTION)
+        segments = client.segments(videos["good.mp4"], collection=COLLECTION)
     for suffix in ("parquet", "jsonl", "npz"):
         assert "segments in" in run("export", tmp_path / f"kept.{suffix}", *place)
     lines = [json.loads(line) for line in (tmp_path / "kept.jsonl").read_text().splitlines()]
