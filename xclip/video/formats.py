@@ -37,6 +37,9 @@ TRANSPORT_STREAM_SUFFIXES: Final = frozenset(FORMAT_SUFFIXES["mpegts"])
 # Videos that are not read: raw elementary streams, and containers without a demuxer in the list.
 SUFFIXES_NOT_READ: Final = frozenset(
     {".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".mpv", ".obu"}
+    | {".h261", ".261", ".h263", ".263", ".h266", ".266", ".vvc", ".cavs", ".avs2", ".avs3"}
+    | {".mjpeg", ".mjpg", ".drc", ".dnxhd", ".apv"}
     | {".y4m", ".rm", ".rmvb", ".swf", ".nut", ".wtv", ".dvr-ms"}
+    | {".gxf", ".lxf", ".nsv", ".bik", ".bk2", ".smk", ".flc", ".fli", ".mng", ".dav", ".tivo"}
     | {".braw", ".r3d", ".ari", ".crm"}
 )
