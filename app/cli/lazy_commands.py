@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import typer
 import typer.main
-from typer._click.exceptions import UsageError
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -55,7 +54,7 @@ class LazyGroup(TyperGroup):
         """Run the command that was called; words too many are usually a text without quotes."""
         try:
             return super().invoke(ctx)
-        except UsageError as error:
+        except typer.TyperException as error:
             if error.message.startswith("Got unexpected extra argument"):
                 error.message += ". A text of several words goes in quotes."
             raise

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, ClassVar
 
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -210,7 +209,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # What it is sent
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 

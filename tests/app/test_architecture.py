@@ -155,6 +155,18 @@ def test_each_package_keeps_off_libraries_of_others(folder: str, banned: tuple[s
     assert offenders(folder, *banned, except_for=PURE) == []
 
 
+def test_no_private_module_of_a_library_is_imported():
+    """A new version of the library may rename or remove it without a word."""
+    private = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources()
+        for name in imports(path)
+        if any(step.startswith("_") for step in name.split(".")[1:-1])
+        if name.split(".")[0] not in ROOTS
+    ]
+    assert private == []
+
+
 def test_only_the_catalog_speaks_sql():
     """SQLAlchemy appears in the catalog and nowhere else."""
     found = {line.split(" ")[0] for line in offenders("app", "sqlalchemy")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from app.cli.output import moment
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
+from typer.testing import Result
 
 from app.cli.connection import default_url
 from app.cli.errors import reported

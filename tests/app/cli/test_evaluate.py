@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from xclip.motion.clips import sample_clips
 from xclip.motion.world import HELD_OUT

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import Result
 
 from app.cli.commands.ingest import Item, ingest
 from app.cli.output import moment, percent, plain

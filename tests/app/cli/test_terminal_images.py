@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
+from typer.testing import Result
 
 from app.cli import terminal_images
 from app.cli.terminal_images import COLUMNS, ask_terminal, drawn, find_way

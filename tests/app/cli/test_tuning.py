@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from app.calibration.stored_collection import StoredCollection
 from tests.app.calibration.conftest import filmed, put

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
 from rich.console import Console
+from typer.testing import Result
 
 from app.cli.demo_clips import Showcase, draw_showcase
 from app.cli.demo_run import ABSENT, MARKER, run_demo

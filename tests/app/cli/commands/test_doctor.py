@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from app.maintenance.doctor import Diagnosis, diagnose
 from app.settings import Settings

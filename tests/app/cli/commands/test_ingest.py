@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
 from rich.console import Console
+from typer.testing import Result
 
 from app.cli.commands.ingest import items_of
 from app.cli.folder_scan import FolderScan
