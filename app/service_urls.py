@@ -10,6 +10,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from xclip_search.addresses import without_secrets
+
 KEY_VARIABLE: Final = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
 URL_VARIABLE: Final = "XCLIP_URL"  # where clients find the service
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -45,7 +47,10 @@ def parse_base_urls(setting: str) -> tuple[str, ...]:
 def check_url(setting: str) -> None:
     """Raise ValueError unless host and port of a URL are valid; it may hold a user and a path."""
     scheme, _, rest = setting.partition("://")
-    place = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" not in place and "://***@" in without_secrets(setting):
+        raise ValueError("its user or password holds /, ? or #: write %2F, %3F or %23 for it")
+    place = place.rpartition("@")[2]
     parse_base_url(f"{scheme}://{place}" if rest else place)
 
 

@@ -58,7 +58,7 @@ class Settings(BaseModel):
 
     data_dir: Path = Path("xclip-data")
     """Folder of everything the service keeps: catalog, videos, thumbnails, tensors."""
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
     """SQLAlchemy URL of the catalog; not set: the file catalog.sqlite in the data folder."""
 
     host: str = DEFAULT_HOST
@@ -174,7 +174,7 @@ class Settings(BaseModel):
     """Least severe message that is logged."""
     log_format: LogFormat = "text"
     """Format of the log: text or json, one object per line."""
-    otlp_url: str | None = None
+    otlp_url: str | None = Field(default=None, repr=False)
     """Where traces are sent by OpenTelemetry over HTTP, such as http://127.0.0.1:4318; not set:
     nowhere. Takes the extra otel."""
 

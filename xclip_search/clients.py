@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,7 +15,7 @@ import anyio.to_thread
 import httpx
 
 from xclip_search import library, schemas, searches, uploads
-from xclip_search.addresses import is_loopback
+from xclip_search.addresses import is_loopback, without_secrets
 from xclip_search.bindings import aiterated, awaitable, blocking, iterated
 from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.retries import retried
@@ -43,22 +45,22 @@ class _Connection:
     def __init__(self, url: str | None, key: str | None, patience_s: float) -> None:
         url = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         key = os.environ.get(KEY_VARIABLE) or None if key is None else key
-        self.url = url.rstrip("/")
+        base = _parse(url.rstrip("/"))
+        login = (base.username, base.password) if base.userinfo else None
+        base = base.copy_with(userinfo=b"")  # httpx logs the URL of every request
+        self.url = without_secrets(str(base).rstrip("/"))
         self.patience_s = patience_s
         self._answered = False
-        try:
-            host = httpx.URL(self.url).host
-        except httpx.InvalidURL as error:
-            raise ServiceAway(f"{url!r} is not a URL: {_sentence(error)}") from None
         self._choices: dict[str, Any] = {
-            "base_url": self.url,
+            "base_url": base,
+            "auth": login,
             "headers": credentials(key),
             "timeout": _TIMEOUT,
-            "trust_env": not is_loopback(host),  # no proxy stands between a machine and itself
+            "trust_env": not is_loopback(base.host),  # no proxy between a machine and itself
         }
 
     def __repr__(self) -> str:
-        # without the key: what is printed is also logged
+        # without the key or a password: what is printed is also logged
         return f"{type(self).__name__}({self.url!r})"
 
     def _arguments(self, call: Call, content: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +86,27 @@ class _Connection:
         return ServiceAway(
             f"The connection to {self.url} failed: {_sentence(error)}", passing=passing
         )
+
+
+def _parse(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        shown = without_secrets(url)
+        escapes = "in a user or a password, / is written as %2F, ? as %3F and # as %23."
+        why = _sentence(error) if shown == url else escapes
+        raise ServiceAway(f"{shown!r} is not a URL: {why}") from None
+
+
+@contextmanager
+def _proxies_read() -> Iterator[None]:
+    """Say which variable is wrong; the reason may hold a part of the proxy's password."""
+    try:
+        yield
+    except (ValueError, ImportError, httpx.InvalidURL):
+        raise ServiceAway(
+            "The proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used."
+        ) from None
 
 
 def _sentence(error: Exception) -> str:
@@ -125,7 +148,8 @@ class Client(_Connection):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(url, key, patience_s)
-        self._http = httpx.Client(transport=transport, **self._choices)
+        with _proxies_read():
+            self._http = httpx.Client(transport=transport, **self._choices)
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +249,8 @@ class AsyncClient(_Connection):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(url, key, patience_s)
-        self._http = httpx.AsyncClient(transport=transport, **self._choices)
+        with _proxies_read():
+            self._http = httpx.AsyncClient(transport=transport, **self._choices)
 
     async def __aenter__(self) -> Self:
         return self

@@ -19,15 +19,16 @@ from app.service_urls import (
     base_url,
     check_url,
 )
+from xclip_search.addresses import without_secrets
 
 if TYPE_CHECKING:
     from xclip_search import Client
 
 
 def default_url(environ: Mapping[str, str]) -> str:
-    """Where a service with this environment listens, unchecked: the help shows it."""
+    """Where a service with this environment listens, unchecked and without secrets."""
     if url := environ.get(URL_VARIABLE):
-        return url
+        return without_secrets(url)
     host = environ.get("XCLIP_HOST") or DEFAULT_HOST
     return base_url(host, environ.get("XCLIP_PORT") or DEFAULT_PORT)
 
@@ -96,7 +97,9 @@ def _with_scheme(source: str, url: str) -> str:
         raise typer.BadParameter("--url is empty; leave it out for the default")
     given = url if "://" in url else f"http://{url}"
     if given.partition("://")[0].lower() not in ("http", "https"):
-        raise typer.BadParameter(f"{source} {url!r} must begin with http:// or https://")
+        raise typer.BadParameter(
+            f"{source} {without_secrets(given)!r} must begin with http:// or https://"
+        )
     try:
         check_url(given)
     except ValueError as error:

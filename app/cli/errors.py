@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from app.cli.output import errors, plain
+from xclip_search.addresses import without_secrets
 
 
 @contextmanager
@@ -38,5 +39,5 @@ def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()
 
 
 def _end(line: str, status: int = 1) -> None:
-    errors().print(plain(f"error: {line}"))
+    errors().print(plain(f"error: {without_secrets(line)}"))
     raise typer.Exit(status) from None

@@ -20,7 +20,7 @@ from app.server.stop_signals import leave, on_stop_signals
 from app.service_urls import base_url
 from app.settings import Settings, SettingsError, load_settings, variable
 from app.telemetry.logs import configure_logging
-from xclip_search.addresses import is_loopback
+from xclip_search.addresses import is_loopback, without_secrets
 
 # A supervisor that sees one of these stops, because a restart would fail the same way.
 EXIT_CONFIG = os.EX_CONFIG
@@ -174,8 +174,8 @@ def _reported_errors() -> Iterator[None]:
     try:
         yield
     except PortBusy as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {without_secrets(str(error))}", err=True)
         raise typer.Exit(EXIT_PORT_BUSY) from None
     except SettingsError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {without_secrets(str(error))}", err=True)
         raise typer.Exit(EXIT_CONFIG) from None

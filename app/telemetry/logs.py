@@ -13,6 +13,7 @@ import time
 from app.settings import LogFormat
 from app.telemetry.context import current_ids
 from app.telemetry.tracing import trace_id
+from xclip_search.addresses import without_secrets
 
 # Libraries that report every step they take; only their warnings and errors are logged.
 _TALKATIVE = ("alembic", "faiss.loader", "httpx", "uvicorn.error")
@@ -21,6 +22,9 @@ _TIME = "%Y-%m-%dT%H:%M:%S"
 
 class _UtcFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
         line = super().formatMessage(record)
@@ -47,7 +51,7 @@ class _JsonFormatter(logging.Formatter):
             line["trace_id"] = trace
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure_logging(level: str, log_format: LogFormat) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from app.cli.errors import reported
 from app.cli.output import Listing, output, plain
+from xclip_search.addresses import without_secrets
 
 if TYPE_CHECKING:
     from app.maintenance.doctor import Diagnosis
@@ -42,7 +43,8 @@ def doctor(
 
         console = output()
         found = []
-        for finding in diagnose(settings):
+        for each in diagnose(settings):
+            finding = replace(each, message=without_secrets(each.message))
             found.append(finding)
             if not as_json:
                 console.print(_shown(finding, piped=not console.is_terminal))

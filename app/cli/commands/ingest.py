@@ -17,6 +17,7 @@ from app.cli.folder_scan import FolderScan
 from app.cli.ingest_view import IngestView
 from app.cli.output import Listing, plain
 from xclip_search import ApiError, Client, ServiceAway, Unfinished, Uploaded, schemas
+from xclip_search.addresses import without_secrets
 from xclip_search.library import JobStatus
 
 Source: TypeAlias = Path | str
@@ -129,7 +130,8 @@ def summary(outcome: Outcome, skipped: Mapping[str, int] | None = None) -> Group
         return Group(*parts)
     failures = Listing("file", "code", "why")
     for failure in outcome.failures:
-        failures.add_row(plain(str(failure.source)), failure.code, plain(failure.message))
+        source = without_secrets(str(failure.source))
+        failures.add_row(plain(source), failure.code, plain(failure.message))
     return Group(*parts, Text(), failures)
 
 

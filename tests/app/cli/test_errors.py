@@ -102,6 +102,21 @@ def test_no_service_is_one_line(command: RunCommand, tmp_path: Path, line: str) 
     assert "xclip-search serve" in error_line(result)
 
 
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_no_error_repeats_a_password_of_the_url(
+    command: RunCommand, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it stands in the option or in the variable, which the help shows too."""
+    url = f"{scheme}://user:secret@127.0.0.1:1"
+    monkeypatch.setenv("XCLIP_URL", url)
+    for arguments in (["videos", "--url", url], ["videos"]):
+        result = command(*arguments)
+        assert result.exit_code != 0
+        assert "secret" not in result.output
+        assert "***@127" in result.output or "at http://127.0.0.1:1" in result.output
+    assert "secret" not in default_url(os.environ)
+
+
 @pytest.mark.parametrize(
     "line", ["videos", "keys list", "verify", "gc", "backup OUT", "doctor", "serve"]
 )

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from app.settings import LogFormat
 from app.telemetry.context import for_job, for_request
 from app.telemetry.logs import configure_logging
 
@@ -35,6 +36,22 @@ def test_a_line_has_time_level_and_place(capsys: pytest.CaptureFixture[str]) -> 
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO app\.worker: job job_1: done\n", line
     )
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_line_holds_a_password_of_a_url(
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a message of a library nor the text of an exception."""
+    configure_logging("info", form)
+    try:
+        raise ValueError("postgresql://xclip:secret@db/xclip does not answer")
+    except ValueError:
+        logging.getLogger("app").exception("proxy %s failed", "http://user:secret@proxy:3128")
+    line = capsys.readouterr().err
+    assert "secret" not in line
+    assert "***@proxy:3128" in line
+    assert "***@db/xclip" in line
 
 
 def test_libraries_are_heard_only_when_something_is_wrong(
