@@ -137,9 +137,9 @@ class JobRunner:
                 return
             if (shortage := memory_shortage(error)) is not None:
                 logger.warning("job %s: %s", job.id, shortage, exc_info=error)
-                blameless = isinstance(shortage, GpuOutOfMemory)  # every segment takes as much
+                of_gpu = isinstance(shortage, GpuOutOfMemory)  # where every segment takes as much
                 self._fail(
-                    job, lease, shortage.code, str(shortage), retry=True, blameless=blameless
+                    job, lease, shortage.code, str(shortage), retry=True, from_outside=of_gpu
                 )
                 return
             logger.exception("job %s: failed unexpectedly", job.id)
