@@ -77,7 +77,9 @@ def test_a_job_that_is_refused_memory_waits_and_says_what_to_lower(
     assert parts.catalog.get_job(job.id).status == "succeeded"
 
 
-def test_a_full_gpu_leaves_a_job_more_attempts_than_its_own_failures(parts: Parts, make_clip: MakeClip) -> None:
+def test_a_full_gpu_leaves_a_job_more_attempts_than_its_own_failures(
+    parts: Parts, make_clip: MakeClip
+) -> None:
     """Segments are all of one size, so no video can be what fills it."""
     puller, encoder = puller_of(parts)
     encoder.full = REFUSED["gpu"][0]
