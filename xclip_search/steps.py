@@ -24,6 +24,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from xclip_search import schemas
 from xclip_search.errors import ApiError
+from xclip_search.sent_files import steady
 
 T = TypeVar("T")
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
@@ -122,7 +123,7 @@ def content_of(call: Call) -> Iterator[dict[str, Any]]:
         case FileChunk():
             yield {"content": call.body.read()}
         case FormBody(file, fields):
-            with file.open("rb") as reader:
+            with steady(file) as reader:
                 texts = {name: json.dumps(value) for name, value in fields.items()}
                 yield {"files": {"file": (label(file), reader)}, "data": texts}
         case body:

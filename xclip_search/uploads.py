@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from xclip_search import schemas
 from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.library import DEFAULT, Metadata
+from xclip_search.sent_files import check_still, size_of
 from xclip_search.steps import (
     Call,
     FileChunk,
@@ -61,11 +62,12 @@ def upload(
     on_progress : called with the number of the file's bytes that have arrived
     unfinished : remembers unfinished uploads, so that a later process can continue them
 
-    Raises ApiError, and OSError if the file cannot be read.
+    Raises ApiError, with code file_changed if the file grows or shrinks meanwhile, and OSError if
+    it cannot be read.
     """
     about, path = metadata or {}, Path(file)
     progressed = on_progress or (lambda _: None)
-    size = path.stat().st_size
+    size = size_of(path)
     if size <= CHUNK_BYTES:
         body = FormBody(path, {"metadata": dict(about)})
         uploaded = yield from _in_one(collection, body)
@@ -154,6 +156,8 @@ def _send_rest(
         began_at = offset
         try:
             chunk = FileChunk(file, offset, min(CHUNK_BYTES, size - offset))
+            if offset + chunk.length == size:  # else it would be taken for the whole
+                check_still(file, size)
             offset = yield from _append(upload_id, chunk)
         except ApiError as error:
             cut = isinstance(error, ServiceAway) and error.passing

@@ -136,6 +136,20 @@ def test_a_file_that_becomes_shorter_is_an_error(stack: Stack, file: Path) -> No
     assert len(network.sent("PATCH")) == 2
 
 
+def test_a_file_that_grows_is_not_taken_for_a_whole_one(stack: Stack, file: Path) -> None:
+    """Its last chunk is not sent, so no video of half a recording appears."""
+    network = Network(stack)
+
+    def record(_: int) -> None:
+        with file.open("ab") as more:
+            more.write(b"more")
+
+    with pytest.raises(ApiError) as changed:
+        Client(HERE, transport=network).upload(file, on_progress=record)
+    assert changed.value.code == "file_changed"
+    assert not stack.api.get("/v1/collections/default/videos").json()["items"]
+
+
 def test_a_service_that_died_after_the_last_byte_is_told_again(stack: Stack, file: Path) -> None:
     """All bytes are there, but no video yet: an empty chunk makes it one."""
     unfinished = Unfinished(file.parent / "cache", HERE)

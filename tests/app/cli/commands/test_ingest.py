@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,17 +68,19 @@ def test_a_folder_becomes_searchable(
 def test_failures_are_listed_and_stop_nothing(
     ingest: RunCommand, make_clip: MakeClip, tmp_path: Path
 ) -> None:
-    """A broken and an empty file cost status 1 and a line each with code and sentence."""
+    """A broken file, an empty one and a pipe cost status 1 and a line each with its code."""
     broken, empty = tmp_path / "a-broken.mp4", tmp_path / "b-empty.mp4"
+    os.mkfifo(pipe := tmp_path / "b-pipe.mp4")
     broken.write_bytes(b"this is no video" * 100)
     empty.touch()
     good = make_clip("c-good.mp4", seconds=1, seed=3)
-    result = ingest(broken, empty, good)
+    result = ingest(broken, empty, pipe, good)
     assert result.exit_code == 1
-    assert counts(result) == {"searchable": 1, "already there": 0, "failed": 2}
+    assert counts(result) == {"searchable": 1, "already there": 0, "failed": 3}
     lines = {code: line for line in result.output.splitlines() for code in line.split()}
     assert "a-broken.mp4" in lines["unreadable_video"]
     assert "b-empty.mp4" in lines["invalid_request"]
+    assert "b-pipe.mp4" in lines["unreadable_file"]
 
 
 def test_the_same_bytes_count_as_already_there(
