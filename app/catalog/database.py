@@ -11,7 +11,17 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -61,6 +71,29 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
+def holds_catalog(url: str) -> bool:
+    """Whether there is a catalog, of any version: opening makes one where there is none.
+
+    Of an SQLite file it is enough that it holds anything: what is damaged or of another program is
+    for `open_engine` to refuse. Raises DatabaseUrlInvalid, and SQLAlchemyError for a server that
+    does not answer.
+    """
+    file = sqlite_file(url)
+    if file is not None:  # its last changes may be in the journal beside it
+        journal = file.with_name(f"{file.name}-wal")
+        return any(path.is_file() and path.stat().st_size for path in (file, journal))
+    engine = open_engine(url)
+    try:
+        return inspect(engine).has_table("alembic_version")
+    finally:
+        engine.dispose()
+
+
+def shown_url(url: str) -> str:
+    """The database as messages name it: an SQLite file's path, or a URL without its secrets."""
+    return str(sqlite_file(url) or _parse(url).set(query={}).render_as_string(hide_password=True))
+
+
 def _parse(url: str) -> URL:
     """The URL of a database that is supported, with the home folder for `~` in a file's path.
 
@@ -100,6 +133,16 @@ def _postgresql(url: URL) -> Engine:
         raise DatabaseUrlInvalid(
             f"{url.drivername} is not supported: it must begin with postgresql+psycopg://"
         ) from error
+
+
+def for_reading(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions see one state however many queries they send.
+
+    SQLite's do so anyway. PostgreSQL's see with each query what was committed until then.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def for_writing(engine: Engine) -> Engine:

@@ -26,6 +26,7 @@ class Transactions:
         max_lost: int,
     ) -> None:
         self._engine = engine
+        self._reader = database.for_reading(engine)
         self._writer = database.for_writing(engine)
         self._clock = clock
         self._entropy = entropy
@@ -34,8 +35,8 @@ class Transactions:
         self._lease_watch = LeaseWatch(clock.monotonic)
 
     def _read(self) -> AbstractContextManager[Connection]:
-        """A transaction that reads, and waits for no writer."""
-        return self._engine.begin()
+        """A transaction that reads one state of the database, and waits for no writer."""
+        return self._reader.begin()
 
     def _write(self) -> AbstractContextManager[Connection]:
         """A transaction that may write; it is on disk when the block ends without an error."""

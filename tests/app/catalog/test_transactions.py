@@ -43,6 +43,16 @@ def test_what_a_block_writes_is_there_when_it_ends(transactions: Transactions) -
     assert names(transactions) == ["a", "b"]
 
 
+def test_all_queries_of_a_read_see_one_state(transactions: Transactions) -> None:
+    """What another transaction commits between two of them is in neither, or in both."""
+    put(transactions, "a")
+    with transactions._read() as connection:
+        before = list(connection.execute(select(T.c.name)).scalars())
+        put(transactions, "b")
+        assert list(connection.execute(select(T.c.name)).scalars()) == before
+    assert names(transactions) == ["a", "b"]
+
+
 def test_a_block_that_fails_writes_nothing(transactions: Transactions) -> None:
     """Half a change never reaches the disk, and the error is passed on."""
     put(transactions, "a")
