@@ -19,10 +19,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from app.catalog import Catalog
-from app.catalog.database import check_database_url, sqlite_file
+from app.catalog.database import check_database_url, holds_catalog, shown_url, sqlite_file
 from app.catalog.errors import DatabaseUrlInvalid
 from app.clock import Clock
 from app.data_layout import DataLayout
@@ -88,15 +87,14 @@ def check_catalog_url(settings: Settings) -> None:
 def check_library(settings: Settings) -> None:
     """Raise NoLibrary unless there is one. Opening would make it: a misspelt folder must not.
 
-    Whether the database of a server has tables is not looked at. Raises SettingsError for the URL
-    of one that is not supported, and IdentityMismatch where the folder knows of a catalog that is
-    lost.
+    Raises SettingsError for the URL of a database that is not supported, IdentityMismatch where the
+    folder knows of a catalog that is lost, and a database's error if its server does not answer.
     """
     check_exists(settings)
     _refuse_missing_catalog(settings)
-    file = sqlite_file(settings.catalog_url)
-    if file is not None and not _has_content(file):
-        raise NoLibrary(f"the catalog {file} is empty; {_names_catalog(settings)}")
+    if not holds_catalog(settings.catalog_url):
+        shown = shown_url(settings.catalog_url)
+        raise NoLibrary(f"the catalog {shown} is empty; {_names_catalog(settings)}")
 
 
 def check_exists(settings: Settings) -> None:
@@ -272,20 +270,15 @@ def _locked(layout: DataLayout) -> Iterator[None]:
 
 
 def _refuse_missing_catalog(settings: Settings) -> None:
-    """Opening makes an SQLite file: one that is gone must be missed, not replaced."""
-    file = sqlite_file(settings.catalog_url)
+    """Opening makes a catalog: one that is gone must be missed, not replaced."""
     found = read(settings.layout)
-    if file is None or found is None or not found.is_paired:
+    if found is None or not found.is_paired:
         return
-    if not _has_content(file):
-        state = "empty" if file.is_file() else "not there"
+    url = settings.catalog_url
+    if not holds_catalog(url):
+        file = sqlite_file(url)
+        state = "empty" if file is None or file.is_file() else "not there"
         raise IdentityMismatch(
-            f"the catalog {file} is {state}, but the data folder {settings.layout.root} belongs to "
-            f"one. {_ADVICE}"
+            f"the catalog {shown_url(url)} is {state}, but the data folder {settings.layout.root} "
+            f"belongs to one. {_ADVICE}"
         )
-
-
-def _has_content(file: Path) -> bool:
-    """Whether a catalog's file holds anything; its last changes may be in the journal beside it."""
-    journal = file.with_name(f"{file.name}-wal")
-    return any(path.is_file() and path.stat().st_size for path in (file, journal))

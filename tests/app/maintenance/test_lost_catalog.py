@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.catalog import Catalog
+from app.catalog.database import holds_catalog
 from app.cli.main import build_cli
 from tests.app.conftest import MakeClip, write_clip
+from tests.app.databases import KINDS, new_database
 from tests.app.maintenance.disk import files_in
 from tests.app.stack import open_stack
 from xclip.encoder import Encoder
@@ -149,3 +152,37 @@ def test_looking_at_keys_makes_no_library(
     assert ended.exit_code == 1
     assert "there is no catalog" in ended.stderr
     assert not (tmp_path / "misspelt").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_command_that_only_looks_makes_a_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    """In an empty database of a server neither, where no file would be missed."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("XCLIP_DATA_DIR", str(tmp_path / "data"))
+    with new_database(kind, tmp_path) as url:
+        monkeypatch.setenv("XCLIP_DATABASE_URL", url)
+        for command in (["keys", "list"], ["verify"], ["gc"], ["backup", str(tmp_path / "b")]):
+            ended = run(*command)
+            assert ended.exit_code == 1, command
+            assert "no_library" in " ".join(ended.stderr.split()), command
+        assert not holds_catalog(url)
+        Catalog.open(url).close()
+        assert holds_catalog(url)
+        assert run("keys", "list").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_emptied_database_is_missed_and_stays_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    """The folder knows that there was a catalog."""
+    monkeypatch.setenv("XCLIP_DATA_DIR", str(tmp_path / "data"))
+    with new_database(kind, tmp_path) as first, new_database(kind, tmp_path / "other") as other:
+        monkeypatch.setenv("XCLIP_DATABASE_URL", first)
+        assert run("keys", "create", "ops", "--scope", "admin").exit_code == 0
+        monkeypatch.setenv("XCLIP_DATABASE_URL", other)
+        for command in (["keys", "create", "more", "--scope", "read"], ["gc"]):
+            assert run(*command).exit_code == 1, command
+        assert not holds_catalog(other)
