@@ -21,6 +21,7 @@ from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.retries import retried
 from xclip_search.steps import (
     Call,
+    Copy,
     FileChunk,
     Flow,
     Pause,
@@ -189,7 +190,10 @@ class Client(_Connection):
                 time.sleep(step.seconds)
                 continue
             try:
-                answer = self._request(step)
+                if isinstance(step, Copy):
+                    step.run()
+                else:
+                    answer = self._request(step)
             except (ApiError, OSError) as failed:
                 error = failed
 
@@ -290,7 +294,10 @@ class AsyncClient(_Connection):
                 await anyio.sleep(step.seconds)
                 continue
             try:
-                answer = await self._request(await _read(step))
+                if isinstance(step, Copy):
+                    await anyio.to_thread.run_sync(step.run)
+                else:
+                    answer = await self._request(await _read(step))
             except (ApiError, OSError) as failed:
                 error = failed
 

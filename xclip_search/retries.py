@@ -7,7 +7,7 @@ import random
 import httpx
 
 from xclip_search.errors import ApiError, ServiceAway
-from xclip_search.steps import Call, Flow, Pause, T, refusal
+from xclip_search.steps import Call, Copy, Flow, Pause, T, refusal
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0
 PASSING_STATUSES = frozenset({423, 429, 503})  # 423: a chunk of the same upload is arriving
@@ -30,7 +30,7 @@ def retried(flow: Flow[T], patience_s: float) -> Flow[T]:
             return result
         answer, error = None, None
         try:
-            if isinstance(step, Pause):
+            if isinstance(step, Pause | Copy):
                 yield step
             else:
                 answer = yield from _sent(step, patience_s)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Literal, TypedDict
 
 from pydantic import JsonValue
 
 from xclip_search import schemas
 from xclip_search.library import DEFAULT
+from xclip_search.sources import VideoFile
 from xclip_search.steps import (
     AnswerT,
     Call,
-    FilePath,
     Flow,
     FormBody,
     ask,
@@ -21,6 +20,7 @@ from xclip_search.steps import (
     json_body,
     parse,
     part,
+    source_of,
     within,
 )
 
@@ -155,9 +155,10 @@ def search_batch(
 
 
 def search_clip(
-    file: FilePath,
+    file: VideoFile,
     *,
     collection: str = DEFAULT,
+    filename: str | None = None,
     filter: Mapping[str, JsonValue] | None = None,  # noqa: A002  the name on the wire
     group_by: Literal["video"] | None = None,
     max_per_video: int | None = None,
@@ -168,6 +169,9 @@ def search_clip(
     deadline_ms: int | None = None,
 ) -> Flow[schemas.SearchAnswer]:
     """Ranked moments like a video that the service does not keep; raises OSError.
+
+    file : a path, bytes, or a file that was opened in binary mode
+    filename : the video's name, which the answer repeats; by default the file's
 
     The other parameters are those of `search`.
     """
@@ -182,7 +186,7 @@ def search_clip(
         "deadline_ms": deadline_ms,
     }
     path = f"{within(collection)}/search:clip"
-    return (yield from _send(path, file, options, schemas.SearchAnswer))
+    return (yield from _send(path, file, filename, options, schemas.SearchAnswer))
 
 
 def heatmap(video_id: str, text: str, *, collection: str = DEFAULT) -> Flow[schemas.HeatmapAnswer]:
@@ -232,9 +236,10 @@ def classify(
 
 
 def classify_file(
-    file: FilePath,
+    file: VideoFile,
     labels: Sequence[str] | None = None,
     *,
+    filename: str | None = None,
     label_set: str | None = None,
     templates: Sequence[str] | None = None,
     top: int | None = None,
@@ -246,6 +251,8 @@ def classify_file(
 ) -> Flow[schemas.ClipAnswer]:
     """Probabilities of labels for a video that the service does not keep; raises OSError.
 
+    file : a path, bytes, or a file that was opened in binary mode
+    filename : the video's name, which the answer repeats; by default the file's
     window_s, stride_s : length of a segment and seconds between their starts; by default the
         service's
 
@@ -262,7 +269,8 @@ def classify_file(
         "window_s": window_s,
         "stride_s": stride_s,
     }
-    return (yield from _send("/v1/classify", file, options, schemas.ClipAnswer))
+    path = "/v1/classify"
+    return (yield from _send(path, file, filename, options, schemas.ClipAnswer))
 
 
 def _post(path: str, options: Mapping[str, object], kind: type[AnswerT]) -> Flow[AnswerT]:
@@ -272,8 +280,16 @@ def _post(path: str, options: Mapping[str, object], kind: type[AnswerT]) -> Flow
 
 
 def _send(
-    path: str, file: FilePath, options: Mapping[str, object], kind: type[AnswerT]
+    path: str,
+    file: VideoFile,
+    filename: str | None,
+    options: Mapping[str, object],
+    kind: type[AnswerT],
 ) -> Flow[AnswerT]:
     """Ask with a file; decoding takes as long as the service lets it."""
-    call = Call("POST", path, body=FormBody(Path(file), json_body(options)), unhurried=True)
-    return parse((yield from ask(call)), kind)
+    source = yield from source_of(file, filename)
+    try:
+        call = Call("POST", path, body=FormBody(source, json_body(options)), unhurried=True)
+        return parse((yield from ask(call)), kind)
+    finally:
+        source.close()

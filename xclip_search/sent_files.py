@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from xclip_search.errors import ApiError
 
@@ -27,9 +27,8 @@ def size_of(file: Path) -> int:
     return about.st_size
 
 
-def check_still(file: Path, size: int) -> None:
-    """Raises ApiError file_changed unless the file still has so many bytes."""
-    now = size_of(file)
+def check_still(file: Path | str, now: int, size: int) -> None:
+    """Raises ApiError file_changed unless the file's bytes now are as many as they were."""
     if now != size:
         how = "longer" if now > size else "shorter"
         raise ApiError("file_changed", f"{file} became {how} while it was sent.")
@@ -38,17 +37,17 @@ def check_still(file: Path, size: int) -> None:
 class SteadyFile:
     """A file to read from its begin to the end that it had when it was opened."""
 
-    def __init__(self, reader: BinaryIO, file: Path, size: int) -> None:
+    def __init__(self, reader: IO[bytes], size: int, check: Callable[[int], None]) -> None:
         self._reader = reader
-        self._file = file
         self._size = size
+        self._check = check
 
     def read(self, length: int) -> bytes:
         """Up to so many bytes more; raises ApiError file_changed with the last of them."""
         left = self._size - self._reader.tell()
         part = self._reader.read(min(length, left))
         if len(part) in (0, left):
-            check_still(self._file, self._size)
+            self._check(self._size)
         return part
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -67,4 +66,4 @@ def steady(file: Path) -> Iterator[SteadyFile]:
     """The file, opened; raises OSError if it cannot be read."""
     size = size_of(file)
     with file.open("rb") as reader:
-        yield SteadyFile(reader, file, size)
+        yield SteadyFile(reader, size, lambda size: check_still(file, size_of(file), size))

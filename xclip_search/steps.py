@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import time
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import IO, Any, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -24,32 +26,40 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from xclip_search import schemas
 from xclip_search.errors import ApiError
-from xclip_search.sent_files import steady
+from xclip_search.sources import (
+    UNNAMED,
+    Readable,
+    Source,
+    VideoFile,
+    can_seek,
+    checked,
+    name_of,
+)
 
 T = TypeVar("T")
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+_COPIED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FileChunk:
     """A chunk of a file that is a request's body; at most a few mebibytes."""
 
-    path: Path
+    source: Source
     offset: int
     length: int
 
     def read(self) -> bytes:
         """Its bytes, fewer if the file has become shorter."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.length)
+        return self.source.read(self.offset, self.length)
 
 
 @dataclass(frozen=True, slots=True)
 class FormBody:
     """A file with fields beside it, each of which is JSON."""
 
-    file: Path
+    source: Source
     fields: Mapping[str, JsonValue]
 
 
@@ -78,8 +88,44 @@ class Pause:
     seconds: float
 
 
-FilePath: TypeAlias = str | PathLike[str]
-Flow: TypeAlias = Generator[Call | Pause, httpx.Response | None, T]
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Read a file that can be read once, such as a pipe, into one that can be read again."""
+
+    file: Readable
+    into: IO[bytes]
+
+    def run(self) -> None:
+        """Copy it; raises OSError."""
+        while chunk := self.file.read(_COPIED_BYTES):
+            self.into.write(chunk)
+
+
+Flow: TypeAlias = Generator[Call | Pause | Copy, httpx.Response | None, T]
+
+
+def source_of(file: VideoFile, filename: str | None) -> Flow[Source]:
+    """What is to be sent, under its name; raises TypeError for what is no video.
+
+    An open file is sent as a whole, wherever it stands; one that cannot seek is copied to the disk
+    first, since its size has to be known, and what was lost on the way has to be sent again.
+    """
+    checked(file)
+    if isinstance(file, str | PathLike):
+        path = Path(file)
+        return Source(filename or path.name, path)
+    if isinstance(file, bytes | bytearray | memoryview):
+        return Source(filename or UNNAMED, BytesIO(file))
+    name = filename or name_of(file)
+    if can_seek(file):
+        return Source(name, cast("IO[bytes]", file))
+    copy = Source(name, TemporaryFile(), is_copy=True)  # noqa: SIM115  closed by `close`
+    try:
+        yield Copy(file, cast("IO[bytes]", copy.file))
+    except BaseException:
+        copy.close()
+        raise
+    return copy
 
 
 def ask(call: Call) -> Flow[httpx.Response]:
@@ -122,10 +168,10 @@ def content_of(call: Call) -> Iterator[dict[str, Any]]:
             yield {"content": read}
         case FileChunk():
             yield {"content": call.body.read()}
-        case FormBody(file, fields):
-            with steady(file) as reader:
+        case FormBody(source, fields):
+            with source.opened() as reader:
                 texts = {name: json.dumps(value) for name, value in fields.items()}
-                yield {"files": {"file": (label(file), reader)}, "data": texts}
+                yield {"files": {"file": (label(source.name), reader)}, "data": texts}
         case body:
             yield {"json": body}
 
@@ -157,9 +203,9 @@ def refusal(answer: httpx.Response) -> ApiError:
     )
 
 
-def label(path: Path) -> str:
-    """The file's name as text that can be sent, whatever bytes it is made of."""
-    return path.name.encode("utf-8", "replace").decode("utf-8")
+def label(name: str) -> str:
+    """A file's name as text that can be sent, whatever bytes it is made of."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def within(collection: str) -> str:

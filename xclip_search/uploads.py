@@ -15,11 +15,10 @@ from pydantic import JsonValue
 from xclip_search import schemas
 from xclip_search.errors import ApiError, ServiceAway
 from xclip_search.library import DEFAULT, Metadata
-from xclip_search.sent_files import check_still, size_of
+from xclip_search.sources import Source, VideoFile
 from xclip_search.steps import (
     Call,
     FileChunk,
-    FilePath,
     Flow,
     FormBody,
     Pause,
@@ -27,6 +26,7 @@ from xclip_search.steps import (
     get,
     label,
     parse,
+    source_of,
     within,
 )
 from xclip_search.unfinished import Unfinished
@@ -49,46 +49,71 @@ class Uploaded:
 
 
 def upload(
-    file: FilePath,
+    file: VideoFile,
     *,
     collection: str = DEFAULT,
     metadata: Metadata | None = None,
+    filename: str | None = None,
     on_progress: Callable[[int], object] | None = None,
     unfinished: Unfinished | None = None,
 ) -> Flow[Uploaded]:
     """Send a video; however often the connection breaks, it is ingested once.
 
+    file : a path, bytes, or a file that was opened in binary mode, which stays open
     metadata : any JSON object; searches can filter by it
+    filename : the video's name; by default the file's
     on_progress : called with the number of the file's bytes that have arrived
-    unfinished : remembers unfinished uploads, so that a later process can continue them
+    unfinished : remembers unfinished uploads of paths, so that a later process can continue them
 
     Raises ApiError, with code file_changed if the file grows or shrinks meanwhile, and OSError if
     it cannot be read.
     """
-    about, path = metadata or {}, Path(file)
-    progressed = on_progress or (lambda _: None)
-    size = size_of(path)
+    source = yield from source_of(file, filename)
+    try:
+        progressed = on_progress or (lambda _: None)
+        return (yield from _sent(source, collection, metadata or {}, progressed, unfinished))
+    finally:
+        source.close()
+
+
+def _sent(
+    source: Source,
+    collection: str,
+    metadata: Metadata,
+    on_progress: Callable[[int], object],
+    unfinished: Unfinished | None,
+) -> Flow[Uploaded]:
+    size = source.size()
     if size <= CHUNK_BYTES:
-        body = FormBody(path, {"metadata": dict(about)})
+        body = FormBody(source, {"metadata": dict(metadata)})
         uploaded = yield from _in_one(collection, body)
-        progressed(size)
+        on_progress(size)
         return uploaded
-    upload_id = None
-    if unfinished:
-        upload_id = unfinished.find(path, collection, about)
-    offset = None
-    if upload_id:
-        offset = yield from _offset_if_known(upload_id)
-    if upload_id is None or offset is None:
-        upload_id, offset = (yield from _announce(path, size, collection, about)), 0
-        if unfinished:
-            unfinished.keep(upload_id, path, collection, about)
-    progressed(offset)
-    yield from _send_rest(upload_id, path, offset, size, progressed)
+    upload_id, offset = yield from _begun(source, size, collection, metadata, unfinished)
+    on_progress(offset)
+    yield from _send_rest(upload_id, source, offset, size, on_progress)
     uploaded = yield from _completed(upload_id, size)
-    if unfinished:
-        unfinished.forget(path, collection, about)
+    if unfinished and isinstance(source.file, Path):
+        unfinished.forget(source.file, collection, metadata)
     return uploaded
+
+
+def _begun(
+    source: Source,
+    size: int,
+    collection: str,
+    metadata: Metadata,
+    unfinished: Unfinished | None,
+) -> Flow[tuple[str, int]]:
+    """The id of the upload, and how much of it the service has: a remembered one or a new one."""
+    if unfinished is None or not isinstance(source.file, Path):
+        return (yield from _announce(source, size, collection, metadata)), 0
+    upload_id = unfinished.find(source.file, collection, metadata)
+    offset = (yield from _offset_if_known(upload_id)) if upload_id else None
+    if upload_id is None or offset is None:
+        upload_id, offset = (yield from _announce(source, size, collection, metadata)), 0
+        unfinished.keep(upload_id, source.file, collection, metadata)
+    return upload_id, offset
 
 
 def upload_url(
@@ -123,8 +148,8 @@ def _in_one(collection: str, body: FormBody | dict[str, JsonValue]) -> Flow[Uplo
     return Uploaded(found.video, found.job, answer.status_code == httpx.codes.ACCEPTED)
 
 
-def _announce(file: Path, size: int, collection: str, metadata: Metadata) -> Flow[str]:
-    pairs = {"filename": label(file), "metadata": json.dumps(dict(metadata))}
+def _announce(source: Source, size: int, collection: str, metadata: Metadata) -> Flow[str]:
+    pairs = {"filename": label(source.name), "metadata": json.dumps(dict(metadata))}
     described = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in pairs.items())
     headers = {**_TUS, "upload-length": str(size), "upload-metadata": described}
     # announced twice, the first one is empty and expires
@@ -148,16 +173,16 @@ def _offset(upload_id: str) -> Flow[int]:
 
 
 def _send_rest(
-    upload_id: str, file: Path, offset: int, size: int, on_progress: Callable[[int], object]
+    upload_id: str, source: Source, offset: int, size: int, on_progress: Callable[[int], object]
 ) -> Flow[None]:
     """Send chunk by chunk from `offset`; after a cut, resume where the service says it is."""
     failures = 0
     while offset < size:
         began_at = offset
         try:
-            chunk = FileChunk(file, offset, min(CHUNK_BYTES, size - offset))
+            chunk = FileChunk(source, offset, min(CHUNK_BYTES, size - offset))
             if offset + chunk.length == size:  # else it would be taken for the whole
-                check_still(file, size)
+                source.check_still(size)
             offset = yield from _append(upload_id, chunk)
         except ApiError as error:
             cut = isinstance(error, ServiceAway) and error.passing
@@ -167,7 +192,7 @@ def _send_rest(
             offset = yield from _offset(upload_id)
         else:
             if offset == began_at:
-                raise ApiError("file_changed", f"{file} became shorter while it was sent.")
+                raise ApiError("file_changed", f"{source.name} became shorter while it was sent.")
         failures = 0 if offset > began_at else failures + 1
         on_progress(offset)
 

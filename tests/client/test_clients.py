@@ -166,9 +166,9 @@ def test_vectors_are_those_that_searches_rank_by(library: Stack) -> None:
     [
         ("search", schemas.SearchRequest, {"collection"}),
         ("search_all", schemas.SearchRequest, {"collection"}),
-        ("search_clip", schemas.SearchOptions, {"collection", "file"}),
+        ("search_clip", schemas.SearchOptions, {"collection", "file", "filename"}),
         ("classify", schemas.ClassifyRequest, {"collection"}),
-        ("classify_file", schemas.ClipRequest, {"file"}),
+        ("classify_file", schemas.ClipRequest, {"file", "filename"}),
     ],
 )
 def test_every_option_of_the_service_is_the_clients(operation: str, body: Any, own: Any) -> None:

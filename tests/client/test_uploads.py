@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gzip
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import anyio
 import httpx
 import pytest
 
 from tests.app.stack import HERE, Stack
-from tests.client.conftest import Network
+from tests.client.conftest import Network, clients
 from xclip_search import ApiError, Client, ServiceAway, Unfinished
+from xclip_search.sources import VideoFile
 
 MakeClip = Callable[..., Path]
 Deliver = Callable[[httpx.Request], httpx.Response]
@@ -159,6 +167,93 @@ def test_the_same_bytes_in_pieces_are_a_duplicate(client: Client, clip: Path) ->
     first, second = client.upload(clip), client.upload(clip)
     assert (first.is_new, second.is_new) == (True, False)
     assert first.video.id == second.video.id
+
+
+def piped(content: bytes) -> BinaryIO:
+    """The reading end of a pipe that holds these bytes, which fit in it."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as file:
+        file.write(content)
+    return os.fdopen(reader, "rb")
+
+
+@contextmanager
+def kinds(clip: Path, folder: Path) -> Iterator[dict[str, VideoFile]]:
+    """The bytes of a clip as everything that a program may hold them in."""
+    content = clip.read_bytes()
+    packed = folder / "packed.gz"
+    packed.write_bytes(gzip.compress(content))
+    with (
+        clip.open("rb") as at_its_end,
+        tempfile.SpooledTemporaryFile() as spooled,
+        gzip.open(packed) as unpacked,
+        piped(content) as pipe,
+    ):
+        at_its_end.read()
+        spooled.write(content)
+        yield {
+            "path": clip,
+            "text": str(clip),
+            "bytes": content,
+            "bytearray": bytearray(content),
+            "memoryview": memoryview(content),
+            "memory": io.BytesIO(content),
+            "open file": at_its_end,
+            "temporary file": spooled,
+            "gzip": unpacked,
+            "pipe": pipe,
+        }
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+def test_every_kind_of_file_arrives_as_its_bytes(
+    pieces: bool, stack: Stack, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each kind, from either client, is the same video, and files of the caller's stay open."""
+    if pieces:
+        monkeypatch.setattr("xclip_search.uploads.CHUNK_BYTES", 4096)
+    client, awaited = clients(stack)
+    first = client.upload(clip).video
+    assert first.size_bytes == clip.stat().st_size
+
+    async def upload(file: VideoFile) -> str:
+        return (await awaited.upload(file)).video.id
+
+    with kinds(clip, tmp_path) as files:
+        blocking = {kind: client.upload(file).video.id for kind, file in files.items()}
+        assert not any(getattr(file, "closed", False) for file in files.values())
+    with kinds(clip, tmp_path) as files:
+        awaiting = {kind: anyio.run(upload, file) for kind, file in files.items()}
+    assert blocking == awaiting == dict.fromkeys(files, first.id)
+
+
+def test_a_video_without_a_file_has_the_name_it_is_given(client: Client, clip: Path) -> None:
+    """Also beside a file, whose own name it replaces; without one the service's word for it."""
+    content = clip.read_bytes()
+    assert client.upload(content).video.filename == "unnamed"
+    named = client.upload(content + b"\0", filename="ü.mp4").video
+    with clip.open("rb") as file:
+        file_named = client.upload(file)
+        renamed = client.upload(file, filename="other.mp4")
+    assert named.filename == "ü.mp4"
+    assert file_named.video.further_names == [clip.name]
+    assert renamed.video.further_names == [clip.name, "other.mp4"]
+
+
+def test_what_holds_no_video_is_a_type_error() -> None:
+    """Told in a sentence, and before anything is sent."""
+    wrong: Any
+    for wrong in (None, 7, ["a.mp4"], io.StringIO("text")):
+        with Client(HERE) as client, pytest.raises(TypeError, match="'rb'"):
+            client.upload(wrong)
+
+
+def test_a_clip_to_search_by_may_be_bytes(client: Client, clip: Path) -> None:
+    """As every other file that the client sends; its name is what the answer repeats."""
+    assert client.search_clip(clip.read_bytes(), filename="mine.mp4").query == "mine.mp4"
+    with clip.open("rb") as file:
+        labelled = client.classify_file(file, ["a red square", "a blue circle"])
+    assert labelled.filename == clip.name
 
 
 def test_a_refusal_names_its_code(client: Client, make_clip: MakeClip, tmp_path: Path) -> None:
