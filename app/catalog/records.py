@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ Scalar: TypeAlias = bool | int | float | str | None
 Json: TypeAlias = "Scalar | Sequence[Json] | Mapping[str, Json]"
 Metadata: TypeAlias = Mapping[str, Json]
 Filter: TypeAlias = Mapping[str, Json]  # as it came: filters.py reads it
+
+UNNAMED: Final = "unnamed"
+"""The name of a video whose file came without one."""
 
 VideoStatus: TypeAlias = Literal["processing", "ready", "failed"]
 JobStatus: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canceled"]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.catalog.errors import KeyAnswered
 from app.catalog.metadata_terms import check_metadata
 from app.catalog.records import (
+    UNNAMED,
     AnsweredUpload,
     Job,
     Metadata,
@@ -204,7 +205,8 @@ def _with_what_is_new(connection: Connection, video: Video, new: NewVideo) -> Vi
     What it has stays: its name, and the value of each key. What would be too much is left out.
     """
     names = video.further_names
-    if new.filename not in (video.filename, *names) and len(names) < MAX_FURTHER_NAMES:
+    is_new = new.filename not in (video.filename, *names, UNNAMED)
+    if is_new and len(names) < MAX_FURTHER_NAMES:
         names = [*names, new.filename]
         videos.set_further_names(connection, video.id, names)
     metadata = {**new.metadata, **video.metadata}

@@ -15,10 +15,12 @@ from xclip.video.formats import SUFFIXES, SUFFIXES_NOT_READ, TRANSPORT_STREAM_SU
 # begin with a dot are hidden and left out as well: .Trash, .git, and the ._ files of macOS.
 _OF_THE_SYSTEM = frozenset(
     {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"}
-    | {"lost+found", "__macosx", "@recycle", "@recently-snapshot"}
+    | {"lost+found", "__macosx", "@recycle", "@recently-snapshot", "@tmp", "~snapshot"}
+    | {"network trash folder", "temporary items", "recycler", "recycled"}
 )
 HIDDEN = "hidden or the system's own"
 LINKED = "a linked folder, which is not followed"
+NO_FILE = "named like a video, but no file: a broken link, a pipe or a device"
 NOT_READ = "of a video format that is not read here"
 NO_STREAM = "named like an MPEG transport stream, but none"
 UNREADABLE = "a folder that cannot be read"
@@ -62,16 +64,22 @@ class FolderScan:
 
     def _in_folder(self, top: Path) -> Iterator[FoundFile]:
         name = top.resolve().name
+        links: list[FoundFile] = []  # come last: a video has the place where it lies
         for folder, below, names in os.walk(top, onerror=self._unreadable):
             here = Path(folder)
             below[:] = sorted(each for each in below if self._is_entered(here / each))
             for each in sorted(names):
                 file = here / each
                 why = why_skipped(file)
-                if why is None:
-                    yield FoundFile(file, _text(Path(name) / file.relative_to(top)))
-                else:
+                if why is not None:
                     self.skipped[why] += 1
+                    continue
+                found = FoundFile(file, _text(Path(name) / file.relative_to(top)))
+                if file.is_symlink():
+                    links.append(found)
+                else:
+                    yield found
+        yield from links
 
     def _is_entered(self, folder: Path) -> bool:
         why = HIDDEN if _is_hidden(folder.name) else LINKED if folder.is_symlink() else None
@@ -90,8 +98,10 @@ def why_skipped(file: Path) -> str | None:
         return HIDDEN
     if suffix in SUFFIXES_NOT_READ:
         return NOT_READ
-    if suffix not in SUFFIXES or not file.is_file():
+    if suffix not in SUFFIXES:
         return OTHER
+    if not file.is_file():
+        return NO_FILE
     if suffix in TRANSPORT_STREAM_SUFFIXES and not _is_transport_stream(file):
         return NO_STREAM
     return None

@@ -18,7 +18,7 @@ export const isVideo = (file) =>
   !isHidden(file) && (file.type.startsWith("video/") || VIDEO.test(file.name));
 
 // What systems keep beside the files of people: `._clip.mp4` of macOS is no video, whatever its name.
-const HIDDEN = /^(\..*|@eaDir|#recycle|#snapshot|__MACOSX|\$RECYCLE\.BIN|System Volume Information)$/i;
+const HIDDEN = /^(\..*|@eaDir|#recycle|#snapshot|__MACOSX|\$RECYCLE\.BIN|System Volume Information|lost\+found|@recycle|@recently-snapshot|@tmp|~snapshot|Network Trash Folder|Temporary Items|recycler|recycled)$/i;
 const paths = new WeakMap(); // of files that came in a dropped folder
 
 function isHidden(file) {

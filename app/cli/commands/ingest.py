@@ -19,10 +19,12 @@ from app.cli.output import Listing, plain
 from xclip_search import ApiError, Client, ServiceAway, Unfinished, Uploaded, schemas
 from xclip_search.addresses import without_secrets
 from xclip_search.library import JobStatus
+from xclip_search.steps import label
 
 Source: TypeAlias = Path | str
 _URL_SCHEMES = ("http://", "https://")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
+_FURTHER_NAMES: Final = 100  # that the service keeps of a video
 _OPEN: Final[tuple[JobStatus, ...]] = ("queued", "running")
 
 
@@ -135,6 +137,17 @@ def summary(outcome: Outcome, skipped: Mapping[str, int] | None = None) -> Group
     return Group(*parts, Text(), failures)
 
 
+def _knows_name(video: schemas.VideoAnswer, file: Path) -> bool:
+    """Whether the stored bytes need not be sent again to have the file's name kept, too.
+
+    A name that the service keeps in another form than it has here would be new each time.
+    """
+    name = label(file)
+    is_kept_as_it_is = name.isprintable() and name == name.strip() and "\\" not in name
+    has_room = len(video.further_names) < _FURTHER_NAMES
+    return name in (video.filename, *video.further_names) or not (is_kept_as_it_is and has_room)
+
+
 class _Following:
     """Files in progress: what was sent, and the jobs that have not ended."""
 
@@ -185,7 +198,9 @@ class _Following:
         source, metadata = item.source, item.metadata
         if not isinstance(source, Path):
             return self._client.upload_url(source, collection=self._collection, metadata=metadata)
-        if video := self._find_stored(source):
+        video = self._find_stored(source)
+        if video is not None and _knows_name(video, source):
+            self._add_keys(video, metadata)
             return Uploaded(video, self._client.job(video.job_id), is_new=False)
         self._view.sends(source.name)
 
@@ -200,6 +215,12 @@ class _Following:
             on_progress=progress,
             unfinished=self._unfinished,
         )
+
+    def _add_keys(self, video: schemas.VideoAnswer, metadata: Mapping[str, JsonValue]) -> None:
+        """What this file says of itself and the stored video lacks, as if it were sent again."""
+        merged = {**metadata, **video.metadata}
+        if merged.keys() != video.metadata.keys():
+            self._client.describe_video(video.id, merged, collection=self._collection)
 
     def _find_stored(self, file: Path) -> schemas.VideoAnswer | None:
         """The stored video of the same bytes; a file of a size of its own need not be read."""

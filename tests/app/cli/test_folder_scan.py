@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import folder_scan
-from app.cli.folder_scan import HIDDEN, LINKED, NO_STREAM, NOT_READ, OTHER, FolderScan
+from app.cli.folder_scan import HIDDEN, LINKED, NO_FILE, NO_STREAM, NOT_READ, OTHER, FolderScan
 from xclip.video.formats import SUFFIXES, SUFFIXES_NOT_READ
 
 PACKETS = (b"\x47" + bytes(187)) * 3
@@ -24,10 +24,10 @@ def test_system_folders_and_hidden_files_are_left_out_and_counted(tmp_path: Path
     """Also where they hold videos; a folder counts once."""
     top = tmp_path / "top"
     tree(top, "a.mp4", "b/c.MKV", "@eaDir/a.mp4", "b/#recycle/x.mp4", ".Trash-1000/y.mp4")
-    tree(top, "._a.mp4", "$RECYCLE.BIN/z.mp4", "__MACOSX/a.mp4", "b/.hidden.mov")
+    tree(top, "._a.mp4", "$RECYCLE.BIN/z.mp4", "__MACOSX/a.mp4", "b/.hidden.mov", "~snapshot/a.mp4")
     scan = FolderScan()
     assert [file.place for file in scan.files([top])] == ["top/a.mp4", "top/b/c.MKV"]
-    assert scan.skipped == {HIDDEN: 7}
+    assert scan.skipped == {HIDDEN: 8}
 
 
 def test_formats_that_are_not_read_are_told_from_other_files(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_transport_stream_is_told_by_its_packets(
 
 
 def test_linked_folders_are_not_followed_and_linked_files_are(tmp_path: Path) -> None:
-    """A link may lead in a circle, so it is counted; a file comes once, whatever its names."""
+    """A link may lead in a circle, so it is counted; a file comes once, from where it lies."""
     top = tmp_path / "top"
     tree(top, "a.mp4")
     tree(tmp_path, "elsewhere/b.mp4")
@@ -69,9 +69,22 @@ def test_linked_folders_are_not_followed_and_linked_files_are(tmp_path: Path) ->
     (top / "circle").symlink_to(top)
     (top / "c.mp4").symlink_to(tmp_path / "elsewhere" / "b.mp4")
     (top / "d.mp4").symlink_to(top / "a.mp4")
+    tree(top, "north/e.mp4")
+    (top / "0.mp4").symlink_to(top / "north" / "e.mp4")
     scan = FolderScan()
-    assert [file.place for file in scan.files([top])] == ["top/a.mp4", "top/c.mp4"]
+    places = [file.place for file in scan.files([top])]
+    assert places == ["top/a.mp4", "top/north/e.mp4", "top/c.mp4"]
     assert scan.skipped == {LINKED: 2}
+
+
+def test_what_is_named_like_a_video_and_is_no_file_says_so(tmp_path: Path) -> None:
+    """A link to nothing, one to itself, and a pipe, which nobody may open."""
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    scan = FolderScan()
+    assert not list(scan.files([tmp_path]))
+    assert scan.skipped == {NO_FILE: 3}
 
 
 def test_a_named_file_is_sent_whatever_it_is_called(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_a_new_name_and_new_keys_are_added_and_old_values_stay(stack: Stack, cli
 
 
 def test_names_are_kept_once_and_in_order(stack: Stack, clip: Path) -> None:
-    """The video's own name is none of the further ones."""
-    for name in ("a.mp4", "b.mp4", "a.mp4", "c.mp4", "b.mp4"):
+    """The video's own name is none of the further ones, and neither is none."""
+    for name in ("a.mp4", "b.mp4", "a.mp4", " ", "c.mp4", "b.mp4"):
         video = send(stack, clip, name, {})["video"]
     assert (video["filename"], video["further_names"]) == ("a.mp4", ["b.mp4", "c.mp4"])
 

@@ -31,12 +31,15 @@ PARTS = st.from_regex(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,20}", fullmatch=True)
         ("a\x00b\x1b[31m", "ab[31m"),
         ("Urlaub in Österreich 🎬.mp4", "Urlaub in Österreich 🎬.mp4"),
         ("\ud800a", "a"),
+        ("می\u200cخواهم.mp4", "می\u200cخواهم.mp4"),
+        ("👩\u200d👧.mp4", "👩\u200d👧.mp4"),
+        ("\u200d \u200c", "unnamed"),
         ("ü" * 255, "ü" * 255),
         ("ü" * 256, "ü" * 255),
     ],
 )
 def test_a_label_is_the_last_part_made_fit_to_show(name: str, label: str) -> None:
-    """Without folders of any system, and with no letter that ends or steers a line."""
+    """Without folders of any system, and no letter that steers a line; joiners stay."""
     assert file_label(name) == label
 
 

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from app.cli.commands.ingest import items_of
+from app.catalog.uploads import MAX_FURTHER_NAMES
+from app.cli.commands.ingest import _FURTHER_NAMES, items_of
 from app.cli.folder_scan import FolderScan
 from app.cli.ingest_view import IngestView
 from xclip_search import Client, schemas
@@ -115,6 +116,28 @@ def test_the_same_command_again_sends_nothing(
     monkeypatch.setattr(Client, "upload", noted)
     assert counts(ingest(tmp_path)) == {"searchable": 1, "already there": 2, "failed": 1}
     assert sent == ["7.mp4", "broken.mp4"]
+
+
+def test_known_bytes_get_the_place_and_the_name_that_they_lacked(
+    ingest: RunCommand, make_clip: MakeClip, tmp_path: Path, running_service: str, collection: str
+) -> None:
+    """Sent as a file, found in a folder, renamed there: nothing of it is lost, nor sent twice."""
+    clip = make_clip("a.mp4", seconds=1, seed=8)
+    assert counts(ingest(clip))["searchable"] == 1
+    place = {"path": f"{tmp_path.name}/a.mp4"}
+    assert counts(ingest(tmp_path))["already there"] == 1
+    (video,) = stored(running_service, collection).values()
+    assert (video["metadata"], video["further_names"]) == (place, [])
+    clip.rename(tmp_path / "b.mp4")
+    for _ in range(2):
+        assert counts(ingest(tmp_path))["already there"] == 1
+        (video,) = stored(running_service, collection).values()
+        assert (video["metadata"], video["further_names"]) == (place, ["b.mp4"])
+
+
+def test_the_most_names_are_those_that_the_service_keeps() -> None:
+    """A command that expected more would send such a file each time."""
+    assert _FURTHER_NAMES == MAX_FURTHER_NAMES
 
 
 def test_what_is_being_worked_on_has_a_row() -> None:
