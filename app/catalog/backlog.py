@@ -124,13 +124,16 @@ def _seconds_per_job(connection: Connection) -> float | None:
         (finished - started).total_seconds()
         for started, finished in connection.execute(times)
         if started is not None and finished is not None
-        if started <= finished  # else the clock was set back meanwhile
+        if started <= finished  # else the clock was set back, unseen by its worker
     ]
     return sum(taken) / len(taken) if taken else None
 
 
 def _left_s(connection: Connection, now: datetime, usual_s: float | None) -> list[float]:
-    """What each running job still takes: by its progress, else by its price, else as usual."""
+    """What each running job still takes: by its progress, else by its price, else as usual.
+
+    After the clock was set, its worker's next heartbeat corrects when it began.
+    """
     running = select(T.c.started_at, T.c.progress, T.c.price_s).where(T.c.status == "running")
     left = []
     for started, progress, price_s in connection.execute(running):

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.catalog.records import Job
 from app.catalog.sql.jobs import LONGEST_PAUSE_S
 
+_ATTEMPTS_KNOWN = 256  # more than a process has at once
+_CLOCK_SET_S = 1.0  # by less a clock drifts, or two of them differ
 _ROUNDING_S = 1e-9  # who comes exactly at the end is not too early
 
 _Mark = tuple[str | None, datetime | None, datetime | None]  # a heartbeat or a pause changes it
@@ -30,10 +32,33 @@ class LeaseWatch:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[_Mark, float]] = {}  # and when it is over
+        self._begun: dict[str, tuple[datetime, float]] = {}  # by token: as written, and when
 
     def leased(self, job_id: str, token: str, expires: datetime, lease_s: float) -> None:
         """A worker of this process holds the job for `lease_s` seconds from now."""
         self._saw(job_id, (token, expires, None), lease_s)
+
+    def begun(self, token: str, started: datetime) -> None:
+        """A worker of this process has begun an attempt now, at `started` by the clock."""
+        with self._lock:
+            self._begun[token] = started, self._monotonic()
+            while len(self._begun) > _ATTEMPTS_KNOWN:
+                del self._begun[next(iter(self._begun))]
+
+    def corrected_start(self, token: str, now: datetime) -> datetime | None:
+        """When the attempt began by a clock that was set meanwhile and says `now`.
+
+        None where the clock was not set, or where another process has begun the attempt.
+        """
+        with self._lock:
+            if token not in self._begun:
+                return None
+            written, at = self._begun[token]
+            started = now - timedelta(seconds=self._monotonic() - at)
+            if abs((started - written).total_seconds()) < _CLOCK_SET_S:
+                return None
+            self._begun[token] = started, at
+            return started
 
     def paused(self, job_id: str, due: datetime, wait_s: float) -> None:
         """This process has put the job off for `wait_s` seconds from now."""

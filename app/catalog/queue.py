@@ -53,6 +53,7 @@ class Queue(Transactions):
                     expires = now + timedelta(seconds=lease_s)
                     jobs.start(connection, job, owner, token, now, expires)
                     self._lease_watch.leased(job.id, token, expires, lease_s)
+                    self._lease_watch.begun(token, now)
                     return jobs.get(connection, job.id)
         return None
 
@@ -96,7 +97,9 @@ class Queue(Transactions):
         seconds : of the video, those done and all of them, once they are known
         """
         with self._write() as connection:
-            expires = self._shared_now(connection) + timedelta(seconds=lease_s)
+            now = self._shared_now(connection)
+            self._correct_start(connection, job_id, lease_token, now)
+            expires = now + timedelta(seconds=lease_s)
             held = jobs.beat(connection, job_id, lease_token, stage, progress, seconds, expires)
         if held:
             self._lease_watch.leased(job_id, lease_token, expires, lease_s)
@@ -128,12 +131,13 @@ class Queue(Transactions):
             # Locks are taken in one order everywhere: collection, job, video.
             name = jobs.get(connection, job_id).collection
             collection = collections.get(connection, name, lock=True)
+            now = self._shared_now(connection)
+            self._correct_start(connection, job_id, lease_token, now)
             job = jobs.held(connection, job_id, lease_token, ended="succeeded")
             if job.status == "succeeded":
                 return job
             dim = embeddings.shape[1]
             collections.settle_model(connection, collection, model, fingerprint, dim)
-            now = self._now()
             segment_rows.replace(connection, collection, job.video_id, named, embeddings, now)
             videos.set_ready(connection, job.video_id, facts)
             jobs.succeed(connection, job, facts.duration_s, now)
@@ -157,6 +161,8 @@ class Queue(Transactions):
         LeaseLost.
         """
         with self._write() as connection:
+            now = self._shared_now(connection)
+            self._correct_start(connection, job_id, lease_token, now)
             job = jobs.held(connection, job_id, lease_token, ended="failed")
             if job.status == "failed":
                 return job
@@ -164,7 +170,7 @@ class Queue(Transactions):
             if retry and job.attempts < most:
                 self._queue_later(connection, job, (code, message))
             else:
-                jobs.fail(connection, job, code, message, self._now())
+                jobs.fail(connection, job, code, message, now)
             return jobs.get(connection, job_id)
 
     def postpone_job(
@@ -175,6 +181,7 @@ class Queue(Transactions):
         The attempt is not counted. `message` is as for `fail_job`. Raises LeaseLost.
         """
         with self._write() as connection:
+            self._correct_start(connection, job_id, lease_token, self._shared_now(connection))
             job = jobs.held(connection, job_id, lease_token, ended="running")
             self._put_off(connection, job, job.attempts - 1, (code, message), wait_s)
             return jobs.get(connection, job_id)
@@ -182,10 +189,12 @@ class Queue(Transactions):
     def release_job(self, job_id: str, lease_token: str) -> bool:
         """Give a job back untouched, its attempt not counted; False when it was lost already."""
         with self._write() as connection:
+            now = self._shared_now(connection)
+            self._correct_start(connection, job_id, lease_token, now)
             job = jobs.get(connection, job_id, lock=True)
             if job.status != "running" or job.lease_token != lease_token:
                 return False
-            jobs.queue_again(connection, job, self._shared_now(connection), job.attempts - 1)
+            jobs.queue_again(connection, job, now, job.attempts - 1)
             return True
 
     def cancel_job(self, job_id: str) -> Job:
@@ -195,7 +204,7 @@ class Queue(Transactions):
             if job.status in ("succeeded", "failed"):
                 raise JobStateConflict(f"job {job_id!r} has {job.status}: nothing to cancel")
             if job.status != "canceled":
-                jobs.cancel(connection, job, self._now())
+                jobs.cancel(connection, job, self._shared_now(connection))
             return jobs.get(connection, job_id)
 
     def retry_job(self, job_id: str) -> Job:
@@ -237,6 +246,14 @@ class Queue(Transactions):
         """Jobs, the newest first. Raises InvalidCursor."""
         with self._read() as connection:
             return jobs.page(connection, status, collection, cursor, limit)
+
+    def _correct_start(
+        self, connection: Connection, job_id: str, lease_token: str, now: datetime
+    ) -> None:
+        """After the clock was set: what others subtract from its time must be of the same clock."""
+        started = self._lease_watch.corrected_start(lease_token, now)
+        if started is not None:
+            jobs.correct_start(connection, job_id, lease_token, started)
 
     def _queue_later(self, connection: Connection, job: Job, error: tuple[str, str]) -> None:
         wait_s = jobs.pause_s(job.attempts, self._entropy)

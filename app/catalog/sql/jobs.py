@@ -220,6 +220,12 @@ def beat(
     return connection.execute(update(T).where(mine).values(**values)).rowcount == 1
 
 
+def correct_start(connection: Connection, job_id: str, lease_token: str, started: datetime) -> None:
+    """Note when the attempt began by the clock as it is now set, if the lease still holds."""
+    mine = (T.c.id == job_id) & (T.c.lease_token == lease_token) & (T.c.status == "running")
+    connection.execute(update(T).where(mine).values(started_at=started, **CHANGED))
+
+
 def succeed(connection: Connection, job: Job, duration_s: float, now: datetime) -> None:
     """The work is done. The token stays, so that a repeated call of the same worker succeeds."""
     turns.charge(connection, [job], now)

@@ -52,15 +52,53 @@ def test_the_time_a_job_takes_is_that_of_the_last_ones(catalog: Catalog, clock: 
 
 
 def test_a_job_that_ended_before_it_began_took_no_time_that_counts(
-    catalog: Catalog, clock: HandClock
+    catalog: Catalog, clock: HandClock, url: str
 ) -> None:
-    """The clock was set back while it ran."""
+    """The clock was set back while it ran, and the process that began it did not end it."""
     take(catalog, clock, 0, 5)
     catalog.add_video_with_job("default", new_video(1))
     job, token = claim(catalog)
     clock.jump(-1)
-    complete(catalog, job, token)
+    with Catalog.open(url, clock=clock) as other:
+        complete(other, job, token)
     assert catalog.backlog().seconds_per_job == 5
+
+
+@pytest.mark.parametrize("hours", [-25, -1, 1, 25])
+def test_a_clock_that_is_set_changes_no_estimate(
+    catalog: Catalog, clock: HandClock, url: str, hours: float
+) -> None:
+    """In any process, from the worker's next heartbeat on, and of what has ended."""
+    catalog.add_video_with_job("default", new_video(0))
+    job, token = claim(catalog)
+    clock.advance(10)
+    clock.jump(hours)
+    clock.advance(10)
+    beat = {"stage": "encode", "progress": 0.5, "lease_s": 30.0}
+    assert catalog.heartbeat(job.id, token, **beat)
+    with Catalog.open(url, clock=clock) as other:
+        assert other.backlog().left_s == pytest.approx((20,))
+    clock.jump(-3 * hours)
+    clock.advance(5)
+    complete(catalog, job, token)
+    assert catalog.backlog().seconds_per_job == pytest.approx(25)
+
+
+@pytest.mark.parametrize("end", ["release", "postpone", "fail"])
+def test_an_attempt_ends_by_the_clock_that_it_began_by(
+    catalog: Catalog, clock: HandClock, end: str
+) -> None:
+    """A key is charged for the time between them, which a clock that was set would make hours."""
+    catalog.add_video_with_job("default", new_video(0))
+    job, token = claim(catalog)
+    clock.jump(2)
+    if end == "release":
+        catalog.release_job(job.id, token)
+    elif end == "postpone":
+        catalog.postpone_job(job.id, token, code="c", message="m", wait_s=1)
+    else:
+        catalog.fail_job(job.id, token, code="c", message="m", retry=False)
+    assert catalog.get_job(job.id).started_at == clock.now()
 
 
 def test_a_job_that_was_tried_twice_took_its_last_attempt(
