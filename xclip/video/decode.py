@@ -18,7 +18,7 @@ from torch.nn import functional
 from xclip.preprocess import FrameGeometry, resize_and_crop
 from xclip.video.containers import Limits, open_container
 from xclip.video.frames import ShownFrame, shown_frames
-from xclip.video.hdr import is_hdr, tone_mapped
+from xclip.video.hdr import ToneMapper, is_hdr
 from xclip.video.orientation import Orientation
 from xclip.video.probe import Probe, probe, scan
 from xclip.video.sampling import Segmentation, Window, instants, windows
@@ -165,18 +165,24 @@ class _Assembly:
         self._request = request
         self._orientation = orientation
         self._reformatter = VideoReformatter()  # sets libswscale up once, not once a frame
+        self._tone_mapper = ToneMapper()
         self._open: dict[int, _OpenSegment] = {}
 
     def add(self, shown: ShownFrame) -> Iterator[DecodedSegment]:
         """Fill every slot at which the frame is on screen; yields segments that it completes."""
         if self._orientation is None:
             self._orientation = Orientation.of(shown.frame)
-        upright = self._orientation.apply(self._rgb(shown.frame))  # (H, W, 3)
+        places = [
+            divmod(position, self._request.num_frames)
+            for position in self._order[shown.first : shown.last].tolist()
+        ]
+        middle = self._request.num_frames // 2
+        whole = any(slot == middle for _, slot in places)
+        upright = self._orientation.apply(self._rgb(shown.frame, whole=whole))  # (H, W, 3)
         pixels = resize_and_crop(upright, self._request.geometry)  # (S, S, 3)
         thumbnail: NDArray[np.uint8] | None = None
         served: set[int] = set()
-        for position in self._order[shown.first : shown.last].tolist():
-            index, slot = divmod(position, self._request.num_frames)
+        for index, slot in places:
             if index not in self._open:
                 empty = np.empty((self._request.num_frames, *pixels.shape), dtype=np.uint8)
                 self._open[index] = _OpenSegment(empty)
@@ -185,18 +191,24 @@ class _Assembly:
             segment.filled += 1
             segment.unique_frames += index not in served
             served.add(index)
-            if slot == self._request.num_frames // 2:
+            if slot == middle:
                 if thumbnail is None:
                     thumbnail = self._thumbnail(upright, shown.aspect_ratio)
                 segment.thumbnail = thumbnail
             if segment.filled == self._request.num_frames:
                 yield self._close(index)
 
-    def _rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """uint8, shape = (H, W, 3), unturned; of HDR already about as small as is needed."""
+    def _rgb(self, frame: VideoFrame, *, whole: bool) -> NDArray[np.uint8]:
+        """uint8, shape = (H, W, 3), unturned; of HDR no more and no larger than is needed.
+
+        whole : for a thumbnail, too, while the model looks at the middle square
+        """
         if is_hdr(frame):
-            shortest = max(self._request.geometry.short_edge, self._request.thumbnail_height)
-            return tone_mapped(frame, shortest)
+            wanted = self._request.geometry.short_edge
+            shortest = max(wanted, self._request.thumbnail_height)
+            # Resizing looks at as many neighbours as pixels become one; edges are rounded, too.
+            margin = None if whole else 2 * (shortest // wanted + 2)
+            return self._tone_mapper.rgb(frame, shortest, margin)
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
         pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
         if frame.interlaced_frame and frame.height >= 2 * self._request.geometry.short_edge:

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from xclip.preprocess import FrameGeometry
 from xclip.video.decode import DecodeRequest, decode_segments
-from xclip.video.hdr import is_hdr, tone_mapped
+from xclip.video.hdr import ToneMapper, is_hdr
 from xclip.video.sampling import Segmentation
 from xclip.video.sandbox.child import decode_in_child
 from xclip.video.sandbox.process import start_fork_server
@@ -132,7 +132,7 @@ def test_light_up_to_the_knee_agrees_with_libswscale():
         dst_color_primaries=ColorPrimaries.BT709,
     ).to_ndarray()
 
-    assert mean_difference(tone_mapped(frame, 192), theirs) < 2.0
+    assert mean_difference(ToneMapper().rgb(frame, 192), theirs) < 2.0
 
 
 @pytest.mark.parametrize("kind", WRITTEN_AS)
@@ -141,7 +141,7 @@ def test_highlights_stay_apart(kind):
     transfer, written = WRITTEN_AS[kind]
     frame = first_frame(clip(written(scene(brightest=1000 / 203)), transfer))
 
-    ramp = tone_mapped(frame, 192)[150].astype(int)
+    ramp = ToneMapper().rgb(frame, 192)[150].astype(int)
 
     assert np.diff(ramp.mean(axis=1)[::20]).min() >= 1
     assert ramp[-1].tolist() == pytest.approx([255] * 3, abs=1)
@@ -153,8 +153,38 @@ def test_hdr_is_reduced_before_it_is_converted_and_never_enlarged():
     """By the rule of the model's frames: the long edge is truncated."""
     frame = first_frame(clip(pq(scene()), ColorTrc.SMPTE2084))
 
-    assert tone_mapped(frame, 100).shape == (100, 166, 3)
-    assert tone_mapped(frame, 500).shape == (192, 320, 3)
+    assert ToneMapper().rgb(frame, 100).shape == (100, 166, 3)
+    assert ToneMapper().rgb(frame, 500).shape == (192, 320, 3)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_middle_alone_is_as_in_the_whole(transposed):
+    """One mapper gives the same pixels, whatever it was asked for before, upright frames too."""
+    signal = hlg(scene())
+    frame = first_frame(
+        clip(signal.swapaxes(0, 1) if transposed else signal, ColorTrc.ARIB_STD_B67)
+    )
+    mapper = ToneMapper()
+
+    small, middle, whole = (mapper.rgb(frame, *wanted) for wanted in ((50, 4), (100, 4), (100,)))
+
+    if transposed:
+        middle, whole = middle.swapaxes(0, 1), whole.swapaxes(0, 1)
+    assert 50 in small.shape
+    np.testing.assert_array_equal(middle[:, 29:-29], whole[:, 29:-29])
+    assert not middle[:, :29].any()
+    assert whole[:, :29].any()
+
+
+@pytest.mark.parametrize("edge", [64, 96, 224])
+def test_frames_without_a_thumbnail_look_like_those_with_one(edge):
+    """What the model sees is resized from no pixel that was left out."""
+    content = clip(pq(scene()), ColorTrc.SMPTE2084)
+    request = DecodeRequest(Segmentation(), 2, FrameGeometry(edge, edge), thumbnail_height=180)
+
+    (segment,) = decode_segments(io.BytesIO(content), request)
+
+    np.testing.assert_array_equal(segment.frames[0], segment.frames[1])
 
 
 def test_ten_bits_alone_are_not_hdr():
@@ -206,6 +236,6 @@ def test_every_colour_is_right_to_one_level(kind):
     frame = av.VideoFrame.from_ndarray(signal, "rgb48le").reformat(format="gbrp16le")
     frame.color_trc = transfer
 
-    shown = tone_mapped(frame, 224)
+    shown = ToneMapper().rgb(frame, 224)
 
     assert np.abs(shown - 255 * tone_mapped_exactly(signal / 65535, transfer)).max() < 1.0
