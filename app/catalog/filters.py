@@ -6,13 +6,14 @@ How a condition becomes SQL is in `app.catalog.sql.filter_clauses`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias, get_args
 
 from app.catalog.errors import InvalidFilter
+from app.catalog.format_names import codec_name, container_name
 from app.catalog.metadata_terms import is_scalar, term
 from app.catalog.records import Filter, Scalar
 
@@ -54,6 +55,12 @@ class Builtin(StrEnum):
 
 
 TEXTS = (Builtin.VIDEO_ID, Builtin.FILENAME, Builtin.SHA256, Builtin.CONTAINER, Builtin.CODEC)
+# Of texts that the service names itself, and not the user.
+_AS_STORED: Mapping[Builtin, Callable[[str], str]] = {
+    Builtin.CODEC: codec_name,
+    Builtin.CONTAINER: container_name,
+    Builtin.SHA256: str.lower,
+}
 _UNITS = {Builtin.SIZE: "bytes", Builtin.WIDTH: "pixels", Builtin.HEIGHT: "pixels"}
 
 
@@ -249,7 +256,7 @@ def _builtin_value(field: Builtin, value: object, path: Path) -> str | float | d
     if field in TEXTS:
         if not isinstance(value, str):
             raise InvalidFilter(f"{field} is a string{_or_metadata(field)}", path)
-        return value
+        return _AS_STORED.get(field, str)(value)
     if field is Builtin.CREATED:
         return _instant(value, path)
     try:

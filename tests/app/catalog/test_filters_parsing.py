@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -30,6 +30,7 @@ from app.catalog.filters import (
     Or,
     parse_filter,
 )
+from app.catalog.format_names import codec_name, container_name
 
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | numbers | st.text(max_size=4)
@@ -42,6 +43,11 @@ instants = st.datetimes(
 names = st.sampled_from([*map(str, Builtin), *OPERATORS, *COMBINERS])
 keys = st.builds(Key, st.text(max_size=5) | names)
 TEXTS = (Builtin.VIDEO_ID, Builtin.FILENAME, Builtin.SHA256, Builtin.CONTAINER, Builtin.CODEC)
+AS_STORED: dict[Field, Callable[[str], str]] = {
+    Builtin.SHA256: str.lower,
+    Builtin.CODEC: codec_name,
+    Builtin.CONTAINER: container_name,
+}
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
@@ -50,7 +56,9 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
         return scalars
     if field is Builtin.CREATED:
         return instants
-    return st.text(max_size=4) if field in TEXTS else seconds
+    if field not in TEXTS:
+        return seconds
+    return st.text(max_size=4).map(AS_STORED.get(field, str))
 
 
 def ordered_values_of(field: Field) -> st.SearchStrategy[Any]:

@@ -29,6 +29,21 @@ def test_each_fact_of_a_video_finds_it(library: Stack) -> None:
         assert video["filename"] in videos_found(library, {field: {"exists": True}}), field
 
 
+def test_other_names_of_a_fact_find_it_too(library: Stack) -> None:
+    """Codec and container as people call them, and a digest in capitals."""
+    video = library.api.get(VIDEOS).json()["items"][0]
+    assert (video["codec"], video["container"]) == ("mpeg4", "mp4")
+    for wanted in (
+        {"codec": "Xvid"},
+        {"codec": ["h265", "MP4V"]},
+        {"container": "MOV"},
+        {"container": {"in": [".mp4"]}},
+        {"sha256": video["sha256"].upper()},
+    ):
+        assert video["filename"] in videos_found(library, wanted), wanted
+    assert videos_found(library, {"codec": "h265"}) == set()
+
+
 def test_facts_have_an_order(library: Stack) -> None:
     """Numbers that of numbers, texts that of their code points."""
     videos = library.api.get(VIDEOS).json()["items"]
