@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from xclip_search import schemas
 from xclip_search.errors import StillWaiting
-from xclip_search.steps import Call, Flow, Pause, ask, get, json_body, parse, part, within
+from xclip_search.steps import Call, Flow, Pause, ask, get, json_body, not_ours, parse, part, within
+from xclip_search.vectors import VideoVectors, decoded
 
 DEFAULT = "default"  # the collection that always exists
 PAGE = 200  # items, the most that a list answers at once
@@ -115,10 +116,13 @@ def segments(video_id: str, *, collection: str = DEFAULT) -> Flow[list[schemas.S
     return (yield from get(path, schemas.Page[schemas.SegmentAnswer])).items
 
 
-def embeddings(video_id: str, *, collection: str = DEFAULT) -> Flow[schemas.VideoEmbeddings]:
-    """A video's segments with their vectors, in order of time."""
-    path = f"{_video(collection, video_id)}/embeddings"
-    return (yield from get(path, schemas.VideoEmbeddings))
+def embeddings(video_id: str, *, collection: str = DEFAULT) -> Flow[VideoVectors]:
+    """A video's segments with their vectors as NumPy arrays of float32, in order of time."""
+    answer = yield from ask(Call("GET", f"{_video(collection, video_id)}/embeddings"))
+    try:
+        return decoded(parse(answer, schemas.VideoEmbeddings))
+    except ValueError:
+        raise not_ours(answer) from None
 
 
 def picture(url: str) -> Flow[bytes]:

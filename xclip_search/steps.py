@@ -181,7 +181,7 @@ def parse(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT:
     try:
         return kind.model_validate_json(answer.content, extra="ignore")
     except ValidationError:
-        raise _not_ours(answer) from None
+        raise not_ours(answer) from None
 
 
 def refusal(answer: httpx.Response) -> ApiError:
@@ -191,7 +191,7 @@ def refusal(answer: httpx.Response) -> ApiError:
     except ValidationError:
         if answer.headers.get("tus-resumable") or answer.request.method == "HEAD":
             return ApiError("refused", answer.reason_phrase, status=answer.status_code)
-        return _not_ours(answer)
+        return not_ours(answer)
     reasons = "; ".join(_reason(field) for field in problem.errors or [])
     return ApiError(
         problem.code,
@@ -240,7 +240,8 @@ def credentials(key: str | None) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
-def _not_ours(answer: httpx.Response) -> ApiError:
+def not_ours(answer: httpx.Response) -> ApiError:
+    """The error of an answer that cannot be read."""
     return ApiError(
         "unexpected_answer",
         f"The service answered {answer.status_code} with something that X-CLIP Search does not "

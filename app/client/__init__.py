@@ -6,18 +6,24 @@ from xclip_search import (
     ApiError,
     AsyncClient,
     Client,
+    SearchQuery,
+    SegmentVector,
     ServiceAway,
     StillWaiting,
     Unfinished,
     Uploaded,
+    VideoVectors,
 )
 
 __all__ = [
     "ApiError",
     "AsyncClient",
     "Client",
+    "SearchQuery",
+    "SegmentVector",
     "ServiceAway",
     "StillWaiting",
     "Unfinished",
     "Uploaded",
+    "VideoVectors",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import pydoc
 import re
@@ -18,7 +17,7 @@ import pytest
 
 from tests.app.stack import SEARCH, Stack
 from tests.client.conftest import clients
-from xclip_search import ApiError, AsyncClient, Client, StillWaiting, schemas
+from xclip_search import ApiError, AsyncClient, Client, StillWaiting, VideoVectors, schemas
 from xclip_search.searches import SearchQuery
 from xclip_search.steps import parse
 
@@ -30,6 +29,8 @@ def comparable(answer: Any) -> Any:
     """An answer without how long it took, and until when it can be gone on with."""
     if isinstance(answer, schemas.SearchAnswer):
         return answer.model_dump(exclude={"timings_ms", "next_cursor"})
+    if isinstance(answer, VideoVectors):
+        return [(each.segment_id, each.embedding.tolist()) for each in answer.items]
     return [comparable(each) for each in answer] if isinstance(answer, list) else answer
 
 
@@ -150,13 +151,16 @@ def test_vectors_are_those_that_searches_rank_by(library: Stack) -> None:
     """The cosine of two exported vectors is the score of a search by example."""
     client, _ = clients(library)
     vectors = {
-        item.segment_id: np.frombuffer(base64.b64decode(item.embedding or ""), "<f4")
+        item.segment_id: item.embedding
         for video in client.videos()
         for item in client.embeddings(video.id).items
     }
     example, *_ = vectors
     for found in client.search(segment_id=example, top_k=3).results:
         first, second = vectors[example], vectors[found.segment_id]
+        assert isinstance(first, np.ndarray)
+        assert isinstance(second, np.ndarray)
+        assert (first.dtype, first.ndim, first.flags.writeable) == (np.float32, 1, True)
         cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
         assert found.score == pytest.approx(float(cosine), abs=1e-3)
 

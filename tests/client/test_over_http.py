@@ -263,6 +263,29 @@ def test_a_picture_is_its_bytes(run: Run) -> None:
     assert service.paths == ["/v1/a/thumbnail?at=1.5"]
 
 
+@pytest.mark.parametrize(
+    ("encoded", "expected"),
+    [("AACAPwAAAMA=", [1.0, -2.0]), ("", []), (None, None)],
+)
+def test_a_vector_is_an_array(run: Run, encoded: str | None, expected: list[float] | None) -> None:
+    """Of float32; what the service cannot read is None."""
+    segment = {"segment_id": "seg_1", "index": 0, "start": 0, "end": 1, "embedding": encoded}
+    with answering(Reply(200, {"video_id": "vid_1", "model": "m", "items": [segment]})) as service:
+        (item,) = run(service.url, lambda client: client.embeddings("vid_1")).items
+    assert (None if item.embedding is None else item.embedding.tolist()) == expected
+    assert (item.segment_id, item.index, item.start, item.end) == ("seg_1", 0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("encoded", ["AAA", "AAAA", "no base64!"])
+def test_a_vector_that_is_none_is_an_error_with_a_code(run: Run, encoded: str) -> None:
+    """As every answer that the service would not give."""
+    segment = {"segment_id": "seg_1", "index": 0, "start": 0, "end": 1, "embedding": encoded}
+    reply = Reply(200, {"video_id": "vid_1", "model": "m", "items": [segment]})
+    with answering(reply) as service, pytest.raises(ApiError) as refused:
+        run(service.url, lambda client: client.embeddings("vid_1"))
+    assert (refused.value.code, refused.value.status) == ("unexpected_answer", 200)
+
+
 def test_readiness_is_yes_or_no(run: Run) -> None:
     """A refusal, a cut and silence are all no, and none is asked again."""
     ready = {"ready": True, "checks": {}}

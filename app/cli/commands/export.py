@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from app.cli.errors import reported
 from app.cli.output import errors, output, plain
 
 if TYPE_CHECKING:
-    from xclip_search import Client, schemas
+    from xclip_search import Client, SegmentVector, schemas
 
 Row = dict[str, Any]
 Write = Callable[[Sequence[Row]], None]
@@ -95,10 +94,7 @@ def _batches(client: Client, collection: str, wanted: list[str] | None) -> Itera
     yield batch
 
 
-def _row(video: schemas.VideoAnswer, model: str, item: schemas.SegmentEmbedding) -> Row:
-    import numpy as np  # late: the other commands need none
-
-    vector = item.embedding
+def _row(video: schemas.VideoAnswer, model: str, item: SegmentVector) -> Row:
     return {
         "video_id": video.id,
         "filename": video.filename,
@@ -108,7 +104,7 @@ def _row(video: schemas.VideoAnswer, model: str, item: schemas.SegmentEmbedding)
         "end": item.end,
         "metadata": video.metadata,
         "model": model,
-        "embedding": None if vector is None else np.frombuffer(base64.b64decode(vector), "<f4"),
+        "embedding": item.embedding,
     }
 
 
