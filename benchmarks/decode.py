@@ -1,6 +1,7 @@
 """How long frames take, from a file to the model's 224 x 224, beside others that give the same.
 
-Eight frames of a window in files of five codecs, and all windows (5 s every 2.5 s) of the longest.
+Eight frames of a window in files of five codecs, a minute of small AV1 and HDR, and all windows
+(5 s every 2.5 s) of the longest. Of HDR, peers without tone mapping return other pictures.
 The files are generated once and kept in build/decode-clips, or they are those of a folder; every
 peer's pictures go through the same resize, and a peer that returns others than a full decode is
 named and left out. All take turns, on as many libav and PyTorch threads. Beside the time there is

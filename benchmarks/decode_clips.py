@@ -10,12 +10,14 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch.nn import functional
 
 RATE = 30
 CUT_EVERY_S = 9.0
+X265 = {"preset": "superfast", "x265-params": "log-level=error"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Recipe:
     seconds: int
     options: dict[str, str]
     window: tuple[float, float]
+    transfer: ColorTrc | None = None  # HDR's, which makes the file one of ten bits
 
     @property
     def title(self) -> str:
         """What the tables call it."""
         codec = self.codec.removeprefix("lib").removesuffix("-vp9")
         start, end = self.window
+        codec += f" {self.transfer.name}" if self.transfer is not None else ""
         return f"{codec} {self.width}x{self.height}, {start:g}-{end:g} s of {self.seconds} s"
 
 
@@ -47,7 +51,7 @@ RECIPES = (
     LONG,
     Recipe(
         *("hevc.mp4", "libx265", 1920, 1080, 15),
-        {"preset": "superfast", "x265-params": "log-level=error"},
+        X265,
         (4.0, 8.0),
     ),
     Recipe(
@@ -61,11 +65,18 @@ RECIPES = (
         (4.0, 8.0),
     ),
     Recipe(*("small.mp4", "libx264", 340, 256, 10), {}, (0.0, 10.0)),
+    Recipe(
+        *("small-av1.mp4", "libsvtav1", 320, 180, 60),
+        {"preset": "12", "crf": "35"},
+        (20.0, 24.0),
+    ),
+    Recipe(*("pq.mp4", "libx265", 320, 180, 10), X265, (3.0, 7.0), ColorTrc.SMPTE2084),
+    Recipe(*("hlg.mp4", "libx265", 320, 180, 10), X265, (3.0, 7.0), ColorTrc.ARIB_STD_B67),
 )
 
 
 def make_clips(folder: Path) -> dict[Path, Recipe]:
-    """Write the files that `folder` does not hold yet; two minutes for all."""
+    """Write the files that `folder` does not hold yet; three minutes for all."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {folder / recipe.name: recipe for recipe in RECIPES}
     for path, recipe in made.items():
@@ -84,6 +95,11 @@ def write_clip(path: Path, recipe: Recipe) -> None:
         stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
         assert isinstance(stream, VideoStream), "all recipes name video codecs"
         stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
+        if recipe.transfer is not None:
+            stream.pix_fmt = "yuv420p10le"
+            stream.codec_context.color_trc = recipe.transfer
+            stream.codec_context.color_primaries = ColorPrimaries.BT2020
+            stream.codec_context.colorspace = Colorspace.BT2020
         for picture in pictures(recipe.width, recipe.height, recipe.seconds * RATE):
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         output.mux(stream.encode(None))

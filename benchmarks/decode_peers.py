@@ -15,6 +15,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from xclip.video.hdr import ToneMapper, is_hdr
+
 Pictures = Iterator[NDArray[np.uint8]]
 Peer = Callable[[Path, NDArray[np.float64], int], Pictures]
 
@@ -55,8 +57,9 @@ def opencv_pictures(path: Path, moments: NDArray[np.float64], threads: int) -> P
 
 
 def naive_pictures(path: Path, moments: NDArray[np.float64], threads: int) -> Pictures:
-    """Decode and convert all of the file, and pick by time."""
+    """Decode and convert all of the file, of HDR as is promised, and pick by time."""
     shown: NDArray[np.uint8] | None = None
+    mapper = ToneMapper()
     remaining = moments.tolist()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -69,7 +72,10 @@ def naive_pictures(path: Path, moments: NDArray[np.float64], threads: int) -> Pi
             while remaining and shown is not None and remaining[0] < frame.time - first_s - 1e-6:
                 remaining.pop(0)
                 yield shown
-            shown = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            if is_hdr(frame):
+                shown = mapper.rgb(frame, min(frame.width, frame.height))
+            else:
+                shown = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     assert shown is not None, "files without pictures are not measured"
     yield from [shown] * len(remaining)
 
