@@ -26,6 +26,7 @@ from xclip_search.addresses import is_loopback, without_secrets
 EXIT_CONFIG = os.EX_CONFIG
 EXIT_PORT_BUSY = os.EX_UNAVAILABLE
 
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  each shares every other's ports
 READINESS_TIMEOUT_S = 7.0  # /readyz itself takes up to 6 s, as on a machine that is busy
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def run_both() -> None:
     """Run API and worker as processes of their own until stopped. Raises typer.Exit."""
     with _reported_errors():
         settings = _begin()
+        _check_ports(settings)
         _check_catalog(settings, open_to_others=not is_loopback(settings.host))
         _listen(settings, "host", "port").close()
         _listen(settings, "worker_host", "worker_port").close()
@@ -111,6 +113,16 @@ def _begin() -> Settings:
     return settings
 
 
+def _check_ports(settings: Settings) -> None:
+    """Raises SettingsError where API and worker would take one port from each other for ever."""
+    hosts = {settings.host, settings.worker_host}
+    if settings.port == settings.worker_port and (len(hosts) == 1 or hosts & _ALL_ADDRESSES):
+        raise SettingsError(
+            f"{variable('port')} and {variable('worker_port')} are both {settings.port}: API and "
+            "worker need a port each."
+        )
+
+
 def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
     """Open catalog and data folder once, before a process starts that would restart for ever.
 
@@ -131,9 +143,10 @@ def _check_catalog(settings: Settings, *, open_to_others: bool) -> None:
     except (MaintenanceError, CatalogError) as error:
         raise SettingsError(str(error)) from error
     except OSError as error:
+        is_file = isinstance(error, FileExistsError)
         raise SettingsError(
             f"{variable('data_dir')}={settings.data_dir} cannot be used: {error.filename}: "
-            f"{error.strerror}"
+            f"{'a file or a broken link, not a folder' if is_file else error.strerror}"
         ) from error
     except DATABASE_ERRORS as error:
         if not settings.catalog_url.startswith("sqlite"):

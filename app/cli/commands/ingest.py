@@ -142,7 +142,7 @@ def _knows_name(video: schemas.VideoAnswer, file: Path) -> bool:
 
     A name that the service keeps in another form than it has here would be new each time.
     """
-    name = label(file)
+    name = label(file.name)
     is_kept_as_it_is = name.isprintable() and name == name.strip() and "\\" not in name
     has_room = len(video.further_names) < _FURTHER_NAMES
     return name in (video.filename, *video.further_names) or not (is_kept_as_it_is and has_room)

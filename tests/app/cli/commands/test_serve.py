@@ -202,6 +202,7 @@ def test_settings_that_cannot_work_are_one_clear_line_and_a_status(tmp_path: Pat
     for environ, sentence in (
         ({"XCLIP_MODLE": "motion-tiny"}, "XCLIP_MODLE is not a setting"),
         ({"XCLIP_HOST": "0.0.0.0", "XCLIP_DATA_DIR": str(tmp_path)}, "there is no key"),
+        ({"XCLIP_PORT": "8123", "XCLIP_WORKER_PORT": "8123"}, "are both 8123"),
     ):
         status, errors = ended("serve", environ)
         assert status == os.EX_CONFIG
@@ -217,6 +218,7 @@ def test_settings_that_cannot_work_are_one_clear_line_and_a_status(tmp_path: Pat
         ("serve", "XCLIP_WORKER_HOST", "nosuch.invalid", "cannot be listened on"),
         ("api", "XCLIP_HOST", "203.0.113.9", "XCLIP_HOST"),
         ("serve", "XCLIP_DATA_DIR", "/proc/x", "cannot be used"),
+        ("serve", "XCLIP_DATA_DIR", __file__, "not a folder"),
         ("serve", "XCLIP_DATABASE_URL", "foo", "not the URL of a database"),
         ("worker", "XCLIP_DATABASE_URL", "mysql://u:secret@h/x", "mysql is not supported"),
     ],
