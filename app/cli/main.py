@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TextIO
 
 import typer
 
@@ -151,8 +153,15 @@ def _options(
     """What goes before a command."""
 
 
+def accept_any_text(stream: TextIO) -> None:
+    """Have letters that the terminal's encoding lacks written as escapes, not end a command."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the console script."""
+    accept_any_text(sys.stdout)
     build_cli()()
 
 
