@@ -53,8 +53,12 @@ class Supervisor:
             while not stop.wait(TICK_S):
                 for child in self._children:
                     status = child.tend()
-                    if status is not None and status in self._final_statuses:
+                    if status is None:
+                        continue
+                    if status in self._final_statuses:
+                        logger.error("%s ended for good: status=%d", child.name, status)
                         return status
+                    child.restart_later(status)
                 on_tick()
             return 0
         finally:
@@ -78,7 +82,7 @@ class _Child:
     """One command, started again and again."""
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
-        self._name = name
+        self.name = name
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -93,24 +97,24 @@ class _Child:
         self._process = subprocess.Popen(  # noqa: S603  the commands are our own
             self._command, start_new_session=True, preexec_fn=die_with(os.getpid())
         )
-        logger.info("%s started: pid=%d", self._name, self._process.pid)
+        logger.info("%s started: pid=%d", self.name, self._process.pid)
 
     def tend(self) -> int | None:
-        """Start the child again when it is due; its status when it has just been found dead."""
+        """Start the child again when it is due; its status while it is dead and nothing is due."""
         if self._restart_at is not None:
             if time.monotonic() >= self._restart_at:
                 self.start()
             return None
-        status = None if self._process is None else self._process.poll()
-        if status is None:
-            return None
+        return None if self._process is None else self._process.poll()
+
+    def restart_later(self, status: int) -> None:
+        """Make the child due after a pause: it has ended with that status."""
         now = time.monotonic()
         if now - self._started_at > STEADY_AFTER_S:
             self._pause_s = FIRST_PAUSE_S
-        logger.error("%s ended: status=%d restart_in=%.1fs", self._name, status, self._pause_s)
+        logger.error("%s ended: status=%d restart_in=%.1fs", self.name, status, self._pause_s)
         self._restart_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-        return status
 
     def terminate(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -126,7 +130,7 @@ class _Child:
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            logger.error("%s did not stop in time and is killed", self._name)
+            logger.error("%s did not stop in time and is killed", self.name)
             self._process.kill()
             self._process.wait()
 

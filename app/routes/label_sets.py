@@ -33,9 +33,9 @@ def put_label_set(
     label_sets: LabelSetsDep, name: Name, response: Response, body: schemas.LabelSetPut
 ) -> schemas.LabelSetAnswer:
     """Create a label set (201), or replace what it holds (200)."""
-    label_set, created = label_sets.put(name, body.labels, body.templates)
+    label_set, created, use = label_sets.put(name, body.labels, body.templates)
     response.status_code = 201 if created else 200
-    return label_set_answer(label_set)
+    return label_set_answer(label_set, use)
 
 
 @router.get("/{name}", responses=problem_responses(404, 422))

@@ -226,14 +226,15 @@ def clip_answer(filename: str, labelled: ClipLabels) -> schemas.ClipAnswer:
     )
 
 
-def label_set_answer(label_set: LabelSet) -> schemas.LabelSetAnswer:
-    """A label set and what is in it."""
+def label_set_answer(label_set: LabelSet, use: TextUse | None = None) -> schemas.LabelSetAnswer:
+    """A label set and what is in it, with what the model has just read of it."""
     return schemas.LabelSetAnswer(
         name=label_set.name,
         labels=list(label_set.labels),
         templates=list(label_set.templates),
         created_at=label_set.created_at,
         updated_at=label_set.updated_at,
+        truncated_texts=None if use is None else list(use.truncated),
     )
 
 

@@ -28,6 +28,7 @@ ADDED = {
         for answer in ("SearchAnswer", "HeatmapAnswer", "ClassifyAnswer", "ClipAnswer")
         for field in ("truncated", "truncated_texts", "tokens")
     },
+    f"{_SCHEMAS}/LabelSetAnswer/properties/truncated_texts": _CUT_TEXTS,
     f"{_SCHEMAS}/EmbeddingAnswer/properties/truncated": _CUT_TEXTS,
     f"{_SCHEMAS}/EmbeddingList/properties/truncated": _CUT_TEXTS,
 }

@@ -193,6 +193,11 @@ class LabelSetAnswer(Answer):
     templates: AnsweredTemplates
     created_at: CreatedAt
     updated_at: datetime = Field(description="when it was last replaced, in UTC")
+    truncated_texts: list[str] | None = Field(
+        default=None,
+        description="the labels whose end the model does not read; null where it has not just read "
+        "them, as when a set is looked up",
+    )
 
 
 class LabelSetSummary(Answer):

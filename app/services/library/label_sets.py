@@ -8,7 +8,7 @@ from app.catalog import Catalog
 from app.catalog.records import LabelSet, LabelSetListing, RecordPage
 from app.model_api.client import WorkerClient
 from app.model_api.endpoint import WorkerError
-from app.services.text_use import MAX_TEXTS, require_different
+from app.services.text_use import MAX_TEXTS, TextUse, require_different
 
 
 class LabelSets:
@@ -24,12 +24,13 @@ class LabelSets:
 
     def put(
         self, name: str, labels: Sequence[str], templates: Sequence[str]
-    ) -> tuple[LabelSet, bool]:
-        """Create a set, or replace what it holds; True when it is new.
+    ) -> tuple[LabelSet, bool, TextUse | None]:
+        """Create a set, or replace what it holds: the set, whether it is new, what was read of it.
 
         Raises InvalidRequest for two labels that the model cannot tell apart. Without a worker that
-        answers, the set is kept unchecked: it is checked again by every classification.
+        answers, the set is kept unread (None): it is checked again by every classification.
         """
+        use = None
         if len(labels) * max(1, len(templates)) <= MAX_TEXTS:
             try:
                 read = self._worker.read_texts(labels, templates)
@@ -37,7 +38,8 @@ class LabelSets:
                 pass
             else:
                 require_different(labels, read)
-        return self._catalog.put_label_set(name, labels, templates)
+                use = TextUse.of(labels, read)
+        return *self._catalog.put_label_set(name, labels, templates), use
 
     def get(self, name: str) -> LabelSet:
         """One set. Raises LabelSetNotFound."""

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from app.cli.supervisor import FIRST_PAUSE_S, Supervisor
 
 FINAL = 78
@@ -96,7 +98,9 @@ def test_the_pauses_grow_while_a_child_keeps_dying(tmp_path: Path) -> None:
     assert third - second >= 2 * FIRST_PAUSE_S
 
 
-def test_a_child_that_says_it_cannot_work_ends_everything(tmp_path: Path) -> None:
+def test_a_child_that_says_it_cannot_work_ends_everything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A busy port or a wrong setting is an error for the operator, not a restart loop."""
     notes = tmp_path / "notes"
     hopeless = python(
@@ -112,6 +116,8 @@ def test_a_child_that_says_it_cannot_work_ends_everything(tmp_path: Path) -> Non
     assert run(supervisor, lambda: False) == FINAL
     assert len(lines(notes)) == 1
     assert not any(alive(int(pid)) for pid in lines(notes))
+    assert "b ended for good" in caplog.text
+    assert "restart_in" not in caplog.text
 
 
 def test_children_are_asked_to_stop_and_given_time(tmp_path: Path) -> None:

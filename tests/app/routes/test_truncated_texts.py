@@ -106,6 +106,17 @@ def test_labels_that_are_one_to_the_model_are_refused(
     assert_problem(answer, 422, "invalid_request")
 
 
+def test_a_label_set_names_the_labels_that_were_cut(library: Stack) -> None:
+    """When it is put; when it is looked up no model reads it."""
+    address = "/v1/label-sets/long"
+    put = library.api.put(address, json={"labels": [LONG, SHORT]}).json()
+    assert put["truncated_texts"] == [LONG.strip()]
+    assert library.api.get(address).json() == {**put, "truncated_texts": None}
+    assert (
+        library.api.put(address, json={"labels": [SHORT, "blue"]}).json()["truncated_texts"] == []
+    )
+
+
 @pytest.mark.parametrize("labels", [[f"{LONG} up", f"{LONG} down"], ["Red", "red"]])
 def test_a_label_set_is_refused_where_two_labels_are_one(library: Stack, labels: list[str]) -> None:
     """When it is made, and when it takes the place of another, which stays as it was."""

@@ -21,7 +21,7 @@ def test_a_set_is_kept_while_no_worker_answers(tmp_path: Path) -> None:
     transport = httpx.MockTransport(refuse)
     worker = WorkerClient("http://127.0.0.1:1", secret=b"s", transport=transport)
     with Catalog.open(f"sqlite:///{tmp_path / 'catalog.sqlite'}", clock=HandClock()) as catalog:
-        kept, created = LabelSets(catalog, worker).put("sports", ["Judo", "judo"], ())
+        kept, created, use = LabelSets(catalog, worker).put("sports", ["Judo", "judo"], ())
     worker.close()
-    assert created
+    assert (created, use) == (True, None)
     assert kept.labels == ("Judo", "judo")
