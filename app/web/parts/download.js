@@ -9,6 +9,8 @@ const CUT_FROM = {
   mp4: ["h264", "hevc", "av1", "vp9", "mpeg4"],
   matroska: ["h264", "hevc", "av1", "vp9", "mpeg4", "vp8"],
   webm: ["vp8", "vp9", "av1"],
+  flv: ["h264", "hevc", "av1"],
+  mpegts: ["h264", "hevc", "av1", "mpeg4"],
 };
 
 const isCuttable = ({ container, codec }) =>
