@@ -10,8 +10,6 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from xclip_search.addresses import without_secrets
-
 KEY_VARIABLE: Final = "XCLIP_API_KEY"  # what clients send; the service itself has no use for one
 URL_VARIABLE: Final = "XCLIP_URL"  # where clients find the service
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -46,6 +44,8 @@ def parse_base_urls(setting: str) -> tuple[str, ...]:
 
 def check_url(setting: str) -> None:
     """Raise ValueError unless host and port of a URL are valid; it may hold a user and a path."""
+    from xclip_search.addresses import without_secrets  # late: it brings the client with it
+
     scheme, _, rest = setting.partition("://")
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" not in place and "://***@" in without_secrets(setting):

@@ -19,7 +19,6 @@ from app.service_urls import (
     base_url,
     check_url,
 )
-from xclip_search.addresses import without_secrets
 
 if TYPE_CHECKING:
     from xclip_search import Client
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 def default_url(environ: Mapping[str, str]) -> str:
     """Where a service with this environment listens, unchecked and without secrets."""
     if url := environ.get(URL_VARIABLE):
+        from xclip_search.addresses import without_secrets  # late: it brings the client with it
+
         return without_secrets(url)
     host = environ.get("XCLIP_HOST") or DEFAULT_HOST
     return base_url(host, environ.get("XCLIP_PORT") or DEFAULT_PORT)
@@ -97,6 +98,8 @@ def _with_scheme(source: str, url: str) -> str:
         raise typer.BadParameter("--url is empty; leave it out for the default")
     given = url if "://" in url else f"http://{url}"
     if given.partition("://")[0].lower() not in ("http", "https"):
+        from xclip_search.addresses import without_secrets
+
         raise typer.BadParameter(
             f"{source} {without_secrets(given)!r} must begin with http:// or https://"
         )

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import typer
 
 from app.cli.output import errors, plain
-from xclip_search.addresses import without_secrets
 
 
 @contextmanager
@@ -39,5 +38,7 @@ def reported(*kinds: type[Exception], database: tuple[type[Exception], ...] = ()
 
 
 def _end(line: str, status: int = 1) -> None:
+    from xclip_search.addresses import without_secrets  # late: it brings the client with it
+
     errors().print(plain(f"error: {without_secrets(line)}"))
     raise typer.Exit(status) from None

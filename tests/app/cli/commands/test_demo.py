@@ -25,7 +25,7 @@ from xclip.motion.world import HELD_OUT, OPPOSITE
 
 RunCommand = Callable[..., Result]
 ROOT = Path(__file__).parents[4]
-PATIENCE_S = 240
+PATIENCE_S = 3000  # ends what hangs
 
 
 @pytest.fixture(scope="module")
