@@ -13,7 +13,6 @@ from rich.text import Text
 
 from app.cli.errors import reported
 from app.cli.output import Listing, output, plain
-from xclip_search.addresses import without_secrets
 
 if TYPE_CHECKING:
     from app.maintenance.doctor import Diagnosis
@@ -39,7 +38,9 @@ def doctor(
         from app.settings import load_settings
 
         settings = load_settings(os.environ)
-        from app.maintenance.doctor import diagnose  # late: clients of the service need none of it
+        # late: the help needs none of it
+        from app.maintenance.doctor import diagnose
+        from xclip_search.addresses import without_secrets
 
         console = output()
         found = []
