@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.catalog import Catalog
-from benchmarks.retrieval import Bench
+from benchmarks.bench_service import Bench
 from tests.e2e.service import running
 from xclip.confidence.calibration import expected_calibration_error
 from xclip.encoders import load_encoder
@@ -189,13 +189,6 @@ class ConfidenceBench(Bench):
             Result("B then A: sure of that video", total, float(np.mean(reversed_found)), "0"),
             Result("B then A: sure of any video", total, float(np.mean(reversed_sure)), ""),
         ]
-
-    def ask(self, collection: str, **question: Any) -> dict[str, Any]:
-        """Return the whole answer to a search."""
-        answer = self.client.post(f"/v1/collections/{collection}/search", json=question)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
 
 
 def covers(found: dict[str, Any], events: Sequence[Any]) -> bool:

@@ -1,244 +1,325 @@
-"""How often motion-tiny finds what it should: encoded clips in, words asked, over the REST API.
+"""Retrieval benchmark: how often a model of the generated world finds what it should, over REST.
 
-Held-out: one clip of each of the 40 combinations of colour, shape and motion that training never
-showed; each caption searches among all 40. Two-way: how often a clip fits its own caption better
-than the same with the opposite direction, or with the two events swapped, and so on for every kind
-of the wider world, made of held-out combinations. Long clips: several events in a row, no
-combination twice; the right answer is the window that covers more than half of the event.
+Combinations: one clip of each of the 320 combinations of colour, shape and motion; each caption
+searches among all 320, where every clip has a near miss of each factor beside it. Two-way: how
+often a clip fits its own caption better than the same with one factor changed. The combinations
+held out of training are a part of them. Confidence is judged there too, with near misses present:
+each caption is asked twice, the second time with its own clip left out.
 
-Beside it, from the same files and weights: plain vectors, and the towers with frames averaged.
+Renderer: 100 clips, again with near misses of each factor, drawn by code that training never used,
+in brighter, blotchier and smaller scenes under a moving camera; all at once, and one at a time.
 
-python -m benchmarks.retrieval [--rounds 5] [--kinds 80] [--long-clips 12] [--seed 1] [--json]
+Kinds: two-way for every kind of the wider world. Long clips: several events in a row, each exactly
+on a window, no combination twice; the right answer is the window that covers more than half of it.
+
+Beside the service, from the same files and weights: plain vectors, and the towers with frames
+averaged. Each figure has a 95 % interval, by bootstrap over the clips of all seeds.
+
+python -m benchmarks.retrieval [--model motion-tiny] [--seeds 1 2 3] [--tables combinations …]
+    [--kinds 40] [--long-clips 12] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import near_misses
+from benchmarks.bench_service import Bench
+from benchmarks.estimates import Result, Tally
+from benchmarks.near_misses import COMBINATIONS, VALUES, Answer, Contrasts, first_has, two_way
+from benchmarks.other_renderer import EVERYTHING, ONE_AT_A_TIME, Conditions, OtherClip
 from benchmarks.retrieval_peers import Peers
-from tests.e2e.service import running, upload, wait_for_job
-from xclip.motion.clips import ClipPlan, KindPlan, kind_clips, long_clips, sample_clips
+from tests.e2e.service import running
+from xclip.motion.clips import kind_clips, long_clips, sample_clips
 from xclip.motion.kinds import HELD_OUT_KINDS
-from xclip.motion.world import HELD_OUT, TRAINING, Subject
+from xclip.motion.world import COLOURS, HELD_OUT, OPPOSITE, TRAINING, Subject
 
-PAIRS = {
-    "left": "left, right",
-    "right": "left, right",
-    "up": "up, down",
-    "down": "up, down",
-    "grow": "grow, shrink",
-    "shrink": "grow, shrink",
-    "clockwise": "clockwise, anticlockwise",
-    "anticlockwise": "clockwise, anticlockwise",
-}
 ORDER = "order of two events"
-RETRIEVAL_BAR, DIRECTION_BAR, ORDER_BAR, LONG_BAR = 0.9, 0.95, 0.85, 0.6
-COLLECTION = len(HELD_OUT)
+KIND_BARS = {ORDER: "≥ 0.85"}
+LONG = "the right window first"
+LONG_BAR = "≥ 0.60"
+ALL, HELD = "one clip of each of the 320 combinations", "of these, those held out of training"
+OTHER, FACTORS = "second renderer, 100 clips", "second renderer, one factor at a time"
+# What the project promises, by table and measure.
+BARS = {
+    (ALL, near_misses.R1): "≥ 0.95",
+    (ALL, two_way("shape")): "≥ 0.97",
+    (ALL, near_misses.ERROR): "≤ 0.05",
+    (HELD, near_misses.R1): "≥ 0.90",
+    (HELD, near_misses.OPPOSITE): "≥ 0.95",
+    (OTHER, near_misses.R1): "≥ 0.80",
+    (OTHER, near_misses.OPPOSITE): "≥ 0.97",
+    (OTHER, near_misses.ERROR): "≤ 0.06",
+}
+TABLES = ("combinations", "renderer", "kinds", "long")
+WIDTH = 130  # columns of the printed tables, also in a file
+OTHER_COLOURS, OTHER_OPPOSITES = 5, 2  # with all five shapes: 100 combinations
+
+Benches = Mapping[int, Bench]  # by seed
 
 
-@dataclass(frozen=True)
-class Result:
-    """One line of the table; `bar` is what the project promises, `chance` what guessing gives."""
-
-    measure: str
-    queries: int
-    service: float
-    plain: float | None
-    averaged: float | None
-    chance: float
-    bar: float | None
-
-
-class Tally:
-    """What was right, measure by measure, of the service and of both peers."""
+class Report:
+    """The lines measured, and for some tables each value's contrasts."""
 
     def __init__(self) -> None:
-        self._right: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
+        self.results: list[Result] = []
+        self.contrasts: dict[str, Contrasts] = {}
 
-    def add(self, measure: str, service: bool, plain: bool, averaged: bool) -> None:
-        """One query."""
-        self._right[measure].append((service, plain, averaged))
-
-    def result(self, measure: str, chance: float, bar: float | None) -> Result:
-        """The shares of right answers."""
-        service, plain, averaged = np.mean(self._right[measure], axis=0).tolist()
-        count = len(self._right[measure])
-        return Result(measure, count, service, plain, averaged, chance, bar)
+    def add(self, tally: Tally, gallery: int) -> None:
+        """The lines of a gallery of near misses, of so many clips."""
+        chances = {near_misses.R1: 1 / gallery, near_misses.R5: near_misses.FIRSTS / gallery}
+        chances |= {first_has(factor): 1 / len(VALUES[factor]) for factor in VALUES}
+        chances |= dict.fromkeys([near_misses.OPPOSITE, *map(two_way, VALUES)], 0.5)
+        for measure in tally:
+            bar = BARS.get((tally.table, measure), "")
+            self.results.append(tally.result(measure, chances.get(measure), bar))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="draws of the 40 held-out clips")
-    parser.add_argument("--kinds", type=int, default=80, help="clips of each wider kind")
-    parser.add_argument("--long-clips", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", default="motion-tiny", help="or a checkpoint's folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--kinds", type=int, default=40, help="clips of each wider kind and seed")
+    parser.add_argument("--long-clips", type=int, default=12, help="for each seed")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        with running(data) as service, service.client() as client:
-            bench = Bench(client, Path(folder), np.random.default_rng(arguments.seed))
-            peers = Peers("motion-tiny")
-            results = held_out(bench, peers, arguments.rounds)
-            results += kinds(bench, peers, arguments.kinds)
-            results.append(long(bench, arguments.long_clips))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder) / "data", XCLIP_MODEL=model_source(arguments.model)) as service,
+        service.client() as client,
+    ):
+        report = measure(client, Path(folder), arguments)
     if arguments.json:
-        print(json.dumps([asdict(result) for result in results], indent=2))
+        found = {
+            "results": [asdict(result) for result in report.results],
+            "contrasts": {
+                table: {factor: contrasts.of(factor) for factor in VALUES}
+                for table, contrasts in report.contrasts.items()
+            },
+        }
+        print(json.dumps(found, indent=2))
         return
-    print_table(results, time.monotonic() - started)
+    print_report(report, f"{arguments.model}, {time.monotonic() - started:.0f} s")
 
 
-class Bench:
-    """A running service, a folder for clips, and the random numbers they are drawn with."""
-
-    def __init__(self, client: httpx.Client, folder: Path, random: np.random.Generator) -> None:
-        self.client = client
-        self.folder = folder
-        self.random = random
-
-    def ingest(
-        self, name: str, plans: Sequence[ClipPlan | KindPlan], into: str | None = None
-    ) -> dict[str, str]:
-        """Encode, upload and wait; return the video id of each plan's name.
-
-        The collection is `name` too, unless the clips go into another.
-        """
-        collection = into or name
-        self.client.put(f"/v1/collections/{collection}", json={}).raise_for_status()
-        folder = self.folder / name
-        folder.mkdir()
-        jobs = {}
-        for plan in plans:
-            answer = upload(self.client, plan.write(folder), collection=collection)
-            answer.raise_for_status()
-            jobs[plan.name] = answer.json()["job"]["id"]
-        ended = {name: wait_for_job(self.client, job, 300) for name, job in jobs.items()}
-        assert {job["status"] for job in ended.values()} == {"succeeded"}, ended
-        return {name: job["video_id"] for name, job in ended.items()}
-
-    def search(self, collection: str, subject: Subject, top_k: int) -> list[dict[str, Any]]:
-        """Return the ranked results for the subject's caption."""
-        answer = self.client.post(
-            f"/v1/collections/{collection}/search", json={"text": subject.caption, "top_k": top_k}
-        )
-        answer.raise_for_status()
-        results: list[dict[str, Any]] = answer.json()["results"]
-        return results
-
-    def right_way(self, collection: str, caption: str, contrast: str, video: str) -> bool:
-        """Whether the true caption is more probable than its contrast."""
-        answer = self.client.post(
-            f"/v1/collections/{collection}/classify",
-            json={"labels": [caption, contrast], "video_ids": [video]},
-        )
-        answer.raise_for_status()
-        return bool(answer.json()["videos"][0]["scores"][caption] > 0.5)
+def model_source(model: str) -> str:
+    """A folder by its absolute path, any other name as it is."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
-def held_out(bench: Bench, peers: Peers, rounds: int) -> list[Result]:
-    """Text→video among one clip of each held-out combination, and two-way against opposites."""
-    tally = Tally()
-    for number in range(rounds):
-        collection = f"held-out-{number}"
-        plans = sample_clips(bench.random, COLLECTION, HELD_OUT)
+def measure(client: httpx.Client, folder: Path, arguments: argparse.Namespace) -> Report:
+    """Every table asked for; each draws its clips from the seed and its own number."""
+    report = Report()
+    peers = Peers(model_source(arguments.model))
+    for number, table in enumerate(TABLES):
+        if table not in arguments.tables:
+            continue
+        benches = {
+            seed: Bench(client, folder, np.random.default_rng([seed, number]))
+            for seed in arguments.seeds
+        }
+        match table:
+            case "combinations":
+                combinations(report, benches, peers)
+            case "renderer":
+                other_renderer(report, benches)
+                one_factor_at_a_time(report, benches)
+            case "kinds":
+                kinds(report, benches, peers, arguments.kinds)
+            case "long":
+                long(report, benches, arguments.long_clips)
+    return report
+
+
+def combinations(report: Report, benches: Benches, peers: Peers) -> None:
+    """Text→video among one clip of each combination, contrasts of each factor, and confidence."""
+    every, held_out = Tally(ALL), Tally(HELD)
+    contrasts = report.contrasts[ALL] = Contrasts()
+    for seed, bench in benches.items():
+        every.seed = held_out.seed = seed
+        collection = f"combinations-{seed}"
+        plans = sample_clips(bench.random, len(COMBINATIONS), COMBINATIONS)
         videos = bench.ingest(collection, plans)
         shown = [plan.events[0].subject for plan in plans]
-        captions = [subject.caption for subject in shown]
+        ids = [videos[plan.name] for plan in plans]
+        answers = near_misses.ask_each(bench, collection, dict(zip(ids, shown, strict=True)))
         frames = peers.frames([bench.folder / collection / plan.name for plan in plans])
-        plain, averaged = peers.plain(frames, captions), peers.averaged(frames, captions)
-        for place, (plan, subject) in enumerate(zip(plans, shown, strict=True)):
-            video = videos[plan.name]
-            found = [hit["video_id"] for hit in bench.search(collection, subject, COLLECTION)]
-            ranks = [
-                (scores[:, place] > scores[place, place]).sum() for scores in (plain, averaged)
-            ]
-            for k in (1, 5):
-                tally.add(f"held-out R@{k}", found.index(video) < k, *(r < k for r in ranks))
-            contrast = subject.opposite.caption
-            other = captions.index(contrast)
-            tally.add(
-                PAIRS[subject.motion],
-                bench.right_way(collection, subject.caption, contrast, video),
-                plain[place, place] > plain[place, other],
-                averaged[place, place] > averaged[place, other],
-            )
-    return [
-        tally.result("held-out R@1", 1 / COLLECTION, RETRIEVAL_BAR),
-        tally.result("held-out R@5", 5 / COLLECTION, None),
-        *(tally.result(pair, 0.5, DIRECTION_BAR) for pair in dict.fromkeys(PAIRS.values())),
+        captions = [subject.caption for subject in COMBINATIONS]
+        plain, averaged = (
+            near_misses.answers_by_scores(shown, scores)
+            for scores in (peers.plain(frames, captions), peers.averaged(frames, captions))
+        )
+        for answer, *others in zip(answers, plain, averaged, strict=True):
+            contrasts.add(answer)
+            for tally in (every, held_out):
+                if tally is every or answer.shown in HELD_OUT:
+                    near_misses.tally_measures(tally, answer, others)
+                    answer.tally_confidence(tally)
+    report.add(every, len(COMBINATIONS))
+    report.add(held_out, len(COMBINATIONS))
+
+
+def other_renderer(report: Report, benches: Benches) -> None:
+    """The same among 100 clips of the second renderer, everything that it varies at once."""
+    tally = Tally(OTHER)
+    contrasts = report.contrasts[OTHER] = Contrasts()
+    for seed, bench in benches.items():
+        tally.seed = seed
+        answers = ask_other(bench, f"other-{seed}", EVERYTHING, seed)
+        for answer in answers:
+            contrasts.add(answer)
+            near_misses.tally_measures(tally, answer)
+            answer.tally_confidence(tally)
+    report.add(tally, len(answers))
+
+
+def one_factor_at_a_time(report: Report, benches: Benches) -> None:
+    """The same events, first before a plain dark background, then with one thing changed."""
+    tally = Tally(FACTORS)
+    kept = {near_misses.R1: 1 / 100, near_misses.OPPOSITE: 0.5, two_way("shape"): 0.5}
+    for number, conditions in enumerate(ONE_AT_A_TIME):
+        for seed, bench in benches.items():
+            tally.seed = seed
+            for answer in ask_other(bench, f"factor-{number}-{seed}", conditions, seed):
+                found = answer.measures()
+                for measure in kept:
+                    tally.add(f"{conditions.name}: {measure}", found[measure])
+        report.results += [
+            tally.result(f"{conditions.name}: {measure}", chance)
+            for measure, chance in kept.items()
+        ]
+
+
+def ask_other(bench: Bench, collection: str, conditions: Conditions, seed: int) -> list[Answer]:
+    """Ask about each of 100 clips of the second renderer, the same events for the same seed."""
+    random = np.random.default_rng(seed)
+    subjects = with_near_misses(random)
+    plans = [
+        OtherClip(f"other-{number:03d}.mp4", *words, conditions, seed=int(random.integers(2**31)))
+        for number, words in enumerate((one.colour, one.shape, one.motion) for one in subjects)
     ]
+    videos = bench.ingest(collection, plans)
+    ids = [videos[plan.name] for plan in plans]
+    return near_misses.ask_each(bench, collection, dict(zip(ids, subjects, strict=True)))
 
 
-def kinds(bench: Bench, peers: Peers, count: int) -> list[Result]:
-    """Two-way for each kind of the wider world."""
-    tally = Tally()
+def with_near_misses(random: np.random.Generator) -> list[Subject]:
+    """Five colours in every shape and in two motions and their opposites: 100 combinations."""
+    colours = random.permutation(list(COLOURS))[:OTHER_COLOURS].tolist()
+    pairs = sorted({min(pair, pair[::-1]) for pair in OPPOSITE.items()})
+    chosen = random.permutation(len(pairs))[:OTHER_OPPOSITES]
+    motions = [motion for index in chosen for motion in pairs[index]]
+    words = itertools.product(colours, VALUES["shape"], motions)
+    return [Subject(*each) for each in words]
+
+
+def kinds(report: Report, benches: Benches, peers: Peers, count: int) -> None:
+    """Two-way for each kind of the wider world, of combinations held out of training."""
+    tally = Tally("wider kinds: two-way")
     for number, (name, draw) in enumerate(HELD_OUT_KINDS.items()):
-        shown = [draw(bench.random) for _ in range(count)]
-        plans = kind_clips(bench.random, shown)
-        collection = f"kind-{number}"
+        for seed, bench in benches.items():
+            tally.seed = seed
+            shown = [draw(bench.random) for _ in range(count)]
+            plans = kind_clips(bench.random, shown)
+            collection = f"kind-{number}-{seed}"
+            videos = bench.ingest(collection, plans)
+            captions = [kind.caption for kind in shown]
+            contrasts = [kind.contrast.caption for kind in shown]
+            frames = peers.frames([bench.folder / collection / plan.name for plan in plans])
+            texts = captions + contrasts
+            plain, averaged = peers.plain(frames, texts), peers.averaged(frames, texts)
+            for place, plan in enumerate(plans):
+                pair = captions[place], contrasts[place]
+                scores = bench.label(collection, pair, videos[plan.name])
+                tally.add(
+                    name,
+                    scores[pair[0]] > scores[pair[1]],
+                    plain[place, place] > plain[place, count + place],
+                    averaged[place, place] > averaged[place, count + place],
+                )
+        report.results.append(tally.result(name, 0.5, KIND_BARS.get(name, "")))
+
+
+def long(report: Report, benches: Benches, count: int) -> None:
+    """Text→window among all windows of the long clips; events are what the interval is over."""
+    tally = Tally("long clips, each event exactly on a window")
+    for seed, bench in benches.items():
+        tally.seed = seed
+        plans = long_clips(bench.random, count, (*TRAINING, *HELD_OUT))
+        collection = f"long-{seed}"
         videos = bench.ingest(collection, plans)
-        captions = [kind.caption for kind in shown]
-        contrasts = [kind.contrast.caption for kind in shown]
-        frames = peers.frames([bench.folder / collection / plan.name for plan in plans])
-        texts = captions + contrasts
-        plain, averaged = peers.plain(frames, texts), peers.averaged(frames, texts)
-        for place, plan in enumerate(plans):
-            video = videos[plan.name]
-            tally.add(
-                name,
-                bench.right_way(collection, captions[place], contrasts[place], video),
-                plain[place, place] > plain[place, count + place],
-                averaged[place, place] > averaged[place, count + place],
-            )
-    bars = {ORDER: ORDER_BAR}
-    return [tally.result(name, 0.5, bars.get(name)) for name in HELD_OUT_KINDS]
+        windows = sum(2 * len(plan.events) - 1 for plan in plans)
+        for plan in plans:
+            for event in plan.events:
+                best = bench.search(collection, event.subject, 1)[0]
+                overlap = min(best["end"], event.end) - max(best["start"], event.start)
+                covers = overlap > (event.end - event.start) / 2
+                tally.add(LONG, best["video_id"] == videos[plan.name] and covers)
+    report.results.append(tally.result(LONG, 1 / windows, LONG_BAR))
 
 
-def long(bench: Bench, count: int) -> Result:
-    """Text→window among all windows of the long clips."""
-    plans = long_clips(bench.random, count, (*TRAINING, *HELD_OUT))
-    videos = bench.ingest("long", plans)
-    right = []
-    windows = 0
-    for plan in plans:
-        windows += 2 * len(plan.events) - 1
-        for event in plan.events:
-            best = bench.search("long", event.subject, 1)[0]
-            overlap = min(best["end"], event.end) - max(best["start"], event.start)
-            covers = overlap > (event.end - event.start) / 2
-            right.append(best["video_id"] == videos[plan.name] and covers)
-    share = float(np.mean(right))
-    name = "long clips, right window first"
-    return Result(name, len(right), share, None, None, 1 / windows, LONG_BAR)
+def print_report(report: Report, title: str) -> None:
+    """Print the figures beside chance and the promised bar, then the contrasts."""
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(f"{title}: encoded mp4 files, over the REST API")
+    for name, results in itertools.groupby(report.results, lambda result: result.table):
+        console.print(result_table(name, results))
+    for name, contrasts in report.contrasts.items():
+        for factor in VALUES:
+            console.print(contrast_table(f"{name}: true {factor} above another", contrasts, factor))
 
 
-def print_table(results: Sequence[Result], seconds: float) -> None:
-    """Print the figures beside chance and the promised bar."""
-    table = Table(title=f"motion-tiny over the REST API, encoded mp4 files ({seconds:.0f} s)")
+def result_table(name: str, results: Iterable[Result]) -> Table:
+    """One table's lines."""
+    table = Table(title=name)
     table.add_column("measure", no_wrap=True)
-    for column in ("queries", "service", "plain", "averaged", "chance", "bar"):
+    for column in ("clips", "service", "95 %", "by seed", "plain", "averaged", "chance", "bar"):
         table.add_column(column, justify="right")
     for result in results:
-        shares = (result.service, result.plain, result.averaged, result.chance)
-        cells = ["" if share is None else f"{share:.3f}" for share in shares]
-        bar = "" if result.bar is None else f"≥ {result.bar:.2f}"
-        table.add_row(result.measure, str(result.queries), *cells, bar)
-    Console().print(table)
+        table.add_row(
+            result.measure,
+            str(result.clips),
+            f"{result.service.value:.3f}",
+            f"{result.service.low:.3f}–{result.service.high:.3f}",
+            " ".join(f"{value:.3f}" for value in result.by_seed),
+            *("" if share is None else f"{share:.3f}" for share in peers_and_chance(result)),
+            result.bar,
+        )
+    return table
+
+
+def peers_and_chance(result: Result) -> Sequence[float | None]:
+    """What stands beside the service's figure."""
+    return result.plain, result.averaged, result.chance
+
+
+def contrast_table(title: str, contrasts: Contrasts, factor: str) -> Table:
+    """A row for each true value, a column for each other one."""
+    table = Table(title=title)
+    table.add_column("")
+    for value in VALUES[factor]:
+        table.add_column(value, justify="right")
+    for true, wins in contrasts.of(factor).items():
+        if wins:
+            shares = (wins.get(value) for value in VALUES[factor])
+            table.add_row(true, *("" if share is None else f"{share:.2f}" for share in shares))
+    return table
 
 
 if __name__ == "__main__":
