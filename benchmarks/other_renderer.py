@@ -41,7 +41,7 @@ TURNS = {"clockwise": 1, "anticlockwise": -1}
 SIZES = ((144, 144), (192, 144), (256, 144), (144, 192), (180, 180))  # width, height in pixels
 FRAME_RATES = (12, 15, 24)
 SECONDS = (3.0, 4.0, 4.0, 4.0, 5.0, 6.0)
-FARTHEST_PAN = 0.15
+FARTHEST_PAN = 0.12
 LEAST_CONTRAST = 90.0  # between a shape and its background, as a distance of RGB values
 
 _OVERSAMPLING = 3
@@ -186,7 +186,7 @@ class Course:
     @classmethod
     def draw(cls, motion: str, conditions: Conditions, random: Random) -> Course:
         """Draw a path that stays in the centred square."""
-        radius = random.uniform(0.12, 0.17) * random.uniform(*conditions.size)
+        radius = random.uniform(0.11, 0.19) * random.uniform(*conditions.size)
         if motion in ("grow", "shrink"):
             radius *= 1.2
         towards = random.uniform(0, 2 * np.pi)
