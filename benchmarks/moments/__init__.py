@@ -1,0 +1,1 @@
+"""Moment retrieval: how well free events are found, bounded, believed and put in order."""

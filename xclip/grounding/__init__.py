@@ -1,0 +1,1 @@
+"""Temporal grounding: from scores of windows to ranked moments with bounds; arithmetic alone."""
