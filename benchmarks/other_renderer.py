@@ -285,7 +285,7 @@ def _base(level: Range, colour: Vector, random: Random) -> Vector:
 def _ramp(size: tuple[int, int], angle: float) -> Vector:
     """From -0.5 to 0.5 across the picture in a direction: shape = (height, width)."""
     x, y = np.linspace(-0.5, 0.5, size[0]), np.linspace(-0.5, 0.5, size[1])
-    return np.asarray(np.cos(angle) * x[None, :] + np.sin(angle) * y[:, None]) / np.sqrt(2)
+    return np.asarray((np.cos(angle) * x[None, :] + np.sin(angle) * y[:, None]) / np.sqrt(2))
 
 
 def _fractal(size: tuple[int, int], random: Random) -> Vector:

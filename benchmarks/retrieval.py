@@ -191,17 +191,17 @@ def other_renderer(report: Report, benches: Benches) -> None:
 def one_factor_at_a_time(report: Report, benches: Benches) -> None:
     """The same events, first before a plain dark background, then with one thing changed."""
     tally = Tally(FACTORS)
-    kept = {near_misses.R1: 1 / 100, near_misses.OPPOSITE: 0.5, two_way("shape"): 0.5}
+    chances = {near_misses.R1: 1 / 100, near_misses.OPPOSITE: 0.5, two_way("shape"): 0.5}
     for number, conditions in enumerate(ONE_AT_A_TIME):
         for seed, bench in benches.items():
             tally.seed = seed
             for answer in ask_other(bench, f"factor-{number}-{seed}", conditions, seed):
                 found = answer.measures()
-                for measure in kept:
+                for measure in chances:
                     tally.add(f"{conditions.name}: {measure}", found[measure])
         report.results += [
             tally.result(f"{conditions.name}: {measure}", chance)
-            for measure, chance in kept.items()
+            for measure, chance in chances.items()
         ]
 
 
@@ -281,8 +281,9 @@ def print_report(report: Report, title: str) -> None:
     for name, results in itertools.groupby(report.results, lambda result: result.table):
         console.print(result_table(name, results))
     for name, contrasts in report.contrasts.items():
+        console.print(f"\n{name}, two-way by value:")
         for factor in VALUES:
-            console.print(contrast_table(f"{name}: true {factor} above another", contrasts, factor))
+            console.print(contrast_table(f"true {factor} above another", contrasts, factor))
 
 
 def result_table(name: str, results: Iterable[Result]) -> Table:
