@@ -35,9 +35,10 @@ format: $(VENV)/installed ## format the code
 	$(RUN)/ruff check --fix $(SOURCES)
 	$(RUN)/ruff format $(SOURCES)
 
-bench: $(VENV)/installed ## measure retrieval, confidence and order on generated clips, through the REST API
+bench: $(VENV)/installed ## measure retrieval, confidence and order on generated clips, through the REST API, and moments
 	$(RUN)/python -m benchmarks.retrieval
 	$(RUN)/python -m benchmarks.confidence
+	$(RUN)/python -m benchmarks.moments
 
 bench-speed: $(VENV)/installed ## measure decoding, model, ingest, index, search and training beside their peers
 	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

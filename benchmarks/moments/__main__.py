@@ -22,12 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.estimates import Estimate
 from benchmarks.moments.archive import EVERY_SUBJECT, Archive, Event, draw_archive
-from benchmarks.moments.figures import Figure, in_order, interval, of_text, summarised
+from benchmarks.moments.figures import Figure, gained, in_order, of_text, summarised
 from benchmarks.moments.methods import METHODS, WITHIN_S, Method
 from benchmarks.moments.scores import Scorer, TextScores
 from xclip.encoders import load_encoder
@@ -54,7 +54,9 @@ def main() -> None:
         scores = scorer.of_texts(archive, TEXTS)
         windows.append(len(scores[0].coarse.video))
         for method in METHODS:
-            texts[method.name] += measured(method, archive, scores)
+            texts[method.name] += [
+                {"seed": seed, **text} for text in measured(method, archive, scores)
+            ]
     figures = {name: summarised(of_method) for name, of_method in texts.items()}
     gains = {name: gained(texts[METHODS[0].name], some) for name, some in texts.items()}
     if arguments.json:
@@ -73,15 +75,16 @@ def measured(
     shown: defaultdict[str, list[Event]] = defaultdict(list)
     for event in archive.events:
         shown[event.subject.caption].append(event)
-    found = [
-        of_text(method.moments(of), shown[text]) for text, of in zip(TEXTS, scores, strict=True)
-    ]
     by_text = dict(zip(TEXTS, scores, strict=True))
+    answers = {text: method.moments(of) for text, of in by_text.items()}
+    found = [of_text(answer, shown[text]) for text, answer in answers.items()]
     for length in LENGTHS:
         for wanted in sequences(archive, length):
             captions = [event.subject.caption for event in wanted]
-            steps = method.sequence([by_text[caption] for caption in captions])
-            right = in_order(steps, [shown[caption] for caption in captions])
+            steps = method.sequence(
+                [by_text[text] for text in captions], [answers[text] for text in captions]
+            )
+            right = in_order(steps, [shown[text] for text in captions])
             found.append({f"{length} in order first": float(right)})
     return found
 
@@ -98,20 +101,6 @@ def sequences(archive: Archive, length: int) -> list[tuple[Event, ...]]:
 
 def _follows(before: Event, after: Event) -> bool:
     return 0 <= after.start - before.end <= WITHIN_S
-
-
-def gained(
-    before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]
-) -> dict[str, Figure]:
-    """The mean difference of each figure that is a mean, text by text."""
-    names = dict.fromkeys(name for text in before for name in text)
-    found = {}
-    for name in names:
-        if name not in ("confidence", "right"):
-            pairs = zip(before, after, strict=True)
-            values = [b.get(name, np.nan) for b, _ in pairs], [a.get(name, np.nan) for a in after]
-            found[name] = interval(lambda change: float(change.mean()), np.subtract(*values[::-1]))
-    return found
 
 
 def plain(methods: Mapping[str, Mapping[str, Figure]]) -> dict[str, dict[str, object]]:
@@ -131,12 +120,14 @@ def print_table(title: str, methods: Mapping[str, Mapping[str, Figure]]) -> None
         table.add_column(name, justify="right")
     first = next(iter(methods.values()))
     for name, figure in first.items():
-        cells = [
-            f"{of[name].value:.3f}\n{of[name].low:.3f} to {of[name].high:.3f}"
-            for of in methods.values()
-        ]
-        table.add_row(name, str(figure.count), *cells)
+        table.add_row(
+            name, str(figure.count), *(_cell(of[name].estimate) for of in methods.values())
+        )
     Console().print(table)
+
+
+def _cell(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f}\n{estimate.low:.3f} to {estimate.high:.3f}"
 
 
 if __name__ == "__main__":

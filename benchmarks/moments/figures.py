@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.estimates import Estimate, bootstrap
 from benchmarks.moments.archive import Event
 from benchmarks.moments.methods import Found
 from xclip.confidence.calibration import expected_calibration_error
@@ -30,17 +31,15 @@ Floats = NDArray[np.float64]
 SURE = 0.5
 OVERLAPS = (0.5, 0.7)
 DEPTHS = (1, 5, 10)
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured number, the interval that holds it in 95 of 100 resamples, and of how many."""
+    """A measured number with its interval over so many texts, and what each seed alone gives."""
 
-    value: float
-    low: float
-    high: float
+    estimate: Estimate
     count: int
+    by_seed: tuple[float, ...]
 
 
 def common_s(found: Found, event: Event) -> float:
@@ -120,25 +119,45 @@ def of_text(answer: Sequence[Found], events: Sequence[Event]) -> dict[str, float
 
 
 def summarised(texts: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
-    """The means over texts, and the calibration error, each with its interval over texts."""
+    """The means over texts, and the calibration error, each with its interval over texts.
+
+    texts : figures of each, and its "seed"
+    """
     names = dict.fromkeys(name for text in texts for name in text)
     table = {name: np.array([text.get(name, np.nan) for text in texts]) for name in names}
-    confidence, right = table.pop("confidence"), table.pop("right")
-    figures = {name: interval(_mean, values) for name, values in table.items()}
-    figures["calibration error"] = interval(_calibration_error, confidence, right)
+    seeds, confidence, right = (table.pop(name) for name in ("seed", "confidence", "right"))
+    figures = {name: figure(_mean, seeds, values) for name, values in table.items()}
+    figures["calibration error"] = figure(_calibration_error, seeds, confidence, right)
     return figures
 
 
-def interval(measure: Callable[..., float], *columns: Floats) -> Figure:
-    """A measure of the rows that have a value, and its 95 % interval by resampling them."""
-    rows = np.stack(columns)[:, ~np.isnan(columns[0])]
-    count = rows.shape[1]
-    if not count:
-        return Figure(np.nan, np.nan, np.nan, 0)
-    random = np.random.default_rng(0)
-    drawn = [measure(*rows[:, random.integers(count, size=count)]) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
-    return Figure(measure(*rows), low, high, count)
+def gained(
+    before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]
+) -> dict[str, Figure]:
+    """The mean difference, text by text, of every figure that is a mean."""
+    seeds = np.array([text["seed"] for text in before])
+    names = dict.fromkeys(name for text in before for name in text)
+    changes = {
+        name: np.array(
+            [a.get(name, np.nan) - b.get(name, np.nan) for b, a in zip(before, after, strict=True)]
+        )
+        for name in names
+        if name not in ("seed", "confidence", "right")
+    }
+    return {name: figure(_mean, seeds, change) for name, change in changes.items()}
+
+
+def figure(measure: Callable[..., float], seeds: Floats, *columns: Floats) -> Figure:
+    """A measure of the texts that have a value; raises ValueError if none has."""
+    has_value = ~np.isnan(columns[0])
+    if not has_value.any():
+        raise ValueError("no text has a value")
+    seeds, rows = seeds[has_value], np.stack(columns)[:, has_value]
+    return Figure(
+        bootstrap(len(seeds), lambda chosen: measure(*rows[:, chosen])),
+        len(seeds),
+        tuple(measure(*rows[:, seeds == seed]) for seed in dict.fromkeys(seeds.tolist())),
+    )
 
 
 def _mean(values: Floats) -> float:

@@ -6,11 +6,13 @@ functions of `xclip.grounding` that a service would.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,11 +24,16 @@ from app.services.search.search import LOGIT_NOISE
 from app.services.search.sequences import chains
 from benchmarks.moments.scores import ScaleScores, TextScores
 from index import TensorReference
+from xclip.confidence.calibration import share_among
+from xclip.grounding.moments import MOST_SHARED, ScoredWindows, moment_spans
 from xclip.grounding.normalisation import without_hubs
 from xclip.grounding.suppression import suppress
 
 MOST_MOMENTS = 100  # of one answer that are looked at
 WITHIN_S = 10.0  # from one step of a sequence to the next
+
+
+Confidence: TypeAlias = Callable[[int], float]  # of a candidate's index
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,14 @@ class Found:
 class Method:
     """How an answer is made of scores.
 
-    moments : of one text, best first; sequence : the steps of the best chain of several texts, none
-    if there is none
+    moments : of one text, best first
+    sequence : the steps of the best chain of several texts, from their scores and their moments;
+        no steps if there is no chain
     """
 
     name: str
     moments: Callable[[TextScores], list[Found]]
-    sequence: Callable[[Sequence[TextScores]], list[Found]]
+    sequence: Callable[[Sequence[TextScores], Sequence[list[Found]]], list[Found]]
 
 
 def as_served(scores: TextScores) -> list[Found]:
@@ -65,7 +73,19 @@ def as_served_without_hubs(scores: TextScores) -> list[Found]:
 
 def best_of_two_scales(scores: TextScores) -> list[Found]:
     """Windows of both scales; of those that show the same event the best."""
-    return _suppressed([scores.coarse, scores.fine])
+    return _suppressed(scores)
+
+
+def spans_of_coarse_windows(scores: TextScores) -> list[Found]:
+    """Windows of 5 s in today's order, their bounds by contrast on the fine scale's curve."""
+    confidence = scores.coarse.confidence[scores.coarse.recalled].tolist()
+    return _grounded(_recalled(scores.coarse), scores.fine, lambda index: confidence[index])
+
+
+def all_together(scores: TextScores) -> list[Found]:
+    """Windows of both scales by normalised scores, their bounds by contrast on the fine scale."""
+    ordered = TextScores(_normalised(scores.coarse), _normalised(scores.fine))
+    return _grounded(_candidates(ordered), scores.fine, _confidence(scores))
 
 
 def _normalised(scores: ScaleScores) -> ScaleScores:
@@ -96,19 +116,64 @@ def _merged(scores: ScaleScores) -> list[Found]:
     ]
 
 
-MOST_SHARED = 0.25
-
-
-def _suppressed(scales: Sequence[ScaleScores]) -> list[Found]:
-    video, start, end, score, confidence = (
-        np.concatenate([getattr(scale, name)[scale.recalled] for scale in scales])
-        for name in ("video", "start", "end", "logit", "confidence")
-    )
-    kept = suppress(video, start, end, score, MOST_SHARED)[:MOST_MOMENTS]
+def _suppressed(scores: TextScores) -> list[Found]:
+    windows = _candidates(scores)
+    columns = (windows.videos, windows.starts, windows.ends, windows.scores)
+    kept = suppress(*columns, MOST_SHARED)[:MOST_MOMENTS].tolist()
+    confidence = _confidence(scores)
     return [
-        Found(int(video[i]), float(start[i]), float(end[i]), float(score[i]), float(confidence[i]))
-        for i in kept.tolist()
+        Found(
+            int(windows.videos[index]),
+            float(windows.starts[index]),
+            float(windows.ends[index]),
+            float(windows.scores[index]),
+            confidence(index),
+        )
+        for index in kept
     ]
+
+
+def _grounded(windows: ScoredWindows, curve: ScaleScores, confidence: Confidence) -> list[Found]:
+    """Moments of the windows, best first, with bounds by contrast on the curve."""
+    of_curve = ScoredWindows(curve.video, curve.start, curve.end, curve.logit)
+    return [
+        Found(
+            int(windows.videos[one.window]),
+            one.start,
+            one.end,
+            float(windows.scores[one.window]),
+            confidence(one.window),
+        )
+        for one in itertools.islice(moment_spans(windows, of_curve), MOST_MOMENTS)
+    ]
+
+
+def _recalled(scale: ScaleScores) -> ScoredWindows:
+    rows = scale.recalled
+    return ScoredWindows(scale.video[rows], scale.start[rows], scale.end[rows], scale.logit[rows])
+
+
+def _candidates(scores: TextScores) -> ScoredWindows:
+    """The recalled windows of both scales, the coarse ones first."""
+    coarse, fine = _recalled(scores.coarse), _recalled(scores.fine)
+    return ScoredWindows(
+        np.concatenate([coarse.videos, fine.videos]),
+        np.concatenate([coarse.starts, fine.starts]),
+        np.concatenate([coarse.ends, fine.ends]),
+        np.concatenate([coarse.scores, fine.scores]),
+    )
+
+
+def _confidence(scores: TextScores) -> Confidence:
+    """Of each candidate of both scales, among the windows of both."""
+    scales = (scores.coarse, scores.fine)
+    eligible = sum(len(scale.video) for scale in scales)
+    alone = [
+        (confidence, len(scale.video))
+        for scale in scales
+        for confidence in scale.confidence[scale.recalled].tolist()
+    ]
+    return lambda index: share_among(*alone[index], eligible)
 
 
 @cache
@@ -202,22 +267,18 @@ def _follows(one: Found, before: Found) -> bool:
     return -MOST_SHARED * shorter <= one.start - before.end <= WITHIN_S
 
 
-def _of_moments(
-    moments: Callable[[TextScores], list[Found]],
-) -> Callable[[Sequence[TextScores]], list[Found]]:
-    return lambda texts: chain_of_moments([moments(text) for text in texts])
-
-
 METHODS = (
     Method(
         "a today's",
         as_served,
-        lambda texts: chain_of_windows([text.coarse for text in texts]),
+        lambda texts, _: chain_of_windows([text.coarse for text in texts]),
     ),
-    Method("b two scales", best_of_two_scales, _of_moments(best_of_two_scales)),
+    Method("b two scales", best_of_two_scales, lambda _, moments: chain_of_moments(moments)),
+    Method("c spans", spans_of_coarse_windows, lambda _, moments: chain_of_moments(moments)),
     Method(
         "d order without hubs",
         as_served_without_hubs,
-        lambda texts: chain_of_windows([_normalised(text.coarse) for text in texts]),
+        lambda texts, _: chain_of_windows([_normalised(text.coarse) for text in texts]),
     ),
+    Method("e b, c and d", all_together, lambda _, moments: chain_of_moments(moments)),
 )

@@ -8,8 +8,9 @@ import pytest
 from benchmarks.moments.archive import Event
 from benchmarks.moments.figures import (
     average_precision,
+    figure,
+    gained,
     in_order,
-    interval,
     judged,
     of_text,
     summarised,
@@ -19,6 +20,8 @@ from xclip.motion.world import Subject
 
 SUBJECT = Subject("red", "circle", "left")
 FIRST, SECOND = Event(0, SUBJECT, 2.0, 6.0), Event(1, SUBJECT, 10.0, 14.0)
+
+SEEDS = np.array([1, 2, 2])
 
 
 def found(video: int, start: float, end: float, score: float = 0.0, sure: float = 0.9) -> Found:
@@ -64,15 +67,24 @@ def test_a_text_without_a_match_has_only_its_confidence():
 def test_the_calibration_error_is_of_first_results():
     """One right with 0.9 and one wrong with 0.9: a gap of 0.4."""
     texts = [of_text([found(0, 2, 6)], [FIRST]), of_text([found(0, 2, 6)], [])]
-    assert summarised(texts)["calibration error"].value == pytest.approx(0.4)
+    figures = summarised([{"seed": 1, **text} for text in texts])
+    assert figures["calibration error"].estimate.value == pytest.approx(0.4)
 
 
-def test_an_interval_holds_its_value_and_passes_over_texts_without_one():
-    """NaN is no zero; a constant has no spread."""
-    figure = interval(lambda column: float(column.mean()), np.array([1.0, 1.0, np.nan]))
-    assert (figure.value, figure.low, figure.high, figure.count) == (1.0, 1.0, 1.0, 2)
-    wide = interval(lambda column: float(column.mean()), np.array([0.0, 1.0] * 20))
-    assert 0.3 < wide.low < wide.value < wide.high < 0.7
+def test_texts_without_a_value_are_passed_over():
+    """NaN is no zero; each seed has its own mean."""
+    mean = figure(lambda column: float(column.mean()), SEEDS, np.array([1.0, 0.5, np.nan]))
+    assert mean.estimate.value == 0.75
+    assert (mean.count, mean.by_seed) == (2, (1.0, 0.5))
+
+
+def test_what_is_gained_is_compared_text_by_text():
+    """A text on which both are equal and one that is won by a half gain a quarter."""
+    before = [{"seed": 1, "mAP": 0.5}, {"seed": 1, "mAP": 0.25}, {"seed": 2, "abstained": 1.0}]
+    after = [{"seed": 1, "mAP": 1.0}, {"seed": 1, "mAP": 0.25}, {"seed": 2, "abstained": 1.0}]
+    changes = gained(before, after)
+    assert changes["mAP"].estimate.value == 0.25
+    assert changes["abstained"].estimate.value == 0.0
 
 
 def test_a_sequence_is_right_if_every_step_is():
