@@ -64,7 +64,7 @@ BARS = {
     (OTHER, near_misses.ERROR): "≤ 0.06",
 }
 TABLES = ("combinations", "renderer", "kinds", "long")
-WIDTH = 130  # columns of the printed tables, also in a file
+WIDTH = 140  # columns of the printed tables, also in a file
 OTHER_COLOURS, OTHER_OPPOSITES = 5, 2  # with all five shapes: 100 combinations
 
 Benches = Mapping[int, Bench]  # by seed
