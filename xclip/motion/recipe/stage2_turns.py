@@ -1,7 +1,7 @@
 """Training stage 2 of `motion-tiny`: which way a shape circles.
 
 python -m xclip.motion.recipe.stage2_turns FROM TO goes on from the checkpoint in FROM, where
-`motion_tiny` leaves it, for about twelve minutes on two cores, and writes the folder TO;
+`stage1_base` leaves it, for about twelve minutes on two cores, and writes the folder TO;
 interrupted, the same command goes on.
 
 Circles that begin anywhere say nothing at first: no place and no direction of a step tells

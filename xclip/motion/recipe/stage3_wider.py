@@ -1,7 +1,7 @@
 """Training stage 3 of `motion-tiny`: event order, two shapes, counts, speed, texture, pans.
 
 python -m xclip.motion.recipe.stage3_wider FROM TO goes on from the checkpoint in FROM, where
-`motion_turns` leaves it, for about forty minutes on two cores, and writes the folder TO;
+`stage2_turns` leaves it, for about forty minutes on two cores, and writes the folder TO;
 interrupted, the same command goes on.
 
 A third of each batch is the world of the first two lessons, so that nothing is forgotten. The rest
