@@ -182,7 +182,7 @@ def test_a_database_that_is_away_is_noticed(catalog: Catalog) -> None:
     catalog.close()
     engine = create_engine("sqlite:////nowhere/at/all/catalog.db")
     with pytest.raises(OperationalError):
-        Catalog(engine, HandClock(), bytes, 3).ping()
+        Catalog(engine, HandClock(), bytes, 3, 20).ping()
 
 
 @pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL])

@@ -21,7 +21,8 @@ def test_a_label_set_is_put_read_listed_and_deleted(stack: Stack):
     assert (again.status_code, again.json()) == (200, created.json())
     replaced = stack.api.put(f"{SETS}/sports", json={"labels": ["golf", "polo", "judo"]})
     assert replaced.json()["templates"] == []
-    assert stack.api.get(f"{SETS}/sports").json() == replaced.json()
+    looked_up = {**replaced.json(), "truncated_texts": None}  # no model reads it then
+    assert stack.api.get(f"{SETS}/sports").json() == looked_up
     (listed,) = stack.api.get(SETS).json()["items"]
     assert listed.items() >= {"name": "sports", "size": 3, "templates": []}.items()
     assert "labels" not in listed
