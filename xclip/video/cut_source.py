@@ -112,11 +112,7 @@ def _target(source: InputContainer, stream: VideoStream) -> CutContainer:
     # Early x264 coded 4:4:4 in its own way, and says so once, at the very beginning: a decoder that
     # begins later takes it for the standard's and shows noise.
     is_nonstandard = codec == "h264" and (stream.pix_fmt or "").startswith("yuv444")
-    if (
-        kind.startswith(("matroska", "mov", "flv", "mpegts"))
-        and codec in _MP4_VIDEO
-        and not is_nonstandard
-    ):
+    if kind.startswith(("matroska", "mov", "flv")) and codec in _MP4_VIDEO and not is_nonstandard:
         return "mp4"
     raise NotCuttable(
         f"{codec} frames in {kind} cannot be copied into an mp4 or a webm without re-encoding."

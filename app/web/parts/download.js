@@ -10,7 +10,6 @@ const CUT_FROM = {
   matroska: ["h264", "hevc", "av1", "vp9", "mpeg4", "vp8"],
   webm: ["vp8", "vp9", "av1"],
   flv: ["h264", "hevc", "av1"],
-  mpegts: ["h264", "hevc", "av1", "mpeg4"],
 };
 
 const isCuttable = ({ container, codec }) =>
